@@ -1,0 +1,145 @@
+//! The house stands as ARCHITECTURE.md says: its floor table equals the manifests, its paths exist, and the crates
+//! that are pure stay so because what would make them impure is missing from their manifests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// One row of the floor table.
+struct Row {
+    floor: u32,
+    may_import: BTreeSet<String>,
+}
+
+/// The rows of `| floor | crate | subject | may import |`, by crate.
+fn floor_table() -> BTreeMap<String, Row> {
+    let map = read("ARCHITECTURE.md");
+    let mut rows = BTreeMap::new();
+    for line in map.lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [floor, name, _subject, imports] = cells.as_slice() else {
+            continue;
+        };
+        let Ok(floor) = floor.parse() else { continue };
+        let may_import = imports
+            .split(", ")
+            .filter(|name| *name != "nothing")
+            .map(|name| name.trim_matches('`').to_owned());
+        rows.insert(
+            name.trim_matches('`').to_owned(),
+            Row {
+                floor,
+                may_import: may_import.collect(),
+            },
+        );
+    }
+    rows
+}
+
+/// The names in a manifest's `[dependencies]`; what only tests use is not part of the house.
+fn dependencies(name: &str) -> BTreeSet<String> {
+    let manifest: toml::Table = read(&format!("{name}/Cargo.toml")).parse().unwrap();
+    let table = manifest.get("dependencies").and_then(toml::Value::as_table);
+    table
+        .map(|table| table.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+#[test]
+fn every_crate_of_the_workspace_is_in_the_map() {
+    let workspace: toml::Table = read("Cargo.toml").parse().unwrap();
+    let members = workspace["workspace"]["members"].as_array().unwrap();
+    let beside = ["testkit", "xtask"];
+    let mut members: Vec<&str> = members.iter().map(|member| member.as_str().unwrap()).collect();
+    members.retain(|member| !beside.contains(member));
+    members.sort_unstable();
+    let rows = floor_table();
+    assert_eq!(members, rows.keys().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn imports_point_down_and_only_where_the_map_allows() {
+    let rows = floor_table();
+    for (name, row) in &rows {
+        for import in dependencies(name)
+            .iter()
+            .filter(|dependency| rows.contains_key(*dependency))
+        {
+            assert!(
+                row.may_import.contains(import),
+                "`{name}` imports `{import}`, which the map does not allow"
+            );
+            assert!(
+                rows[import].floor < row.floor,
+                "`{name}` imports `{import}`, which is not below it"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_crate_must_not_do_it_cannot() {
+    let rows = floor_table();
+    let only = |crates: &[&str], forbidden_elsewhere: &[&str]| {
+        for name in rows.keys().filter(|name| !crates.contains(&name.as_str())) {
+            for dependency in dependencies(name) {
+                assert!(
+                    !forbidden_elsewhere.contains(&dependency.as_str()),
+                    "`{name}` depends on `{dependency}`, which belongs to {crates:?} alone"
+                );
+            }
+        }
+    };
+    only(
+        &["vault"],
+        &["aws-lc-rs", "aes-gcm", "ring", "chacha20poly1305", "openssl"],
+    );
+    only(&["store"], &["sqlx", "rusqlite", "tokio-postgres"]);
+    only(&["provider"], &["hyper-rustls", "reqwest", "ureq"]);
+    only(&["server"], &["axum"]);
+    for pure in ["dialect", "policy"] {
+        for dependency in dependencies(pure) {
+            let impure = [
+                "tokio",
+                "hyper",
+                "sqlx",
+                "jiff",
+                "futures-util",
+                "async-std",
+                "rand",
+            ];
+            assert!(
+                !impure.contains(&dependency.as_str()),
+                "`{pure}` is pure and cannot have `{dependency}`"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_path_in_the_map_exists() {
+    let map = read("ARCHITECTURE.md");
+    let paths: Vec<&str> = map
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| code.contains('/') && !code.contains(' '))
+        .collect();
+    assert!(!paths.is_empty(), "the map names no path");
+    for path in paths {
+        assert!(
+            root().join(path).exists(),
+            "ARCHITECTURE.md names `{path}`, which does not exist"
+        );
+    }
+}
