@@ -1,1 +1,14 @@
-//! (in work)
+//! Decisions, pure: no I/O, no clock, no chance. What a decision needs comes in as an argument.
+//!
+//! [`plan`] turns the model name that a client asked for into the targets to try; [`explain`] tells how, by the same
+//! code. [`ModelAllow`] says which model names a gateway key may use at all.
+
+mod allow;
+mod pattern;
+mod plan;
+mod route;
+
+pub use allow::ModelAllow;
+pub use pattern::{Pattern, PatternError};
+pub use plan::{Considered, Explanation, Plan, Rule, Rules, Verdict, explain, plan};
+pub use route::{Route, RouteTarget, RouteTargetError, Scope, Target};
