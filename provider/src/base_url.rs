@@ -1,0 +1,182 @@
+//! Where a provider's API begins.
+
+use std::net::IpAddr;
+
+use http::Uri;
+
+use crate::address;
+
+/// An `http` or `https` URL to which API paths are added: no user, no query, no fragment, no slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl {
+    text: String,
+    host: String,
+    trust: Trust,
+}
+
+/// On whose word the gateway connects to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// The operator's, or the catalogue's: anything reachable will do, a server on loopback too.
+    Operator,
+    /// A tenant's: `https` to a public address only.
+    Tenant,
+}
+
+/// A text that is no base URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BaseUrlError {
+    #[error("a base URL looks like https://host/v1")]
+    Malformed,
+    #[error("a base URL begins with http:// or https://")]
+    Scheme,
+    #[error("a base URL cannot hold a user name, a query or a fragment")]
+    Extra,
+    #[error("a base URL given by a tenant begins with https://")]
+    NotHttps,
+    #[error("a base URL given by a tenant cannot lead into a private network")]
+    PrivateHost,
+}
+
+impl BaseUrl {
+    /// Reads a base URL. An address in it is judged here; a name can only be judged when it is resolved.
+    ///
+    /// # Errors
+    /// When the text is no URL, holds more than scheme, host, port and path, or leads where a tenant may not send us.
+    pub fn parse(text: &str, trust: Trust) -> Result<Self, BaseUrlError> {
+        if text.contains('#') {
+            return Err(BaseUrlError::Extra);
+        }
+        let uri: Uri = text.parse().map_err(|_| BaseUrlError::Malformed)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(BaseUrlError::Malformed);
+        };
+        if scheme != "http" && scheme != "https" {
+            return Err(BaseUrlError::Scheme);
+        }
+        if authority.as_str().contains('@') || uri.query().is_some() {
+            return Err(BaseUrlError::Extra);
+        }
+        let port_is_odd = authority.as_str().ends_with(':') || authority.port_u16() == Some(0);
+        if authority.host().is_empty() || port_is_odd {
+            return Err(BaseUrlError::Malformed);
+        }
+        if trust == Trust::Tenant {
+            may_a_tenant_name(scheme, authority.host())?;
+        }
+        let text = text.trim_end_matches('/').to_owned();
+        Ok(Self {
+            text,
+            host: authority.host().to_ascii_lowercase(),
+            trust,
+        })
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The host, in lower case; an IPv6 address stands in brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub fn trust(&self) -> Trust {
+        self.trust
+    }
+}
+
+fn may_a_tenant_name(scheme: &str, host: &str) -> Result<(), BaseUrlError> {
+    if scheme != "https" {
+        return Err(BaseUrlError::NotHttps);
+    }
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
+    let private = match address {
+        Ok(address) => !address::is_public(address),
+        Err(_) => {
+            host == "localhost"
+                || host.ends_with(".localhost")
+                || host.ends_with(".internal")
+                || is_a_number(&host)
+        }
+    };
+    if private {
+        Err(BaseUrlError::PrivateHost)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether resolvers may take the host for an IPv4 address in an unusual spelling (`2130706433`, `0x7f.1`, `127.1`):
+/// its last label is a number. No public name ends so.
+fn is_a_number(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or(host);
+    let hex = last
+        .strip_prefix("0x")
+        .is_some_and(|digits| digits.chars().all(|digit| digit.is_ascii_hexdigit()));
+    hex || (!last.is_empty() && last.chars().all(|digit| digit.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_may_name_any_server() {
+        for text in [
+            "https://api.openai.com/v1",
+            "http://127.0.0.1:11434/v1",
+            "http://[::1]:8000",
+            "http://gpu-box:8000/v1",
+        ] {
+            let base_url = BaseUrl::parse(&format!("{text}/"), Trust::Operator).unwrap();
+            assert_eq!(base_url.as_str(), text);
+        }
+        assert_eq!(
+            BaseUrl::parse("https://API.Example.com/v1", Trust::Operator)
+                .unwrap()
+                .host(),
+            "api.example.com"
+        );
+    }
+
+    #[test]
+    fn what_is_no_base_url_is_refused() {
+        let table = [
+            ("", BaseUrlError::Malformed),
+            ("api.openai.com/v1", BaseUrlError::Malformed),
+            ("/v1", BaseUrlError::Malformed),
+            ("https://", BaseUrlError::Malformed),
+            ("https://host:0/v1", BaseUrlError::Malformed),
+            ("https://ho st/v1", BaseUrlError::Malformed),
+            ("ftp://host/v1", BaseUrlError::Scheme),
+            ("file://host/etc/passwd", BaseUrlError::Scheme),
+            ("https://user:pass@host/v1", BaseUrlError::Extra),
+            ("https://host/v1?key=1", BaseUrlError::Extra),
+            ("https://host/v1#part", BaseUrlError::Extra),
+        ];
+        for (text, expected) in table {
+            assert_eq!(BaseUrl::parse(text, Trust::Operator), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tenant_cannot_send_us_into_our_own_network() {
+        let hosts = "127.0.0.1 localhost LOCALHOST localhost. a.localhost metadata.google.internal 169.254.169.254 10.0.0.1 \
+                     [::1] [::ffff:127.0.0.1] [fd00::1] 2130706433 0x7f000001 0x7f.1 127.1 0177.0.0.1 127.0.0.1.";
+        for host in hosts.split_whitespace() {
+            let parsed = BaseUrl::parse(&format!("https://{host}/v1"), Trust::Tenant);
+            assert_eq!(parsed, Err(BaseUrlError::PrivateHost), "{host}");
+        }
+        assert_eq!(
+            BaseUrl::parse("http://example.com/v1", Trust::Tenant),
+            Err(BaseUrlError::NotHttps)
+        );
+        assert!(BaseUrl::parse("https://llm.example.com/v1", Trust::Tenant).is_ok());
+        assert!(BaseUrl::parse("https://8.8.8.8/v1", Trust::Tenant).is_ok());
+    }
+}
