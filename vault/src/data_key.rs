@@ -1,0 +1,204 @@
+//! Sealing and opening under a tenant's data key.
+//!
+//! A sealed value is `format (1 byte) | nonce (12) | ciphertext and tag`. Its place, tenant, table, row and column,
+//! is authenticated with it but not stored in it: a value that was moved or swapped in the database does not open.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use zeroize::Zeroizing;
+
+use crate::digest::DigestKey;
+use crate::secret::Secret;
+use crate::{VaultError, chance};
+
+/// 32 random bytes that seal one tenant's secrets. Destroying it destroys them.
+pub struct DataKey(Zeroizing<[u8; 32]>);
+
+/// Where a sealed value belongs.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub tenant: &'a str,
+    pub table: &'a str,
+    pub row: &'a str,
+    pub column: &'a str,
+}
+
+const FORMAT: u8 = 1;
+const SEALING: &[u8] = b"tollgate/data-key/sealing/1";
+const DIGESTS: &[u8] = b"tollgate/data-key/digests/1";
+
+impl DataKey {
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn generate() -> Result<Self, VaultError> {
+        chance::bytes().map(Self)
+    }
+
+    /// Seals a secret for this place. Two sealings of one secret differ.
+    ///
+    /// # Errors
+    /// When the cipher fails, which it has no reason to.
+    pub fn seal(&self, place: &Place<'_>, secret: &Secret) -> Result<Vec<u8>, VaultError> {
+        let mut text = Zeroizing::new(secret.expose().as_bytes().to_vec());
+        let nonce = self
+            .cipher()?
+            .seal_in_place_append_tag(Aad::from(place.associated_data()), &mut *text)
+            .map_err(|_| VaultError::Cipher)?;
+        let mut sealed = Vec::with_capacity(text.len().saturating_add(NONCE_LEN).saturating_add(1));
+        sealed.push(FORMAT);
+        sealed.extend_from_slice(nonce.as_ref());
+        sealed.extend_from_slice(&text);
+        Ok(sealed)
+    }
+
+    /// Opens what was sealed for this place.
+    ///
+    /// # Errors
+    /// When the value has another form, or does not open under this key for this place.
+    pub fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Secret, VaultError> {
+        let (format, rest) = sealed.split_first().ok_or(VaultError::Form)?;
+        let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(VaultError::Form)?;
+        if *format != FORMAT {
+            return Err(VaultError::Form);
+        }
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| VaultError::Form)?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let opened = self
+            .cipher()?
+            .open_in_place(nonce, Aad::from(place.associated_data()), &mut text)
+            .map_err(|_| VaultError::DoesNotOpen)?;
+        std::str::from_utf8(opened)
+            .map(|text| Secret::new(text.to_owned()))
+            .map_err(|_| VaultError::Form)
+    }
+
+    /// A key for digests, derived from this one and of no use for opening anything.
+    ///
+    /// # Errors
+    /// When the derivation fails, which it has no reason to.
+    pub fn digest_key(&self) -> Result<DigestKey, VaultError> {
+        self.derive(DIGESTS).map(|key| DigestKey::new(key.as_slice()))
+    }
+
+    fn cipher(&self) -> Result<RandomizedNonceKey, VaultError> {
+        let key = self.derive(SEALING)?;
+        RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).map_err(|_| VaultError::Cipher)
+    }
+
+    /// HKDF-SHA256 (RFC 5869) with a label for each use, so that no two uses share a key.
+    fn derive(&self, label: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+        let mut key = Zeroizing::new([0; 32]);
+        Salt::new(HKDF_SHA256, &[])
+            .extract(self.0.as_slice())
+            .expand(&[label], HKDF_SHA256)
+            .and_then(|derived| derived.fill(key.as_mut_slice()))
+            .map_err(|_| VaultError::Cipher)?;
+        Ok(key)
+    }
+}
+
+impl Place<'_> {
+    /// The place as bytes. Each part is preceded by its length: `ab` in `c` is not `a` in `bc`.
+    fn associated_data(&self) -> Vec<u8> {
+        let mut data = vec![FORMAT];
+        for part in [self.tenant, self.table, self.row, self.column] {
+            data.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            data.extend_from_slice(part.as_bytes());
+        }
+        data
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Place<'_> = Place {
+        tenant: "ten-1",
+        table: "credentials",
+        row: "cred-1",
+        column: "secret",
+    };
+
+    fn secret() -> Secret {
+        Secret::new("sk-provider-0123456789".to_owned())
+    }
+
+    #[test]
+    fn what_was_sealed_opens_in_its_place_and_nowhere_else() {
+        let key = DataKey::generate().unwrap();
+        let sealed = key.seal(&HERE, &secret()).unwrap();
+        assert!(key.open(&HERE, &sealed).unwrap().matches(&secret()));
+        let elsewhere = [
+            Place {
+                tenant: "ten-2",
+                ..HERE
+            },
+            Place {
+                table: "logins",
+                ..HERE
+            },
+            Place {
+                row: "cred-2",
+                ..HERE
+            },
+            Place {
+                column: "other",
+                ..HERE
+            },
+            Place {
+                row: "cred-1s",
+                column: "ecret",
+                ..HERE
+            },
+        ];
+        for place in elsewhere {
+            assert_eq!(key.open(&place, &sealed).err(), Some(VaultError::DoesNotOpen));
+        }
+        assert_eq!(
+            DataKey::generate().unwrap().open(&HERE, &sealed).err(),
+            Some(VaultError::DoesNotOpen)
+        );
+    }
+
+    #[test]
+    fn a_changed_or_shortened_value_does_not_open() {
+        let key = DataKey::generate().unwrap();
+        let sealed = key.seal(&HERE, &secret()).unwrap();
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(key.open(&HERE, &changed).is_err(), "byte {at}");
+            assert!(key.open(&HERE, &sealed[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn two_sealings_differ_and_neither_shows_the_secret() {
+        let key = DataKey::generate().unwrap();
+        let (one, other) = (
+            key.seal(&HERE, &secret()).unwrap(),
+            key.seal(&HERE, &secret()).unwrap(),
+        );
+        assert_ne!(one, other);
+        assert!(
+            !one.windows(8)
+                .any(|window| secret().expose().as_bytes().starts_with(window))
+        );
+    }
+
+    #[test]
+    fn a_digest_knows_its_secret_only_under_its_key() {
+        let key = DataKey::generate().unwrap().digest_key().unwrap();
+        let digest = key.digest("one");
+        assert!(key.verify("one", &digest));
+        assert!(!key.verify("two", &digest) && !key.verify("one", &digest[..31]) && !key.verify("one", &[]));
+        assert!(
+            !DataKey::generate()
+                .unwrap()
+                .digest_key()
+                .unwrap()
+                .verify("one", &digest)
+        );
+    }
+}
