@@ -1,1 +1,6 @@
-//! (in work)
+//! Wire formats of LLM APIs, pure and sans-IO: bytes in, bytes out, no clock, no runtime.
+//!
+//! [`json::scan`] looks at a body once, without building a tree, so that what is forwarded can stay the very bytes
+//! that were checked.
+
+pub mod json;

@@ -1,0 +1,77 @@
+//! One scan over a JSON body: is it well-formed, is it within bounds, and where are its top-level members.
+//!
+//! No tree is built and nothing is decoded but the names of the top-level members, so a body of many megabytes costs
+//! one pass and a few spans, and the bytes can go on as they came. The scan does not call itself: nesting is counted,
+//! so no input can exhaust the stack.
+
+mod scanner;
+mod text;
+
+use std::ops::Range;
+
+pub use scanner::scan;
+
+/// How large a body's structure may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Arrays and objects inside one another.
+    pub depth_max: usize,
+    /// Values altogether, member names not counted.
+    pub nodes_max: usize,
+}
+
+impl Default for Limits {
+    /// Depth 127, as serde_json's own; nodes enough for embeddings, which send arrays of tokens.
+    fn default() -> Self {
+        Self {
+            depth_max: 127,
+            nodes_max: 4_194_304,
+        }
+    }
+}
+
+/// A top-level object whose bytes have been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// In the order in which they stand.
+    pub members: Vec<Member>,
+}
+
+/// One member of the top-level object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The name, decoded: `"mod\u0065l"` is `model`.
+    pub name: String,
+    /// Where the value stands in the body, without the white space around it.
+    pub value: Range<usize>,
+}
+
+/// Why a body was refused, and the byte at which it was noticed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    #[error("the body is not well-formed JSON at byte {at}")]
+    Malformed { at: usize },
+    #[error("the body is not UTF-8 at byte {at}")]
+    NotUtf8 { at: usize },
+    #[error("the body is not a JSON object")]
+    NotAnObject,
+    #[error("the body is nested too deeply at byte {at}")]
+    TooDeep { at: usize },
+    #[error("the body holds too many values at byte {at}")]
+    TooManyNodes { at: usize },
+    #[error("the member `{name}` is there twice")]
+    Duplicate { name: String },
+}
+
+impl Object {
+    /// Where the value of this member stands.
+    pub fn get(&self, name: &str) -> Option<Range<usize>> {
+        self.members
+            .iter()
+            .find(|member| member.name == name)
+            .map(|member| member.value.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;
