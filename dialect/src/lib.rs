@@ -1,6 +1,7 @@
 //! Wire formats of LLM APIs, pure and sans-IO: bytes in, bytes out, no clock, no runtime.
 //!
 //! [`json::scan`] looks at a body once, without building a tree, so that what is forwarded can stay the very bytes
-//! that were checked.
+//! that were checked. [`openai_chat`] is the first dialect.
 
 pub mod json;
+pub mod openai_chat;

@@ -1,0 +1,124 @@
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::json::Limits;
+
+fn looked(text: &str) -> Result<Envelope, LookError> {
+    look(text.as_bytes(), &Limits::default())
+}
+
+fn spliced(text: &str, model: &str, ask_usage: bool) -> String {
+    let body = Bytes::copy_from_slice(text.as_bytes());
+    let pieces = splice(&body, &looked(text).unwrap(), model, ask_usage);
+    String::from_utf8(pieces.concat()).unwrap()
+}
+
+#[test]
+fn an_envelope_holds_what_routing_needs() {
+    let envelope = looked(
+        r#"{"model":"m\u006fdel","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#,
+    )
+    .unwrap();
+    assert_eq!(
+        (envelope.model.as_str(), envelope.stream, envelope.include_usage),
+        ("model", true, true)
+    );
+    let envelope = looked(r#"{"messages":[],"model":"m","stream":null,"stream_options":null}"#).unwrap();
+    assert!(!envelope.stream && !envelope.include_usage);
+}
+
+#[test]
+fn what_cannot_be_routed_is_refused_by_name() {
+    let table = [
+        (r#"{"messages":[]}"#, LookError::Missing("model")),
+        (r#"{"model":"m"}"#, LookError::Missing("messages")),
+        (r#"{"model":1,"messages":[]}"#, LookError::Invalid("model")),
+        (r#"{"model":"","messages":[]}"#, LookError::Invalid("model")),
+        (
+            r#"{"model":"a\u0000b","messages":[]}"#,
+            LookError::Invalid("model"),
+        ),
+        (
+            r#"{"model":"a\u202eb","messages":[]}"#,
+            LookError::Invalid("model"),
+        ),
+        (r#"{"model":"m","messages":{}}"#, LookError::Invalid("messages")),
+        (
+            r#"{"model":"m","messages":[],"stream":"yes"}"#,
+            LookError::Invalid("stream"),
+        ),
+        (
+            r#"{"model":"m","messages":[],"api_base":"https://x"}"#,
+            LookError::Forbidden("api_base"),
+        ),
+        (
+            r#"{"model":"m","messages":[],"stream_options":{"include_usage":true,"include_usage":false}}"#,
+            LookError::Invalid("stream_options"),
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(looked(text), Err(expected), "{text}");
+    }
+}
+
+#[test]
+fn only_the_named_bytes_change() {
+    let text = r#"{ "stream" : true, "model" : "fast" , "temperature": 1.0, "messages":[] } "#;
+    assert_eq!(spliced(text, "fast", false), text);
+    assert_eq!(
+        spliced(text, "a\"b", false),
+        text.replace("\"fast\"", r#""a\"b""#)
+    );
+    let asked = r#"{ "stream" : true, "model" : "m" , "temperature": 1.0, "messages":[] ,"stream_options":{"include_usage":true}} "#;
+    assert_eq!(spliced(text, "m", true), asked);
+    assert_eq!(spliced(asked, "m", true), asked);
+    let given = r#"{"stream":true,"stream_options":{"include_usage":false},"model":"m","messages":[]}"#;
+    assert_eq!(spliced(given, "m", true), given.replace("false", "true"));
+    let more = r#"{"stream":true,"stream_options":{"include_obfuscation":false},"model":"m","messages":[]}"#;
+    assert_eq!(
+        spliced(more, "m", true),
+        more.replace("false}", r#"false,"include_usage":true}"#)
+    );
+    let nothing = r#"{"stream":true,"stream_options":null,"model":"m","messages":[]}"#;
+    assert_eq!(
+        spliced(nothing, "m", true),
+        nothing.replace("null", r#"{"include_usage":true}"#)
+    );
+    let whole = r#"{"model":"m","messages":[]}"#;
+    assert_eq!(spliced(whole, "m", true), whole);
+}
+
+/// Recorded requests, where they are at hand.
+fn recorded() -> Option<PathBuf> {
+    let shared = std::env::var_os("TOLLGATE_SHARED").map(PathBuf::from);
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    Some(shared.unwrap_or(beside).join("fixtures/openai-chat")).filter(|folder| folder.is_dir())
+}
+
+#[test]
+fn recorded_requests_pass_unchanged() {
+    let Some(folder) = recorded() else {
+        println!("skipped: no recorded requests here");
+        return;
+    };
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let requests: Vec<PathBuf> = files
+        .filter(|path| path.to_string_lossy().ends_with(".request.json"))
+        .collect();
+    assert!(!requests.is_empty());
+    for path in requests {
+        let body = Bytes::from(std::fs::read(&path).unwrap());
+        let envelope =
+            look(&body, &Limits::default()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(
+            splice(&body, &envelope, &envelope.model, false).concat(),
+            body,
+            "{}",
+            path.display()
+        );
+    }
+}
