@@ -5,3 +5,6 @@
 
 pub mod json;
 pub mod openai_chat;
+mod usage;
+
+pub use usage::Usage;

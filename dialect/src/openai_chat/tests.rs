@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::*;
+use crate::Usage;
 use crate::json::Limits;
 
 fn looked(text: &str) -> Result<Envelope, LookError> {
@@ -120,5 +121,60 @@ fn recorded_requests_pass_unchanged() {
             "{}",
             path.display()
         );
+    }
+}
+
+#[test]
+fn usage_is_read_in_every_spelling() {
+    let openai = r#"{"usage":{"prompt_tokens":10,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":4,"audio_tokens":1},"completion_tokens_details":{"reasoning_tokens":3,"audio_tokens":null}}}"#;
+    let expected = Usage {
+        input_tokens: 10,
+        cached_input_tokens: 4,
+        output_tokens: 7,
+        reasoning_tokens: 3,
+        audio_input_tokens: 1,
+        ..Usage::default()
+    };
+    assert_eq!(reply_usage(openai.as_bytes()), Some(expected));
+    let groq = br#"{"choices":[],"x_groq":{"id":"r","usage":{"prompt_tokens":2,"completion_tokens":1}}}"#;
+    assert_eq!(
+        reply_usage(groq),
+        Some(Usage {
+            input_tokens: 2,
+            output_tokens: 1,
+            ..Usage::default()
+        })
+    );
+    let deepseek = br#"{"usage":{"prompt_tokens":9,"completion_tokens":0,"prompt_cache_hit_tokens":8}}"#;
+    assert_eq!(
+        reply_usage(deepseek),
+        Some(Usage {
+            input_tokens: 9,
+            cached_input_tokens: 8,
+            ..Usage::default()
+        })
+    );
+    for nothing in ["{}", r#"{"usage":null}"#, r#"{"error":{}}"#, "no json"] {
+        assert_eq!(reply_usage(nothing.as_bytes()), None, "{nothing}");
+    }
+}
+
+#[test]
+fn recorded_answers_give_the_usage_that_they_report() {
+    let Some(folder) = recorded() else {
+        println!("skipped: no recorded answers here");
+        return;
+    };
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.to_string_lossy().ends_with(".response.json")) {
+        let body = std::fs::read(&path).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let reported = value["usage"]["prompt_tokens"]
+            .as_u64()
+            .zip(value["usage"]["completion_tokens"].as_u64());
+        let read = reply_usage(&body).map(|usage| (usage.input_tokens, usage.output_tokens));
+        assert_eq!(read, reported, "{}", path.display());
     }
 }
