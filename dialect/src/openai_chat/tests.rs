@@ -178,3 +178,84 @@ fn recorded_answers_give_the_usage_that_they_report() {
         assert_eq!(read, reported, "{}", path.display());
     }
 }
+
+/// What a client gets of a stream that arrives in these pieces.
+fn relayed<'a>(pieces: impl Iterator<Item = &'a [u8]>, strip: bool) -> (Vec<u8>, StreamEnd, Option<Usage>) {
+    let mut relay = StreamRelay::new(strip, 4 << 20);
+    let mut out = Vec::new();
+    for piece in pieces {
+        relay.push(piece, &mut out).unwrap();
+    }
+    let end = relay.finish(&mut out);
+    (out.concat(), end, relay.usage())
+}
+
+const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"\u{e9}\"},\"finish_reason\":null}]}\r\n\r\n: still here\n\n\
+                      data:{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
+                      data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}\n\ndata: [DONE]\n\n";
+
+#[test]
+fn a_stream_cut_anywhere_is_the_same_stream() {
+    let bytes = STREAM.as_bytes();
+    let usage = Some(Usage {
+        input_tokens: 3,
+        output_tokens: 1,
+        ..Usage::default()
+    });
+    let stripped = STREAM.replace(
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}\n\n",
+        "",
+    );
+    for at in 0..=bytes.len() {
+        let (head, tail) = bytes.split_at(at);
+        assert_eq!(
+            relayed([head, tail].into_iter(), false),
+            (bytes.to_vec(), StreamEnd::Complete, usage),
+            "cut at {at}"
+        );
+        assert_eq!(
+            relayed([head, tail].into_iter(), true).0,
+            stripped.as_bytes(),
+            "cut at {at}"
+        );
+    }
+}
+
+#[test]
+fn a_broken_stream_is_not_called_complete_and_leaves_no_half_event() {
+    let first = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":null}]}\n\n";
+    let broken = format!("{first}data: {{\"cho");
+    let (out, end, _) = relayed([broken.as_bytes()].into_iter(), false);
+    assert_eq!((out.as_slice(), end), (first.as_bytes(), StreamEnd::Cut));
+    let error = format!("{first}data: {{\"error\":{{\"message\":\"m\"}}}}\n\n");
+    let (out, end, _) = relayed([error.as_bytes()].into_iter(), false);
+    assert_eq!(
+        (out.as_slice(), end),
+        (error.as_bytes(), StreamEnd::ProviderError)
+    );
+}
+
+#[test]
+fn recorded_streams_pass_unchanged_however_they_are_cut() {
+    let Some(folder) = recorded() else {
+        println!("skipped: no recorded streams here");
+        return;
+    };
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.to_string_lossy().ends_with(".stream.sse")) {
+        let bytes = std::fs::read(&path).unwrap();
+        let whole = relayed([bytes.as_slice()].into_iter(), false);
+        assert_eq!(whole.0, bytes, "{}", path.display());
+        assert_ne!(whole.1, StreamEnd::Cut, "{}", path.display());
+        for size in [1, 2, 3, 7, 4096] {
+            assert_eq!(
+                relayed(bytes.chunks(size), false),
+                whole,
+                "{} in pieces of {size}",
+                path.display()
+            );
+        }
+    }
+}
