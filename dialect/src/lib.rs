@@ -3,8 +3,10 @@
 //! [`json::scan`] looks at a body once, without building a tree, so that what is forwarded can stay the very bytes
 //! that were checked. [`openai_chat`] is the first dialect.
 
+mod dialect;
 pub mod json;
 pub mod openai_chat;
 mod usage;
 
+pub use dialect::Dialect;
 pub use usage::Usage;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use dialect::Dialect;
 use serde::Deserialize;
 
 use crate::base_url::{BaseUrl, BaseUrlError, Trust};
@@ -19,7 +20,7 @@ pub struct Catalog {
 pub struct Provider {
     pub name: String,
     pub title: String,
-    pub dialect: ProviderDialect,
+    pub dialect: Dialect,
     pub base_url: Option<String>,
     pub auth: AuthStyle,
     #[serde(default)]
@@ -28,15 +29,6 @@ pub struct Provider {
     pub model_prefixes: Vec<String>,
     #[serde(default)]
     pub local: bool,
-}
-
-/// The wire format that a provider speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderDialect {
-    OpenaiChat,
-    AnthropicMessages,
-    GeminiGenerate,
 }
 
 /// Where in a request the credential is shown.

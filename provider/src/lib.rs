@@ -6,4 +6,4 @@ mod base_url;
 mod catalog;
 
 pub use base_url::{BaseUrl, BaseUrlError, Trust};
-pub use catalog::{AuthStyle, Catalog, CatalogError, Provider, ProviderDialect};
+pub use catalog::{AuthStyle, Catalog, CatalogError, Provider};
