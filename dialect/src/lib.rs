@@ -6,6 +6,7 @@
 mod dialect;
 pub mod json;
 pub mod openai_chat;
+pub mod refusal;
 mod usage;
 
 pub use dialect::Dialect;

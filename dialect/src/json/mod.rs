@@ -44,6 +44,8 @@ pub struct Member {
     pub name: String,
     /// Where the value stands in the body, without the white space around it.
     pub value: Range<usize>,
+    /// How many values it holds directly, when it is an array.
+    pub items: usize,
 }
 
 /// Why a body was refused, and the byte at which it was noticed.
@@ -66,10 +68,11 @@ pub enum JsonError {
 impl Object {
     /// Where the value of this member stands.
     pub fn get(&self, name: &str) -> Option<Range<usize>> {
-        self.members
-            .iter()
-            .find(|member| member.name == name)
-            .map(|member| member.value.clone())
+        self.member(name).map(|member| member.value.clone())
+    }
+
+    pub fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == name)
     }
 }
 

@@ -52,14 +52,21 @@ enum Kind {
     Array,
 }
 
+/// A top-level member: where its name (with its quotes) and its value stand, and how many items an array holds.
+struct Span {
+    name: Range<usize>,
+    value: Range<usize>,
+    items: usize,
+}
+
 struct Scanner<'a> {
     body: &'a [u8],
     limits: &'a Limits,
     at: usize,
     nodes: usize,
     open: Vec<Level>,
-    /// Names (with their quotes) and values of the top-level object.
-    members: Vec<(Range<usize>, Range<usize>)>,
+    /// The members of the top-level object.
+    members: Vec<Span>,
 }
 
 impl Scanner<'_> {
@@ -83,7 +90,19 @@ impl Scanner<'_> {
         }
         match kind {
             Kind::Object => self.member(),
-            Kind::Array => self.value(),
+            Kind::Array => {
+                self.count_item();
+                self.value()
+            }
+        }
+    }
+
+    /// Counts what stands directly in a top-level member.
+    fn count_item(&mut self) {
+        if self.open.len() == 2
+            && let Some(member) = self.members.last_mut()
+        {
+            member.items += 1;
         }
     }
 
@@ -98,7 +117,12 @@ impl Scanner<'_> {
         self.expect(b':')?;
         self.skip_space();
         if self.open.len() == 1 {
-            self.members.push((name, self.at..self.at));
+            let value = self.at..self.at;
+            self.members.push(Span {
+                name,
+                value,
+                items: 0,
+            });
         }
         self.value()
     }
@@ -135,9 +159,9 @@ impl Scanner<'_> {
     /// A value has ended here; when it is a top-level member's, that is where the member ends.
     fn member_ended(&mut self) {
         if self.open.len() == 1
-            && let Some((_, value)) = self.members.last_mut()
+            && let Some(member) = self.members.last_mut()
         {
-            value.end = self.at;
+            member.value.end = self.at;
         }
     }
 
@@ -174,14 +198,14 @@ impl Scanner<'_> {
     fn object(self) -> Result<Object, JsonError> {
         let mut names = std::collections::HashSet::new();
         let mut members = Vec::with_capacity(self.members.len());
-        for (name, value) in self.members {
+        for Span { name, value, items } in self.members {
             let at = name.start;
             let quoted = self.body.get(name).unwrap_or_default();
             let name: String = serde_json::from_slice(quoted).map_err(|_| JsonError::Malformed { at })?;
             if !names.insert(name.clone()) {
                 return Err(JsonError::Duplicate { name });
             }
-            members.push(Member { name, value });
+            members.push(Member { name, value, items });
         }
         Ok(Object { members })
     }

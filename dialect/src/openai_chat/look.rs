@@ -15,6 +15,8 @@ pub struct Envelope {
     pub stream: bool,
     /// Whether the client itself asked for usage at the end of the stream.
     pub include_usage: bool,
+    /// How many answers were asked for (`n`).
+    pub choices: u64,
     pub(super) model_at: Range<usize>,
     pub(super) stream_options_at: Option<Range<usize>>,
     /// The place of the brace that closes the request.
@@ -30,6 +32,8 @@ pub enum LookError {
     Missing(&'static str),
     #[error("the member `{0}` has a wrong type or value")]
     Invalid(&'static str),
+    #[error("the member `{name}` holds more than {max} items")]
+    TooMany { name: &'static str, max: usize },
     /// Where a call goes and with which credential is not the client's to say.
     #[error("the member `{0}` is not allowed here")]
     Forbidden(&'static str),
@@ -48,6 +52,8 @@ const FORBIDDEN: [&str; 9] = [
     "organization",
 ];
 const MODEL_BYTES_MAX: usize = 256;
+const MESSAGES_MAX: usize = 16_384;
+const TOOLS_MAX: usize = 1_024;
 
 #[derive(Deserialize)]
 struct StreamOptions {
@@ -68,15 +74,22 @@ pub fn look(body: &[u8], limits: &Limits) -> Result<Envelope, LookError> {
     if !is_a_name(&model) {
         return Err(LookError::Invalid("model"));
     }
-    let messages_at = object.get("messages").ok_or(LookError::Missing("messages"))?;
-    if body.get(messages_at.start) != Some(&b'[') {
+    let messages = object.member("messages").ok_or(LookError::Missing("messages"))?;
+    if body.get(messages.value.start) != Some(&b'[') {
         return Err(LookError::Invalid("messages"));
+    }
+    for (name, max) in [("messages", MESSAGES_MAX), ("tools", TOOLS_MAX)] {
+        if object.member(name).is_some_and(|member| member.items > max) {
+            return Err(LookError::TooMany { name, max });
+        }
     }
     let options: Option<StreamOptions> = optional(body, &object, "stream_options")?;
     Ok(Envelope {
         model,
         stream: optional(body, &object, "stream")?.unwrap_or(false),
         include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
+        // A count that makes no sense is the provider's to refuse.
+        choices: optional(body, &object, "n").ok().flatten().unwrap_or(1),
         model_at,
         stream_options_at: object.get("stream_options"),
         end_at: body.iter().rposition(|byte| *byte == b'}').unwrap_or(body.len()),

@@ -1,14 +1,19 @@
 //! OpenAI's Chat Completions: `POST /v1/chat/completions`.
 
+mod event;
 mod look;
+mod models;
+mod refusal;
 mod reply;
 mod splice;
 mod stream;
 
 pub use look::{Envelope, LookError, look};
+pub use models::{ModelEntry, read_model_list, write_model, write_model_list};
+pub use refusal::{write_refusal, write_refusal_event};
 pub use reply::reply_usage;
 pub use splice::splice;
-pub use stream::{EventTooLarge, StreamEnd, StreamRelay};
+pub use stream::{StreamEnd, StreamLimits, StreamRelay, StreamTooLarge};
 
 #[cfg(test)]
 mod tests;

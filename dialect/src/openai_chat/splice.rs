@@ -1,16 +1,18 @@
 //! The named edits of a request that is otherwise forwarded as it came.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::look::Envelope;
+use crate::json::{Limits, scan};
 
 const OPTIONS: &str = r#"{"include_usage":true}"#;
 
 /// The body to send, in pieces: `model` in place of the model name and, with `ask_usage` on a stream whose client did
 /// not ask, `stream_options` that ask for usage. Every other byte is the client's; pieces share the client's buffer.
 ///
-/// `stream_options` that the client gave keep their other members; only when they already ask for usage are they left
-/// as they are written.
+/// `stream_options` that the client gave keep their other members as they are written.
 pub fn splice(body: &Bytes, envelope: &Envelope, model: &str, ask_usage: bool) -> Vec<Bytes> {
     let mut edits = Vec::with_capacity(2);
     if model != envelope.model {
@@ -21,7 +23,7 @@ pub fn splice(body: &Bytes, envelope: &Envelope, model: &str, ask_usage: bool) -
     }
     if ask_usage && envelope.stream && !envelope.include_usage {
         edits.push(match &envelope.stream_options_at {
-            Some(at) => (at.clone(), asking(body.get(at.clone()).unwrap_or_default())),
+            Some(at) => asking(body, at),
             None => (
                 envelope.end_at..envelope.end_at,
                 format!(r#","stream_options":{OPTIONS}"#),
@@ -43,12 +45,18 @@ pub fn splice(body: &Bytes, envelope: &Envelope, model: &str, ask_usage: bool) -
     pieces
 }
 
-/// The client's `stream_options`, asking for usage.
-fn asking(given: &[u8]) -> String {
-    let options = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(given);
-    let Ok(mut options) = options else {
-        return OPTIONS.to_owned();
+/// Where and how the client's `stream_options`, which do not ask for usage, are made to ask.
+fn asking(body: &[u8], at: &Range<usize>) -> (Range<usize>, String) {
+    let Ok(options) = scan(body.get(at.clone()).unwrap_or_default(), &Limits::default()) else {
+        // Not an object: null, the only other value that was let through.
+        return (at.clone(), OPTIONS.to_owned());
     };
-    options.insert("include_usage".to_owned(), true.into());
-    serde_json::Value::from(options).to_string()
+    match options.get("include_usage") {
+        Some(value) => (at.start + value.start..at.start + value.end, "true".to_owned()),
+        None => {
+            let comma = if options.members.is_empty() { "" } else { "," };
+            let end = at.end.saturating_sub(1);
+            (end..end, format!(r#"{comma}"include_usage":true"#))
+        }
+    }
 }

@@ -1,27 +1,48 @@
 //! Relaying a stream event by event, as it was sent, while reading what it used and how it ended.
 //!
-//! Whole events go on at once. Only an unfinished event is held back, so that a stream that breaks never leaves half
-//! an event with the client.
+//! Whole events go on at once, as slices of the chunk in which they came. Only an unfinished event is held back, so
+//! that a stream that breaks never leaves half an event with the client.
 
-use bytes::{Bytes, BytesMut};
-use serde::Deserialize;
+use std::collections::BTreeSet;
 
-use super::reply::reply_usage;
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::event::{Event, Seen};
 use crate::usage::Usage;
 
 /// One stream on its way through.
+#[derive(Clone)]
 pub struct StreamRelay {
     strip_usage: bool,
-    event_bytes_max: usize,
-    /// The event that has not ended yet.
+    /// How many choices the client asked for.
+    choices: u64,
+    limits: StreamLimits,
+    /// The event that has not ended yet, and how far it has been searched for its end.
     held: BytesMut,
-    /// How far `held` has been searched, and where its last line begins.
-    searched: usize,
-    line_start: usize,
+    search: EventSearch,
+    passed_bytes: usize,
     done: bool,
     failed: bool,
-    finished: bool,
+    /// Choices that have their finish reason.
+    finished: BTreeSet<u64>,
     usage: Option<Usage>,
+}
+
+/// How much of a stream is believed to be one, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamLimits {
+    pub event_bytes_max: usize,
+    pub stream_bytes_max: usize,
+}
+
+impl Default for StreamLimits {
+    /// 4 MiB and 64 MiB.
+    fn default() -> Self {
+        Self {
+            event_bytes_max: 4 << 20,
+            stream_bytes_max: 64 << 20,
+        }
+    }
 }
 
 /// How a stream ended.
@@ -35,34 +56,25 @@ pub enum StreamEnd {
     Cut,
 }
 
-/// An event larger than is allowed.
+/// A stream, or an event of it, larger than is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an event of the stream is too large")]
-pub struct EventTooLarge;
-
-#[derive(Deserialize)]
-struct Chunk {
-    choices: Option<Vec<Choice>>,
-    error: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    finish_reason: Option<serde::de::IgnoredAny>,
-}
+#[error("the stream or one of its events is too large")]
+pub struct StreamTooLarge;
 
 impl StreamRelay {
-    /// With `strip_usage` the chunk that holds nothing but usage is left out: the client did not ask for it.
-    pub fn new(strip_usage: bool, event_bytes_max: usize) -> Self {
+    /// A relay for a stream of `choices` answers. With `strip_usage` the chunk that holds nothing but usage is left
+    /// out: the client did not ask for it.
+    pub fn new(strip_usage: bool, choices: u64, limits: StreamLimits) -> Self {
         Self {
             strip_usage,
-            event_bytes_max,
+            choices,
+            limits,
             held: BytesMut::new(),
-            searched: 0,
-            line_start: 0,
+            search: EventSearch::default(),
+            passed_bytes: 0,
             done: false,
             failed: false,
-            finished: false,
+            finished: BTreeSet::new(),
             usage: None,
         }
     }
@@ -70,44 +82,50 @@ impl StreamRelay {
     /// Takes what the provider sent and appends what the client gets.
     ///
     /// # Errors
-    /// When an event is larger than allowed; the stream cannot go on.
-    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<Bytes>) -> Result<(), EventTooLarge> {
-        self.held.extend_from_slice(chunk);
-        while let Some(end) = self.event_end() {
-            let event = self.held.split_to(end.min(self.held.len())).freeze();
-            (self.searched, self.line_start) = (0, 0);
-            if self.passes(&event) {
-                out.push(event);
+    /// When an event or the stream is larger than allowed; the stream cannot go on.
+    pub fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamTooLarge> {
+        self.passed_bytes = self.passed_bytes.saturating_add(chunk.len());
+        if !self.held.is_empty() && !self.complete_held(&mut chunk, out) {
+            return self.within_limits();
+        }
+        let mut search = EventSearch::default();
+        let (mut unsent, mut read) = (0, 0);
+        while let Some(end) = search.event_end(&chunk) {
+            if !self.passes(chunk.get(read..end).unwrap_or_default()) {
+                send(&chunk, unsent, read, out);
+                unsent = end;
             }
+            read = end;
         }
-        if self.held.len() > self.event_bytes_max {
-            Err(EventTooLarge)
-        } else {
-            Ok(())
-        }
+        send(&chunk, unsent, read, out);
+        self.held.extend_from_slice(chunk.get(read..).unwrap_or_default());
+        self.search = search.moved_back(read);
+        self.within_limits()
     }
 
     /// The provider has ended the stream in good order: says how it ended, and appends a last event that lacked its
-    /// blank line, if it is the one that completes the stream.
+    /// blank line, unless the stream is cut there.
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
         let rest = std::mem::take(&mut self.held).freeze();
-        if !rest.is_empty() {
-            let was_complete = self.done || self.finished;
-            let passes = self.passes(&rest);
-            if passes && (was_complete || self.done || self.finished || self.failed) {
-                out.push(rest);
-            }
+        if !rest.is_empty() && self.passes(&rest) && self.end() != StreamEnd::Cut {
+            out.push(rest);
         }
         self.end()
     }
 
     /// How the stream stands if nothing more comes.
     pub fn end(&self) -> StreamEnd {
-        match (self.failed, self.done || self.finished) {
+        let complete = self.done || self.finished.len() as u64 >= self.choices.max(1);
+        match (self.failed, complete) {
             (true, _) => StreamEnd::ProviderError,
             (false, true) => StreamEnd::Complete,
             (false, false) => StreamEnd::Cut,
         }
+    }
+
+    /// Whether `[DONE]` has been passed on: nothing that comes after it concerns the client.
+    pub fn is_done(&self) -> bool {
+        self.done
     }
 
     /// The last usage that the provider reported.
@@ -115,18 +133,83 @@ impl StreamRelay {
         self.usage
     }
 
-    /// The place after the blank line that ends the first event held. Lines end with LF, CRLF or CR; a CR at the very
-    /// end is left open, since its LF may come.
-    fn event_end(&mut self) -> Option<usize> {
+    /// Adds the chunk to the event held; when that completes it, takes the event's bytes off the chunk.
+    fn complete_held(&mut self, chunk: &mut Bytes, out: &mut Vec<Bytes>) -> bool {
+        let held_bytes = self.held.len();
+        self.held.extend_from_slice(chunk);
+        let Some(end) = self.search.event_end(&self.held) else {
+            return false;
+        };
+        chunk.advance(end.saturating_sub(held_bytes).min(chunk.len()));
+        let mut event = std::mem::take(&mut self.held);
+        event.truncate(end);
+        let event = event.freeze();
+        if self.passes(&event) {
+            out.push(event);
+        }
+        true
+    }
+
+    fn within_limits(&self) -> Result<(), StreamTooLarge> {
+        let StreamLimits {
+            event_bytes_max,
+            stream_bytes_max,
+        } = self.limits;
+        if self.held.len() > event_bytes_max || self.passed_bytes > stream_bytes_max {
+            Err(StreamTooLarge)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Reads an event and says whether the client gets it.
+    fn passes(&mut self, event: &[u8]) -> bool {
+        match Event::read(event) {
+            Event::Unread => true,
+            Event::Done => {
+                self.done = true;
+                true
+            }
+            Event::Seen(Seen {
+                error,
+                finished,
+                usage,
+                has_choices,
+            }) => {
+                self.failed |= error;
+                self.finished.extend(finished);
+                self.usage = usage.or(self.usage);
+                !(self.strip_usage && usage.is_some() && !has_choices)
+            }
+        }
+    }
+}
+
+fn send(chunk: &Bytes, from: usize, to: usize, out: &mut Vec<Bytes>) {
+    if from < to {
+        out.push(chunk.slice(from..to));
+    }
+}
+
+/// How far a buffer has been searched for the blank line that ends an event.
+#[derive(Clone, Default)]
+struct EventSearch {
+    searched: usize,
+    line_start: usize,
+}
+
+impl EventSearch {
+    /// The place after the blank line that ends the next event. Lines end with LF, CRLF or CR; a CR at the very end
+    /// is left open, since its LF may come.
+    fn event_end(&mut self, buffer: &[u8]) -> Option<usize> {
         loop {
-            let found = memchr::memchr2(b'\n', b'\r', self.held.get(self.searched..)?);
-            let Some(offset) = found else {
-                self.searched = self.held.len();
+            let Some(offset) = memchr::memchr2(b'\n', b'\r', buffer.get(self.searched..)?) else {
+                self.searched = buffer.len();
                 return None;
             };
             let at = self.searched + offset;
             self.searched = at;
-            let next = match (self.held.get(at), self.held.get(at + 1)) {
+            let next = match (buffer.get(at), buffer.get(at + 1)) {
                 (Some(b'\r'), None) => return None,
                 (Some(b'\r'), Some(b'\n')) => at + 2,
                 _ => at + 1,
@@ -139,44 +222,11 @@ impl StreamRelay {
         }
     }
 
-    /// Reads an event and says whether the client gets it.
-    fn passes(&mut self, event: &[u8]) -> bool {
-        let data = data_of(event);
-        if data.as_slice() == b"[DONE]" {
-            self.done = true;
-            return true;
+    /// The same search after the first `bytes` of its buffer are gone.
+    fn moved_back(self, bytes: usize) -> Self {
+        Self {
+            searched: self.searched.saturating_sub(bytes),
+            line_start: self.line_start.saturating_sub(bytes),
         }
-        let has = |name: &str| memchr::memmem::find(&data, name.as_bytes()).is_some();
-        if event.starts_with(b"event: error") || event.starts_with(b"event:error") {
-            self.failed = true;
-        }
-        if !(has("\"usage\"") || has("\"error\"") || has("\"finish_reason\"")) {
-            return true;
-        }
-        let Ok(chunk) = serde_json::from_slice::<Chunk>(&data) else {
-            return true;
-        };
-        self.failed |= chunk.error.is_some();
-        let choices = chunk.choices.unwrap_or_default();
-        self.finished |= choices.iter().any(|choice| choice.finish_reason.is_some());
-        let usage = reply_usage(&data);
-        self.usage = usage.or(self.usage);
-        !(self.strip_usage && usage.is_some() && choices.is_empty())
     }
-}
-
-/// The data of an event: what stands after `data:` in its lines, joined by line feeds.
-fn data_of(event: &[u8]) -> Vec<u8> {
-    let mut data = Vec::with_capacity(event.len());
-    for line in event.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
-        let Some(value) = line.strip_prefix(b"data:") else {
-            continue;
-        };
-        if !data.is_empty() {
-            data.push(b'\n');
-        }
-        data.extend_from_slice(value.strip_prefix(b" ").unwrap_or(value));
-    }
-    data
 }

@@ -181,10 +181,10 @@ fn recorded_answers_give_the_usage_that_they_report() {
 
 /// What a client gets of a stream that arrives in these pieces.
 fn relayed<'a>(pieces: impl Iterator<Item = &'a [u8]>, strip: bool) -> (Vec<u8>, StreamEnd, Option<Usage>) {
-    let mut relay = StreamRelay::new(strip, 4 << 20);
+    let mut relay = StreamRelay::new(strip, 1, StreamLimits::default());
     let mut out = Vec::new();
     for piece in pieces {
-        relay.push(piece, &mut out).unwrap();
+        relay.push(Bytes::copy_from_slice(piece), &mut out).unwrap();
     }
     let end = relay.finish(&mut out);
     (out.concat(), end, relay.usage())
@@ -257,5 +257,174 @@ fn recorded_streams_pass_unchanged_however_they_are_cut() {
                 path.display()
             );
         }
+        assert_each_cut_is_harmless(&bytes, &path.to_string_lossy());
     }
+}
+
+/// Cuts a stream at every one of its bytes, one at a time. What comes long before and after a cut cannot matter, so
+/// only the event that is cut and the one after it are relayed again for each: all of it would take minutes.
+fn assert_each_cut_is_harmless(stream: &[u8], name: &str) {
+    let mut before = StreamRelay::new(true, 1, StreamLimits::default());
+    let mut rest = Bytes::copy_from_slice(stream);
+    while !rest.is_empty() {
+        let event = event_bytes(&rest);
+        let window = rest.slice(..event + event_bytes(&rest[event..]));
+        let relayed = |at: usize| {
+            let (mut relay, mut out) = (before.clone(), Vec::new());
+            relay.push(window.slice(..at), &mut out).unwrap();
+            relay.push(window.slice(at..), &mut out).unwrap();
+            (out.concat(), relay.end(), relay.usage())
+        };
+        let uncut = relayed(0);
+        for at in 1..=event {
+            assert!(relayed(at) == uncut, "{name} cut {at} bytes into an event");
+        }
+        before.push(rest.split_to(event), &mut Vec::new()).unwrap();
+    }
+}
+
+/// The length of the first event.
+fn event_bytes(stream: &[u8]) -> usize {
+    let ends = ["\n\n", "\r\n\r\n"].map(|end| (memchr::memmem::find(stream, end.as_bytes()), end.len()));
+    ends.iter()
+        .filter_map(|(at, len)| at.map(|at| at + len))
+        .min()
+        .unwrap_or(stream.len())
+}
+
+#[test]
+fn spacing_and_order_inside_stream_options_stay() {
+    let text = r#"{"stream":true,"stream_options":{ "x" : 1.0e0, "include_usage" : null , "a":[ ] },"model":"m","messages":[]}"#;
+    assert_eq!(spliced(text, "m", true), text.replace(": null ,", ": true ,"));
+    let empty = r#"{"stream":true,"stream_options":{ },"model":"m","messages":[]}"#;
+    assert_eq!(
+        spliced(empty, "m", true),
+        empty.replace("{ }", r#"{ "include_usage":true}"#)
+    );
+}
+
+#[test]
+fn too_many_messages_or_tools_are_refused() {
+    let with = |messages: usize, tools: usize| {
+        let many = |count: usize| vec!["{}"; count].join(",");
+        looked(&format!(
+            r#"{{"model":"m","messages":[{}],"tools":[{}]}}"#,
+            many(messages),
+            many(tools)
+        ))
+    };
+    assert!(with(16_384, 1_024).is_ok());
+    assert_eq!(
+        with(16_385, 0),
+        Err(LookError::TooMany {
+            name: "messages",
+            max: 16_384
+        })
+    );
+    assert_eq!(
+        with(1, 1_025),
+        Err(LookError::TooMany {
+            name: "tools",
+            max: 1_024
+        })
+    );
+}
+
+#[test]
+fn a_stream_of_several_choices_is_complete_when_all_have_finished() {
+    let finish = |index: u64| {
+        Bytes::from(format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"finish_reason\":\"stop\"}}]}}\n\n"
+        ))
+    };
+    let mut relay = StreamRelay::new(false, 2, StreamLimits::default());
+    let mut out = Vec::new();
+    for (index, expected) in [(0, StreamEnd::Cut), (0, StreamEnd::Cut), (1, StreamEnd::Complete)] {
+        relay.push(finish(index), &mut out).unwrap();
+        assert_eq!(relay.end(), expected);
+    }
+}
+
+#[test]
+fn whole_events_pass_without_being_copied() {
+    let chunk = Bytes::from_static(STREAM.as_bytes());
+    let mut out = Vec::new();
+    StreamRelay::new(false, 1, StreamLimits::default())
+        .push(chunk.clone(), &mut out)
+        .unwrap();
+    assert_eq!(out.len(), 1);
+    assert_eq!(out[0].as_ptr(), chunk.as_ptr());
+}
+
+#[test]
+fn an_error_event_is_seen_wherever_its_lines_stand() {
+    for text in [
+        "event: error\ndata: {}\n\n",
+        ": a\nid: 1\nevent:error\ndata: x\n\n",
+        "data: {\"error\":\ndata: {}}\n\n",
+    ] {
+        let (out, end, _) = relayed([text.as_bytes()].into_iter(), true);
+        assert_eq!(
+            (out.as_slice(), end),
+            (text.as_bytes(), StreamEnd::ProviderError),
+            "{text}"
+        );
+    }
+    // A text that speaks of an error is none.
+    let text = "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\": 1\"}}]}\n\n";
+    assert_eq!(relayed([text.as_bytes()].into_iter(), true).1, StreamEnd::Cut);
+}
+
+#[test]
+fn a_stream_has_a_limit_and_so_has_an_event() {
+    let limits = StreamLimits {
+        event_bytes_max: 16,
+        stream_bytes_max: 64,
+    };
+    let push = |text: &'static str, times: usize| {
+        let mut relay = StreamRelay::new(false, 1, limits);
+        (0..times).try_for_each(|_| relay.push(Bytes::from_static(text.as_bytes()), &mut Vec::new()))
+    };
+    assert_eq!(push("data: 1\n\n", 7), Ok(()));
+    assert_eq!(push("data: 1\n\n", 8), Err(StreamTooLarge));
+    assert_eq!(push("data: 1", 3), Err(StreamTooLarge));
+}
+
+#[test]
+fn a_refusal_has_openais_shape_and_says_who_has_to_act() {
+    use crate::refusal::{Code, Refusal};
+    let refusal = Refusal::new(Code::ModelNotFound, "No \"m\" here.").param("model");
+    let expected = r#"{"error":{"message":"No \"m\" here.","type":"invalid_request_error","code":"model_not_found","param":"model","party":"policy"}}"#;
+    assert_eq!(String::from_utf8(write_refusal(&refusal)).unwrap(), expected);
+    assert_eq!(
+        String::from_utf8(write_refusal_event(&refusal)).unwrap(),
+        format!("data: {expected}\n\n")
+    );
+    let refusal = Refusal::from(looked(r#"{"model":"m"}"#).unwrap_err());
+    assert_eq!(
+        (refusal.code, refusal.param),
+        (Code::MissingMember, Some("messages"))
+    );
+}
+
+#[test]
+fn model_lists_are_read_as_vendors_send_them_and_written_as_openai_does() {
+    let entry = |id: &str, created_at_s| ModelEntry {
+        id: id.to_owned(),
+        created_at_s,
+        owned_by: "groq".to_owned(),
+    };
+    let list = br#"{"object":"list","data":[{"id":"a","created":7,"x":1},{"id":"b","created":null},{"id":"c","created":"1"}]}"#;
+    let expected = vec![entry("a", 7), entry("b", 0), entry("c", 0)];
+    assert_eq!(read_model_list(list, "groq"), Some(expected));
+    assert_eq!(
+        read_model_list(br#"[{"id":"a"}]"#, "groq"),
+        Some(vec![entry("a", 0)])
+    );
+    assert_eq!(read_model_list(b"<html>", "groq"), None);
+    let written = r#"{"object":"list","data":[{"id":"a","object":"model","created":7,"owned_by":"groq"}]}"#;
+    assert_eq!(
+        String::from_utf8(write_model_list(&[entry("a", 7)])).unwrap(),
+        written
+    );
 }
