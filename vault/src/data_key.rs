@@ -34,6 +34,14 @@ impl DataKey {
         chance::bytes().map(Self)
     }
 
+    pub(crate) fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+
     /// Seals a secret for this place. Two sealings of one secret differ.
     ///
     /// # Errors
