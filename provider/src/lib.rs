@@ -1,9 +1,14 @@
-//! Talking to vendors: who they are ([`Catalog`]), where they are ([`BaseUrl`]), and which addresses may be reached
-//! on a tenant's word ([`address`]).
+//! Talking to vendors: who they are ([`Catalog`]), where they are ([`BaseUrl`]), which addresses may be reached on a
+//! tenant's word ([`address`]), and sending them a request ([`Upstreams`]).
 
 pub mod address;
 mod base_url;
 mod catalog;
+mod upstream;
 
 pub use base_url::{BaseUrl, BaseUrlError, Trust};
 pub use catalog::{AuthStyle, Catalog, CatalogError, Provider};
+pub use upstream::{
+    Answer, AnswerBody, BodyFault, ConnectTimeout, Errand, SendFault, Timeouts, TlsError, UpstreamSettings,
+    Upstreams,
+};

@@ -1,0 +1,133 @@
+//! A provider's answer: the head at once, the body piece by piece.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::SendFault;
+
+/// An answer whose body has not been read.
+pub struct Answer {
+    pub status: StatusCode,
+    /// Only those that a client can use.
+    pub headers: HeaderMap,
+    pub body: AnswerBody,
+}
+
+/// The body of an answer. Dropping it closes the connection, or resets the stream, so that the provider stops.
+pub struct AnswerBody {
+    body: Incoming,
+    gap: Duration,
+    deadline: Instant,
+    /// Since when the next piece has been waited for: time that nobody waits is the client's, not the provider's.
+    waiting_since: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Why a body ended early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyFault {
+    #[error("the answer paused for too long")]
+    GapTimeout,
+    #[error("the answer took too long")]
+    TotalTimeout,
+    #[error("the answer broke off")]
+    Cut,
+}
+
+/// Headers of an answer that a client may see. Everything else concerns the provider and us.
+const PASSED: [HeaderName; 6] = [
+    CONTENT_TYPE,
+    RETRY_AFTER,
+    HeaderName::from_static("retry-after-ms"),
+    HeaderName::from_static("x-should-retry"),
+    HeaderName::from_static("openai-processing-ms"),
+    HeaderName::from_static("openai-version"),
+];
+
+impl Answer {
+    pub(super) fn new(
+        response: Response<Incoming>,
+        gap: Duration,
+        deadline: Instant,
+    ) -> Result<Self, SendFault> {
+        let (head, body) = response.into_parts();
+        if head
+            .headers
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .any(|encoding| encoding != "identity")
+        {
+            return Err(SendFault::Encoded);
+        }
+        let mut headers = HeaderMap::new();
+        for name in PASSED {
+            if let Some(value) = head.headers.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        let timer = Box::pin(tokio::time::sleep_until(deadline.into()));
+        let body = AnswerBody {
+            body,
+            gap,
+            deadline,
+            waiting_since: None,
+            timer,
+        };
+        Ok(Self {
+            status: head.status,
+            headers,
+            body,
+        })
+    }
+}
+
+impl AnswerBody {
+    /// The next piece; `None` at the end.
+    pub async fn next(&mut self) -> Option<Result<Bytes, BodyFault>> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyFault>>> {
+        while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.waiting_since = None;
+            match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
+                None => return Poll::Ready(None),
+                Some(Ok(Ok(data))) => return Poll::Ready(Some(Ok(data))),
+                // Trailers, of which no vendor makes use.
+                Some(Ok(Err(_))) => {}
+                Some(Err(_)) => return Poll::Ready(Some(Err(BodyFault::Cut))),
+            }
+        }
+        let fault = ready!(self.poll_timeout(context));
+        Poll::Ready(Some(Err(fault)))
+    }
+
+    /// Waits until the provider has taken too long. The timer is moved only when it has fired or stands too late, so
+    /// that a busy stream does not set it for each of its pieces.
+    fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<BodyFault> {
+        loop {
+            let now = Instant::now();
+            let since = *self.waiting_since.get_or_insert(now);
+            if now >= self.deadline {
+                return Poll::Ready(BodyFault::TotalTimeout);
+            }
+            let gap_ends = since + self.gap;
+            if now >= gap_ends {
+                return Poll::Ready(BodyFault::GapTimeout);
+            }
+            let due = tokio::time::Instant::from_std(gap_ends.min(self.deadline));
+            if self.timer.is_elapsed() || self.timer.deadline() > due {
+                self.timer.as_mut().reset(due);
+            }
+            ready!(self.timer.as_mut().poll(context));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Sending one request to a provider, and reading its answer as it comes.
+//!
+//! A request is built from nothing: what a client sent reaches a provider only as the body, and through a short list
+//! of headers. Redirects are answers like any other, proxies of the environment are not looked at, and connections
+//! are never shared between credentials.
+
+mod answer;
+mod connect;
+mod pool;
+mod request;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use vault::Secret;
+
+use crate::base_url::BaseUrl;
+use crate::catalog::AuthStyle;
+
+pub use answer::{Answer, AnswerBody, BodyFault};
+pub use connect::TlsError;
+use connect::{ConnectFault, Tls};
+use pool::Pool;
+
+/// The upstream connections of one runtime.
+pub struct Upstreams {
+    pool: Pool,
+}
+
+/// What all upstream connections have in common.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamSettings {
+    /// More certificate authorities to believe, in PEM.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// Until a connection stands: name, TCP and TLS together.
+    pub connect_timeout: ConnectTimeout,
+}
+
+/// How long connecting may take; 5 s unless said otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectTimeout(pub Duration);
+
+impl Default for ConnectTimeout {
+    fn default() -> Self {
+        Self(Duration::from_secs(5))
+    }
+}
+
+/// How long a provider may take over one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// Until the head of a streamed answer.
+    pub first_byte_streamed: Duration,
+    /// Until the head of a whole answer, which comes only when all of it is ready.
+    pub first_byte_whole: Duration,
+    /// Between two pieces of a body, while somebody waits for the next.
+    pub gap: Duration,
+    /// From sending to the end of the body.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    /// Minutes: reasoning models are silent for that long.
+    fn default() -> Self {
+        Self {
+            first_byte_streamed: Duration::from_secs(300),
+            first_byte_whole: Duration::from_secs(600),
+            gap: Duration::from_secs(300),
+            total: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// One request to be sent.
+pub struct Errand<'a> {
+    pub credential_id: &'a str,
+    pub base_url: &'a BaseUrl,
+    pub auth: AuthStyle,
+    /// None for servers that need none.
+    pub secret: Option<&'a Secret>,
+    pub method: Method,
+    /// What follows the base URL, such as `/chat/completions`.
+    pub path: &'a str,
+    pub body: Vec<Bytes>,
+    pub streamed: bool,
+    /// Sent as `x-request-id`.
+    pub attempt_id: &'a str,
+    pub client_headers: &'a HeaderMap,
+    pub timeouts: &'a Timeouts,
+}
+
+/// Why there is no answer. Holds no text of the provider's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SendFault {
+    #[error("the connection was refused or failed")]
+    Connect,
+    #[error("connecting took too long")]
+    ConnectTimeout,
+    #[error("the name leads to an address that may not be reached")]
+    AddressForbidden,
+    #[error("the answer did not begin in time")]
+    FirstByteTimeout,
+    #[error("the connection broke before an answer")]
+    Broken,
+    #[error("the answer is compressed, which was not asked for")]
+    Encoded,
+    #[error("the credential cannot be put into a header")]
+    BadSecret,
+    #[error("the request cannot be put together")]
+    BadRequest,
+}
+
+impl SendFault {
+    pub fn is_timeout(self) -> bool {
+        matches!(self, Self::ConnectTimeout | Self::FirstByteTimeout)
+    }
+}
+
+impl Upstreams {
+    /// # Errors
+    /// When the extra certificate authorities cannot be read.
+    pub fn new(settings: &UpstreamSettings) -> Result<Self, TlsError> {
+        let tls = Tls::new(settings.extra_ca_pem.as_deref())?;
+        Ok(Self {
+            pool: Pool::new(tls, settings.connect_timeout.0),
+        })
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// When there is none, or none that can be used.
+    pub async fn send(&self, errand: Errand<'_>) -> Result<Answer, SendFault> {
+        let Timeouts {
+            first_byte_streamed,
+            first_byte_whole,
+            gap,
+            total,
+        } = *errand.timeouts;
+        let first_byte = if errand.streamed {
+            first_byte_streamed
+        } else {
+            first_byte_whole
+        };
+        let client = self.pool.client(&errand);
+        let request = request::build(errand)?;
+        let deadline = Instant::now() + total;
+        let sent = tokio::time::timeout(first_byte.min(total), client.request(request));
+        let response = sent
+            .await
+            .map_err(|_| SendFault::FirstByteTimeout)?
+            .map_err(|error| fault_of(&error))?;
+        Answer::new(response, gap, deadline)
+    }
+}
+
+fn fault_of(error: &hyper_util::client::legacy::Error) -> SendFault {
+    if !error.is_connect() {
+        return SendFault::Broken;
+    }
+    match ConnectFault::within(error) {
+        Some(ConnectFault::TooSlow) => SendFault::ConnectTimeout,
+        Some(ConnectFault::Forbidden) => SendFault::AddressForbidden,
+        None => SendFault::Connect,
+    }
+}
+
+#[cfg(test)]
+mod tests;
