@@ -24,11 +24,23 @@ pub struct Provider {
     pub base_url: Option<String>,
     pub auth: AuthStyle,
     #[serde(default)]
+    pub kind: ProviderKind,
+    #[serde(default)]
     pub env: Vec<String>,
     #[serde(default)]
     pub model_prefixes: Vec<String>,
     #[serde(default)]
     pub local: bool,
+}
+
+/// How a provider is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderKind {
+    #[default]
+    Http,
+    /// The built-in [`crate::echo`].
+    Echo,
 }
 
 /// Where in a request the credential is shown.
@@ -133,7 +145,7 @@ mod tests {
     fn the_built_in_catalogue_names_who_is_promised() {
         let catalog = Catalog::built_in().unwrap();
         let promised = "openai anthropic gemini groq mistral deepseek xai openrouter together fireworks cerebras \
-                        perplexity nvidia ollama vllm lmstudio llamacpp custom";
+                        perplexity nvidia ollama vllm lmstudio llamacpp custom echo";
         for name in promised.split_whitespace() {
             assert!(catalog.get(name).is_some(), "{name}");
         }
@@ -166,6 +178,7 @@ mod tests {
         assert_eq!(routes["gpt-*"], "openai");
         assert_eq!(routes["claude-*"], "anthropic");
         assert_eq!(routes["gemini-*"], "gemini");
+        assert_eq!(catalog.get(routes["echo-*"]).unwrap().kind, ProviderKind::Echo);
     }
 
     #[test]

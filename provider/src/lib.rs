@@ -1,13 +1,15 @@
 //! Talking to vendors: who they are ([`Catalog`]), where they are ([`BaseUrl`]), which addresses may be reached on a
-//! tenant's word ([`address`]), and sending them a request ([`Upstreams`]).
+//! tenant's word ([`address`]), and sending them a request ([`Upstreams`]);
+//! and [`echo`], the provider that needs no account.
 
 pub mod address;
 mod base_url;
 mod catalog;
+pub mod echo;
 mod upstream;
 
 pub use base_url::{BaseUrl, BaseUrlError, Trust};
-pub use catalog::{AuthStyle, Catalog, CatalogError, Provider};
+pub use catalog::{AuthStyle, Catalog, CatalogError, Provider, ProviderKind};
 pub use upstream::{
     Answer, AnswerBody, BodyFault, ConnectTimeout, Errand, SendFault, Timeouts, TlsError, UpstreamSettings,
     Upstreams,

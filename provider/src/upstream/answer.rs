@@ -1,11 +1,12 @@
 //! A provider's answer: the head at once, the body piece by piece.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -22,7 +23,16 @@ pub struct Answer {
 }
 
 /// The body of an answer. Dropping it closes the connection, or resets the stream, so that the provider stops.
-pub struct AnswerBody {
+pub struct AnswerBody(Source);
+
+enum Source {
+    Provider(Arriving),
+    /// Made in this process.
+    Ready(VecDeque<Bytes>),
+}
+
+/// A body that is on its way.
+struct Arriving {
     body: Incoming,
     gap: Duration,
     deadline: Instant,
@@ -74,18 +84,29 @@ impl Answer {
             }
         }
         let timer = Box::pin(tokio::time::sleep_until(deadline.into()));
-        let body = AnswerBody {
+        let body = Arriving {
             body,
             gap,
             deadline,
             waiting_since: None,
             timer,
         };
+        let body = AnswerBody(Source::Provider(body));
         Ok(Self {
             status: head.status,
             headers,
             body,
         })
+    }
+
+    /// An answer made in this process.
+    pub(crate) fn ready(status: StatusCode, content_type: &'static str, body: Vec<Bytes>) -> Self {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
+        Self {
+            status,
+            headers,
+            body: AnswerBody(Source::Ready(body.into())),
+        }
     }
 }
 
@@ -96,6 +117,15 @@ impl AnswerBody {
     }
 
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyFault>>> {
+        match &mut self.0 {
+            Source::Provider(arriving) => arriving.poll_next(context),
+            Source::Ready(pieces) => Poll::Ready(pieces.pop_front().map(Ok)),
+        }
+    }
+}
+
+impl Arriving {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyFault>>> {
         while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             self.waiting_since = None;
             match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
