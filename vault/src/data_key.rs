@@ -1,6 +1,6 @@
 //! Sealing and opening under a tenant's data key.
 //!
-//! A sealed value is `format (1 byte) | nonce (12) | ciphertext and tag`. Its place, tenant, table, row and column,
+//! A sealed value is `format (1 byte) | data key version (4, big-endian) | nonce (12) | ciphertext and tag`. Its place, tenant, table, row and column,
 //! is authenticated with it but not stored in it: a value that was moved or swapped in the database does not open.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -12,7 +12,10 @@ use crate::secret::Secret;
 use crate::{VaultError, chance};
 
 /// 32 random bytes that seal one tenant's secrets. Destroying it destroys them.
-pub struct DataKey(Zeroizing<[u8; 32]>);
+pub struct DataKey {
+    version: u32,
+    key: Zeroizing<[u8; KEY_LEN]>,
+}
 
 /// Where a sealed value belongs.
 #[derive(Clone, Copy)]
@@ -23,23 +26,58 @@ pub struct Place<'a> {
     pub column: &'a str,
 }
 
+const KEY_LEN: usize = 32;
+const VERSION_LEN: usize = 4;
+pub(crate) const DATA_KEY_LEN: usize = 32;
 const FORMAT: u8 = 1;
+const FIRST_VERSION: u32 = 1;
+const VERSION_LEN: usize = 4;
 const SEALING: &[u8] = b"tollgate/data-key/sealing/1";
 const DIGESTS: &[u8] = b"tollgate/data-key/digests/1";
 
 impl DataKey {
+    /// A tenant's first data key, version 1.
+    ///
     /// # Errors
     /// When the operating system gives no random bytes.
     pub fn generate() -> Result<Self, VaultError> {
-        chance::bytes().map(Self)
+        Ok(Self {
+            version: 1,
+            key: chance::bytes()?,
+        })
     }
 
-    pub(crate) fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
-        Self(bytes)
+    /// A fresh key to follow this one.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes, or no version is left.
+    pub fn next(&self) -> Result<Self, VaultError> {
+        let version = self.version.checked_add(1).ok_or(VaultError::Form)?;
+        Ok(Self {
+            version,
+            key: chance::bytes()?,
+        })
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.0.as_slice()
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Version and key as they are wrapped.
+    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(VERSION_LEN + KEY_LEN));
+        bytes.extend_from_slice(&self.version.to_be_bytes());
+        bytes.extend_from_slice(self.key.as_slice());
+        bytes
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, VaultError> {
+        let (version, key) = bytes.split_first_chunk().ok_or(VaultError::Form)?;
+        let key: [u8; KEY_LEN] = key.try_into().map_err(|_| VaultError::Form)?;
+        Ok(Self {
+            version: u32::from_be_bytes(*version),
+            key: Zeroizing::new(key),
+        })
     }
 
     /// Seals a secret for this place. Two sealings of one secret differ.
@@ -50,10 +88,11 @@ impl DataKey {
         let mut text = Zeroizing::new(secret.expose().as_bytes().to_vec());
         let nonce = self
             .cipher()?
-            .seal_in_place_append_tag(Aad::from(place.associated_data()), &mut *text)
+            .seal_in_place_append_tag(Aad::from(place.associated_data(self.version)), &mut *text)
             .map_err(|_| VaultError::Cipher)?;
-        let mut sealed = Vec::with_capacity(text.len().saturating_add(NONCE_LEN).saturating_add(1));
+        let mut sealed = Vec::with_capacity(1 + VERSION_LEN + NONCE_LEN + text.len());
         sealed.push(FORMAT);
+        sealed.extend_from_slice(&self.version.to_be_bytes());
         sealed.extend_from_slice(nonce.as_ref());
         sealed.extend_from_slice(&text);
         Ok(sealed)
@@ -62,18 +101,23 @@ impl DataKey {
     /// Opens what was sealed for this place.
     ///
     /// # Errors
-    /// When the value has another form, or does not open under this key for this place.
+    /// When the value has another form, was sealed under another version, or does not open for this place.
     pub fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Secret, VaultError> {
         let (format, rest) = sealed.split_first().ok_or(VaultError::Form)?;
+        let (version, rest) = rest.split_first_chunk().ok_or(VaultError::Form)?;
         let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(VaultError::Form)?;
         if *format != FORMAT {
             return Err(VaultError::Form);
+        }
+        let version = u32::from_be_bytes(*version);
+        if version != self.version {
+            return Err(VaultError::UnknownDataKey(version));
         }
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| VaultError::Form)?;
         let mut text = Zeroizing::new(text.to_vec());
         let opened = self
             .cipher()?
-            .open_in_place(nonce, Aad::from(place.associated_data()), &mut text)
+            .open_in_place(nonce, Aad::from(place.associated_data(self.version)), &mut text)
             .map_err(|_| VaultError::DoesNotOpen)?;
         std::str::from_utf8(opened)
             .map(|text| Secret::new(text.to_owned()))
@@ -97,7 +141,7 @@ impl DataKey {
     fn derive(&self, label: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
         let mut key = Zeroizing::new([0; 32]);
         Salt::new(HKDF_SHA256, &[])
-            .extract(self.0.as_slice())
+            .extract(self.key.as_slice())
             .expand(&[label], HKDF_SHA256)
             .and_then(|derived| derived.fill(key.as_mut_slice()))
             .map_err(|_| VaultError::Cipher)?;
@@ -107,8 +151,9 @@ impl DataKey {
 
 impl Place<'_> {
     /// The place as bytes. Each part is preceded by its length: `ab` in `c` is not `a` in `bc`.
-    fn associated_data(&self) -> Vec<u8> {
+    fn associated_data(&self, version: u32) -> Vec<u8> {
         let mut data = vec![FORMAT];
+        data.extend_from_slice(&version.to_be_bytes());
         for part in [self.tenant, self.table, self.row, self.column] {
             data.extend_from_slice(&(part.len() as u64).to_be_bytes());
             data.extend_from_slice(part.as_bytes());
@@ -170,6 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn a_value_names_the_version_that_sealed_it() {
+        let one = DataKey::generate().unwrap();
+        let two = one.next().unwrap();
+        let sealed = one.seal(&HERE, &secret()).unwrap();
+        assert_eq!(
+            two.open(&HERE, &sealed).err(),
+            Some(VaultError::UnknownDataKey(1))
+        );
+        let read = DataKey::from_bytes(&two.to_bytes()).unwrap();
+        let sealed = two.seal(&HERE, &secret()).unwrap();
+        assert_eq!((read.version(), read.open(&HERE, &sealed).is_ok()), (2, true));
+    }
+
+    #[test]
     fn a_changed_or_shortened_value_does_not_open() {
         let key = DataKey::generate().unwrap();
         let sealed = key.seal(&HERE, &secret()).unwrap();
@@ -179,6 +238,19 @@ mod tests {
             assert!(key.open(&HERE, &changed).is_err(), "byte {at}");
             assert!(key.open(&HERE, &sealed[..at]).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn the_version_of_the_data_key_is_part_of_what_it_seals() {
+        let key = DataKey::generate().unwrap();
+        let sealed = key.seal(&HERE, &secret()).unwrap();
+        assert_eq!((sealed[0], &sealed[1..5]), (FORMAT, &[0, 0, 0, 1][..]));
+        let bytes = key.bytes.clone();
+        let next = DataKey::from_parts(2, bytes);
+        assert_eq!(next.open(&HERE, &sealed).err(), Some(VaultError::DoesNotOpen));
+        let mut relabelled = sealed;
+        relabelled[4] = 2;
+        assert_eq!(next.open(&HERE, &relabelled).err(), Some(VaultError::DoesNotOpen));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub enum VaultError {
     Form,
     #[error("the sealed value does not open: another key, another place, or it was changed")]
     DoesNotOpen,
+    #[error("the value was sealed under version {0} of the data key, not this one")]
+    UnknownDataKey(u32),
     #[error("version {0} of the master key is not at hand")]
     UnknownVersion(u32),
     #[error("the master key cannot be read again")]

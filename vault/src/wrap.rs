@@ -1,7 +1,8 @@
 //! Wrapping data keys under the master key, and proof that the master key is the right one.
 //!
-//! A wrapped key is `format (1 byte) | master key version (4, big-endian) | nonce (12) | ciphertext and tag`. The
-//! version and the scope, a tenant's id or the installation, are authenticated with it.
+//! A wrapped key is `format (1 byte) | master key version (4, big-endian) | nonce (12) | ciphertext and tag`; inside it
+//! are the data key's own version (4, big-endian) and its bytes. The master key version and the scope, a tenant's id or
+//! the installation, are authenticated with it.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
 use crate::VaultError;
-use crate::data_key::DataKey;
+use crate::data_key::{DATA_KEY_LEN, DataKey};
 use crate::master::{MasterKey, MasterKeys};
 
 /// A handle on the master keys. Its clones share one ring.
@@ -66,7 +67,7 @@ impl Vault {
     /// # Errors
     /// When the cipher fails, which it has no reason to.
     pub fn wrap(&self, scope: &str, key: &DataKey) -> Result<Vec<u8>, VaultError> {
-        self.seal(scope, key.bytes())
+        self.seal(scope, &key.to_bytes())
     }
 
     /// Unwraps what was wrapped for this scope, under whichever version.
@@ -74,9 +75,7 @@ impl Vault {
     /// # Errors
     /// When the value has another form, its version is not in the ring, or it does not open for this scope.
     pub fn unwrap(&self, scope: &str, wrapped: &[u8]) -> Result<DataKey, VaultError> {
-        let opened = self.open(scope, wrapped)?;
-        let key: [u8; 32] = opened.as_slice().try_into().map_err(|_| VaultError::Form)?;
-        Ok(DataKey::from_bytes(Zeroizing::new(key)))
+        DataKey::from_bytes(&self.open(scope, wrapped)?)
     }
 
     /// A value by which [`Vault::check_proof`] knows this installation's master key again.
