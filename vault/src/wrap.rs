@@ -12,7 +12,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
 use crate::VaultError;
-use crate::data_key::{DATA_KEY_LEN, DataKey};
+use crate::data_key::DataKey;
 use crate::master::{MasterKey, MasterKeys};
 
 /// A handle on the master keys. Its clones share one ring.
