@@ -1,1 +1,44 @@
-//! Rows, on SQLite and on Postgres. The floor is laid; nothing stands on it yet.
+//! Rows, on SQLite and on Postgres. The only crate with SQL.
+//!
+//! One SQL text serves both databases, by sqlx's `Any` driver. Ids and times come in as arguments. Secrets come in and
+//! go out as [`vault::Secret`]; what lies in the database is sealed.
+//!
+//! Every change takes the next revision, writes one audit row, and is seen by all replicas: see [`Change`] and
+//! [`Store::changes_since`]. What a call needs about a tenant is read at once, as a [`TenantBundle`].
+
+mod admin_key;
+mod audit;
+mod bundle;
+mod change;
+mod credential;
+mod error;
+mod gateway_key;
+mod ledger;
+mod master;
+mod migrate;
+mod name;
+mod open;
+mod revision;
+mod route;
+mod row;
+mod tenant;
+mod usage;
+
+pub use admin_key::{AdminKey, AdminKeyBundle, AdminRole, NewAdminKey};
+pub use audit::AuditRow;
+pub use bundle::{CredentialBundle, GlobalBundle, KeyBundle, TenantBundle};
+pub use change::Change;
+pub use credential::{BaseUrlBy, Credential, NewCredential};
+pub use error::StoreError;
+pub use gateway_key::{GatewayKey, NewGatewayKey};
+pub use ledger::{Appended, AttemptRow, AttemptUsage};
+pub use master::{BrokenBlob, ENCRYPTED_COLUMNS, EncryptedColumn, Rewrapped, SealedReport, VaultStatus};
+pub use migrate::Migrated;
+pub use open::{Store, StoreOptions};
+pub use revision::{Changes, Wakeups};
+pub use route::{NewRoute, RouteRow};
+pub use tenant::{NewTenant, Tenant};
+pub use usage::{UsageBy, UsageLine, UsageQuery};
+
+/// The scope of what belongs to every tenant, where a tenant's id stands otherwise.
+const EVERY_TENANT: &str = "*";

@@ -1,0 +1,138 @@
+//! How a replica learns of changes that others made: by asking what changed since a revision, and by being woken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Row;
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+use crate::EVERY_TENANT;
+use crate::change::CHANNEL;
+use crate::error::{StoreError, unreadable};
+use crate::open::{Database, Store};
+
+/// What changed since a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// The revision to ask from the next time.
+    pub revision: i64,
+    /// Ids of tenants that changed, or were removed.
+    pub tenants: Vec<String>,
+    /// Whether something changed that belongs to every tenant.
+    pub global: bool,
+}
+
+/// Tells when it is worth asking for changes. Only makes it sooner: whoever waits must also ask from time to time.
+pub struct Wakeups {
+    woken: Arc<Notify>,
+    listening: Option<AbortHandle>,
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+impl Store {
+    /// What changed after this revision. When the database is behind it, because an older state was restored,
+    /// everything counts as changed.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn changes_since(&self, revision: i64) -> Result<Changes, StoreError> {
+        let mut changes = Changes {
+            revision: self.revision().await?,
+            tenants: Vec::new(),
+            global: false,
+        };
+        if changes.revision == revision {
+            return Ok(changes);
+        }
+        let restored = changes.revision < revision;
+        // Asked after the counter: a change in between is told now and once more, never left out.
+        let rows = sqlx::query("SELECT scope FROM revisions WHERE revision > $1 ORDER BY scope")
+            .bind(if restored { -1 } else { revision })
+            .fetch_all(&self.pool)
+            .await
+            .map_err(unreadable("revisions", "?"))?;
+        for row in rows {
+            let scope: String = row.try_get("scope").map_err(unreadable("revisions", "?"))?;
+            if scope != EVERY_TENANT {
+                changes.tenants.push(scope);
+            } else {
+                changes.global = true;
+            }
+        }
+        changes.global |= restored;
+        Ok(changes)
+    }
+
+    /// The number of the last change.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn revision(&self) -> Result<i64, StoreError> {
+        let revision = sqlx::query_scalar("SELECT revision FROM revision_counter WHERE id = 1")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(revision)
+    }
+
+    /// Begins to listen for announcements of changes. Call it inside a tokio runtime. On SQLite nothing is announced.
+    pub fn wakeups(&self) -> Wakeups {
+        let woken = Arc::new(Notify::new());
+        let listening = match &self.database {
+            Database::Sqlite => None,
+            Database::Postgres(url) => {
+                Some(tokio::spawn(listen(Arc::clone(url), Arc::clone(&woken))).abort_handle())
+            }
+        };
+        Wakeups { woken, listening }
+    }
+}
+
+impl Wakeups {
+    /// Waits for the next announcement. One that comes while nobody waits is not lost; several become one.
+    pub async fn next(&mut self) {
+        self.woken.notified().await;
+    }
+}
+
+impl Drop for Wakeups {
+    fn drop(&mut self) {
+        if let Some(listening) = &self.listening {
+            listening.abort();
+        }
+    }
+}
+
+/// Wakes at every announcement, and after each connect, since announcements may have been missed before it.
+async fn listen(url: Arc<str>, woken: Arc<Notify>) {
+    let mut pause = PAUSE_MIN;
+    loop {
+        if let Ok(mut listener) = connect(&url).await {
+            pause = PAUSE_MIN;
+            woken.notify_one();
+            while listener.try_recv().await.is_ok() {
+                woken.notify_one();
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+async fn connect(url: &str) -> Result<PgListener, sqlx::Error> {
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .acquire_timeout(CONNECT_TIMEOUT)
+        .connect(url)
+        .await?;
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
+}
