@@ -1,1 +1,3 @@
-//! For tests only: what several crates need to be tested. Nothing stands here yet.
+//! For tests only: what several crates need to be tested.
+
+pub mod database;

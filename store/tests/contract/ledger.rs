@@ -1,0 +1,202 @@
+//! The ledger books each attempt once, whatever happens to the rows around it.
+
+use store::{Appended, AttemptRow, AttemptUsage, UsageBy, UsageQuery};
+use testkit::database::TestDatabase;
+
+use crate::world::{CHANGE, NOW_MS, World};
+
+crate::on_both_databases!(
+    an_attempt_is_booked_once_and_comes_back,
+    sums_are_grouped_by_what_is_asked,
+    the_ledger_outlives_the_tenant,
+    a_row_that_cannot_be_kept_does_not_hold_up_the_others,
+);
+
+const DAY_MS: i64 = 86_400_000;
+
+fn attempt(call: &str, number: i64) -> AttemptRow {
+    AttemptRow {
+        attempt_id: format!("{call}-{number}"),
+        call_id: call.to_owned(),
+        attempt_number: number,
+        tenant_id: "ten-acme".to_owned(),
+        key_id: "key-ci".to_owned(),
+        credential_id: Some("cred-main".to_owned()),
+        provider: "openai".to_owned(),
+        model_name: "fast".to_owned(),
+        model: "gpt-4o-mini".to_owned(),
+        dialect: "openai_chat".to_owned(),
+        streamed: true,
+        started_at_ms: NOW_MS,
+        duration_us: 1_500,
+        first_byte_us: Some(700),
+        status: 200,
+        outcome: "ok".to_owned(),
+        usage: Some(AttemptUsage {
+            input_tokens: 100,
+            cached_input_tokens: 40,
+            cache_write_tokens: 5,
+            output_tokens: 20,
+            reasoning_tokens: 8,
+            audio_input_tokens: 2,
+            audio_output_tokens: 1,
+        }),
+    }
+}
+
+async fn an_attempt_is_booked_once_and_comes_back(database: TestDatabase) {
+    let world = World::new(database).await;
+    let store = &world.store;
+    let failed = AttemptRow {
+        credential_id: None,
+        first_byte_us: None,
+        status: 0,
+        outcome: "unreachable".to_owned(),
+        usage: None,
+        ..attempt("call1", 1)
+    };
+    let rows = [failed, attempt("call1", 2)];
+    let booked = |new| Appended { new, refused: 0 };
+    assert_eq!(store.append_attempts(&rows[..1]).await.unwrap(), booked(1));
+    assert_eq!(store.append_attempts(&rows).await.unwrap(), booked(1));
+    assert_eq!(store.append_attempts(&rows).await.unwrap(), booked(0));
+    assert_eq!(store.attempts_of(Some("ten-acme"), "call1").await.unwrap(), rows);
+    assert!(
+        store
+            .attempts_of(Some("ten-other"), "call1")
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        store.list_attempts(None, NOW_MS, 1).await.unwrap(),
+        [rows[1].clone()]
+    );
+    assert!(
+        store
+            .list_attempts(Some("ten-acme"), NOW_MS + 1, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+async fn sums_are_grouped_by_what_is_asked(database: TestDatabase) {
+    let world = World::new(database).await;
+    let rows = [
+        AttemptRow {
+            status: 500,
+            outcome: "provider_error".to_owned(),
+            usage: None,
+            ..attempt("call1", 1)
+        },
+        attempt("call1", 2),
+        AttemptRow {
+            usage: None,
+            outcome: "client_gone".to_owned(),
+            started_at_ms: NOW_MS + DAY_MS,
+            ..attempt("call2", 1)
+        },
+        AttemptRow {
+            tenant_id: "ten-other".to_owned(),
+            provider: "echo".to_owned(),
+            model: "echo-1".to_owned(),
+            key_id: "key-other".to_owned(),
+            credential_id: None,
+            ..attempt("call3", 1)
+        },
+        AttemptRow {
+            started_at_ms: NOW_MS - 1,
+            ..attempt("too-old", 1)
+        },
+    ];
+    world.store.append_attempts(&rows).await.unwrap();
+    let sums = async |tenant_id, by| {
+        let query = UsageQuery {
+            tenant_id,
+            since_at_ms: NOW_MS,
+            by,
+        };
+        world.store.usage(&query).await.unwrap()
+    };
+    let groups = async |by| -> Vec<(String, i64)> {
+        let lines = sums(None, by).await;
+        lines
+            .into_iter()
+            .map(|line| (line.group, line.attempts))
+            .collect()
+    };
+    let pairs = |pairs: &[(&str, i64)]| -> Vec<(String, i64)> {
+        pairs
+            .iter()
+            .map(|(group, attempts)| ((*group).to_owned(), *attempts))
+            .collect()
+    };
+
+    let own = sums(Some("ten-acme"), UsageBy::Model).await;
+    let [line] = own.as_slice() else {
+        panic!("one model")
+    };
+    assert_eq!(
+        (line.group.as_str(), line.calls, line.attempts),
+        ("gpt-4o-mini", 2, 3)
+    );
+    assert_eq!((line.failed, line.unmetered), (1, 1));
+    assert_eq!(Some(line.usage), attempt("", 1).usage);
+
+    assert_eq!(
+        groups(UsageBy::Tenant).await,
+        pairs(&[("ten-acme", 3), ("ten-other", 1)])
+    );
+    assert_eq!(
+        groups(UsageBy::Provider).await,
+        pairs(&[("echo", 1), ("openai", 3)])
+    );
+    assert_eq!(
+        groups(UsageBy::Key).await,
+        pairs(&[("key-ci", 3), ("key-other", 1)])
+    );
+    assert_eq!(
+        groups(UsageBy::Day).await,
+        pairs(&[("2027-01-15", 3), ("2027-01-16", 1)])
+    );
+    let mut by_credential = groups(UsageBy::Credential).await;
+    by_credential.sort();
+    assert_eq!(by_credential, pairs(&[("", 1), ("cred-main", 3)]));
+}
+
+async fn the_ledger_outlives_the_tenant(database: TestDatabase) {
+    let world = World::new(database).await;
+    let tenant = world.tenant("acme").await;
+    world.store.append_attempts(&[attempt("call1", 1)]).await.unwrap();
+    world.store.remove_tenant(&CHANGE, &tenant.id).await.unwrap();
+    assert_eq!(
+        world
+            .store
+            .list_attempts(Some(&tenant.id), 0, 9)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+async fn a_row_that_cannot_be_kept_does_not_hold_up_the_others(database: TestDatabase) {
+    let world = World::new(database).await;
+    let is_postgres = world.database.url().starts_with("postgres");
+    // Postgres keeps no NUL in a text; SQLite does, and has nothing to refuse.
+    let strange = AttemptRow {
+        model_name: "a\0b".to_owned(),
+        ..attempt("call2", 1)
+    };
+    let rows = [attempt("call1", 1), strange, attempt("call3", 1)];
+    let appended = world.store.append_attempts(&rows).await.unwrap();
+    assert_eq!(appended.new + appended.refused, 3);
+    assert_eq!(appended.refused, u64::from(is_postgres));
+    let aside = world
+        .count("SELECT COUNT(*) FROM refused_attempts WHERE attempt_id = 'call2-1'")
+        .await;
+    assert_eq!(aside, i64::from(is_postgres));
+    let again = world.store.append_attempts(&rows).await.unwrap();
+    assert_eq!(again.new, 0);
+}
