@@ -1,13 +1,11 @@
 //! Sealing and opening under a tenant's data key.
 //!
-//! A sealed value is `format (1 byte) | data key version (4, big-endian) | nonce (12) | ciphertext and tag`. Its place,
-//! tenant, table, row and column, is authenticated with it but not stored in it: a value that was moved or swapped in
-//! the database does not open.
+//! Its place, tenant, table, row and column, is authenticated with a sealed value but not stored in it: a value that
+//! was moved or swapped in the database does not open.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
+use crate::blob::{self, Blob, KEY_LEN, Key, Purpose};
 use crate::digest::DigestKey;
 use crate::secret::Secret;
 use crate::{VaultError, chance};
@@ -15,7 +13,7 @@ use crate::{VaultError, chance};
 /// 32 random bytes that seal one tenant's secrets. Destroying it destroys them.
 pub struct DataKey {
     version: u32,
-    key: Zeroizing<[u8; KEY_LEN]>,
+    key: Key,
 }
 
 /// Where a sealed value belongs.
@@ -27,9 +25,7 @@ pub struct Place<'a> {
     pub column: &'a str,
 }
 
-const KEY_LEN: usize = 32;
 const VERSION_LEN: usize = 4;
-const FORMAT: u8 = 1;
 const SEALING: &[u8] = b"tollgate/data-key/sealing/1";
 const DIGESTS: &[u8] = b"tollgate/data-key/digests/1";
 
@@ -83,17 +79,12 @@ impl DataKey {
     /// # Errors
     /// When the cipher fails, which it has no reason to.
     pub fn seal(&self, place: &Place<'_>, secret: &Secret) -> Result<Vec<u8>, VaultError> {
-        let mut text = Zeroizing::new(secret.expose().as_bytes().to_vec());
-        let nonce = self
-            .cipher()?
-            .seal_in_place_append_tag(Aad::from(place.associated_data(self.version)), &mut *text)
-            .map_err(|_| VaultError::Cipher)?;
-        let mut sealed = Vec::with_capacity(1 + VERSION_LEN + NONCE_LEN + text.len());
-        sealed.push(FORMAT);
-        sealed.extend_from_slice(&self.version.to_be_bytes());
-        sealed.extend_from_slice(nonce.as_ref());
-        sealed.extend_from_slice(&text);
-        Ok(sealed)
+        let about = place.to_bytes();
+        let purpose = Purpose {
+            label: SEALING,
+            about: &about,
+        };
+        blob::seal(&self.key, self.version, &purpose, secret.expose().as_bytes())
     }
 
     /// Opens what was sealed for this place.
@@ -101,23 +92,19 @@ impl DataKey {
     /// # Errors
     /// When the value has another form, was sealed under another version, or does not open for this place.
     pub fn open(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Secret, VaultError> {
-        let (format, rest) = sealed.split_first().ok_or(VaultError::Form)?;
-        let (version, rest) = rest.split_first_chunk().ok_or(VaultError::Form)?;
-        let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(VaultError::Form)?;
-        if *format != FORMAT {
-            return Err(VaultError::Form);
+        let blob = Blob::read(sealed)?;
+        if blob.version != self.version {
+            return Err(VaultError::UnknownDataKey(blob.version));
         }
-        let version = u32::from_be_bytes(*version);
-        if version != self.version {
-            return Err(VaultError::UnknownDataKey(version));
-        }
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| VaultError::Form)?;
-        let mut text = Zeroizing::new(text.to_vec());
-        let opened = self
-            .cipher()?
-            .open_in_place(nonce, Aad::from(place.associated_data(self.version)), &mut text)
-            .map_err(|_| VaultError::DoesNotOpen)?;
-        std::str::from_utf8(opened)
+        let about = place.to_bytes();
+        let opened = blob.open(
+            &self.key,
+            &Purpose {
+                label: SEALING,
+                about: &about,
+            },
+        )?;
+        std::str::from_utf8(&opened)
             .map(|text| Secret::new(text.to_owned()))
             .map_err(|_| VaultError::Form)
     }
@@ -127,31 +114,14 @@ impl DataKey {
     /// # Errors
     /// When the derivation fails, which it has no reason to.
     pub fn digest_key(&self) -> Result<DigestKey, VaultError> {
-        self.derive(DIGESTS).map(|key| DigestKey::new(key.as_slice()))
-    }
-
-    fn cipher(&self) -> Result<RandomizedNonceKey, VaultError> {
-        let key = self.derive(SEALING)?;
-        RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).map_err(|_| VaultError::Cipher)
-    }
-
-    /// HKDF-SHA256 (RFC 5869) with a label for each use, so that no two uses share a key.
-    fn derive(&self, label: &[u8]) -> Result<Zeroizing<[u8; 32]>, VaultError> {
-        let mut key = Zeroizing::new([0; 32]);
-        Salt::new(HKDF_SHA256, &[])
-            .extract(self.key.as_slice())
-            .expand(&[label], HKDF_SHA256)
-            .and_then(|derived| derived.fill(key.as_mut_slice()))
-            .map_err(|_| VaultError::Cipher)?;
-        Ok(key)
+        blob::derive(&self.key, DIGESTS).map(|key| DigestKey::new(key.as_slice()))
     }
 }
 
 impl Place<'_> {
     /// The place as bytes. Each part is preceded by its length: `ab` in `c` is not `a` in `bc`.
-    fn associated_data(&self, version: u32) -> Vec<u8> {
-        let mut data = vec![FORMAT];
-        data.extend_from_slice(&version.to_be_bytes());
+    fn to_bytes(self) -> Vec<u8> {
+        let mut data = Vec::new();
         for part in [self.tenant, self.table, self.row, self.column] {
             data.extend_from_slice(&(part.len() as u64).to_be_bytes());
             data.extend_from_slice(part.as_bytes());

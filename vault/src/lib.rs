@@ -4,6 +4,7 @@
 //! The only crate with a cipher. Everything here is AES-256-GCM, HKDF-SHA256 and HMAC-SHA256 of aws-lc-rs; nothing of
 //! that kind is made by hand.
 
+mod blob;
 mod chance;
 mod data_key;
 mod digest;

@@ -10,16 +10,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use crate::blob::{KEY_LEN, Key};
 use crate::secret::Secret;
 use crate::{VaultError, chance};
-
-/// One key of an installation, 32 bytes.
-pub(crate) type MasterKey = Zeroizing<[u8; KEY_LEN]>;
 
 /// All master keys that are in use.
 #[derive(Clone)]
 pub struct MasterKeys {
-    keys: BTreeMap<u32, MasterKey>,
+    keys: BTreeMap<u32, Key>,
     current: u32,
 }
 
@@ -36,7 +34,6 @@ pub enum MasterKeyError {
     Twice(u32),
 }
 
-const KEY_LEN: usize = 32;
 /// Of 32 random bytes, fewer than this many different ones come up once in 10^20 times or less.
 const DIFFERENT_BYTES_MIN: usize = 20;
 
@@ -119,12 +116,12 @@ impl MasterKeys {
         self.keys.keys().copied()
     }
 
-    pub(crate) fn get(&self, version: u32) -> Option<&MasterKey> {
+    pub(crate) fn get(&self, version: u32) -> Option<&Key> {
         self.keys.get(&version)
     }
 }
 
-fn read_key(text: &str) -> Result<MasterKey, MasterKeyError> {
+fn read_key(text: &str) -> Result<Key, MasterKeyError> {
     let bytes = if text.len() == 2 * KEY_LEN {
         from_hex(text)
     } else {

@@ -1,19 +1,16 @@
 //! Wrapping data keys under the master key, and proof that the master key is the right one.
 //!
-//! A wrapped key is `format (1 byte) | master key version (4, big-endian) | nonce (12) | ciphertext and tag`; inside it
-//! are the data key's own version (4, big-endian) and its bytes. The master key version and the scope, a tenant's id or
-//! the installation, are authenticated with it.
+//! The scope, a tenant's id or the installation, is authenticated with a wrapped key.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use zeroize::Zeroizing;
 
 use crate::VaultError;
+use crate::blob::{self, Blob, Purpose};
 use crate::data_key::DataKey;
-use crate::master::{MasterKey, MasterKeys};
+use crate::master::MasterKeys;
 
 /// A handle on the master keys. Its clones share one ring.
 #[derive(Clone)]
@@ -26,8 +23,6 @@ pub struct Vault {
 /// Reads the ring from where the operator keeps it.
 pub type RingSource = dyn Fn() -> Result<MasterKeys, VaultError> + Send + Sync;
 
-const FORMAT: u8 = 1;
-const VERSION_LEN: usize = 4;
 const WRAPPING: &[u8] = b"tollgate/master-key/wrapping/1";
 const PROOF_SCOPE: &str = "tollgate/proof";
 
@@ -99,38 +94,23 @@ impl Vault {
     /// # Errors
     /// When the value has another form.
     pub fn master_version_of(wrapped: &[u8]) -> Result<u32, VaultError> {
-        Wrapped::read(wrapped).map(|wrapped| wrapped.version)
+        Blob::read(wrapped).map(|blob| blob.version)
     }
 
     fn seal(&self, scope: &str, text: &[u8]) -> Result<Vec<u8>, VaultError> {
         let ring = self.ring.load();
         let version = ring.current_version();
         let key = ring.get(version).ok_or(VaultError::UnknownVersion(version))?;
-        let mut sealed = Zeroizing::new(text.to_vec());
-        let nonce = cipher(key)?
-            .seal_in_place_append_tag(Aad::from(associated_data(scope, version)), &mut *sealed)
-            .map_err(|_| VaultError::Cipher)?;
-        let mut wrapped = vec![FORMAT];
-        wrapped.extend_from_slice(&version.to_be_bytes());
-        wrapped.extend_from_slice(nonce.as_ref());
-        wrapped.extend_from_slice(&sealed);
-        Ok(wrapped)
+        blob::seal(key, version, &purpose(scope), text)
     }
 
     fn open(&self, scope: &str, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        let Wrapped {
-            version,
-            nonce,
-            sealed,
-        } = Wrapped::read(wrapped)?;
-        let ring = self.ring_with(version)?;
-        let key = ring.get(version).ok_or(VaultError::UnknownVersion(version))?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| VaultError::Form)?;
-        let mut text = Zeroizing::new(sealed.to_vec());
-        let opened = cipher(key)?
-            .open_in_place(nonce, Aad::from(associated_data(scope, version)), &mut text)
-            .map_err(|_| VaultError::DoesNotOpen)?;
-        Ok(Zeroizing::new(opened.to_vec()))
+        let blob = Blob::read(wrapped)?;
+        let ring = self.ring_with(blob.version)?;
+        let key = ring
+            .get(blob.version)
+            .ok_or(VaultError::UnknownVersion(blob.version))?;
+        blob.open(key, &purpose(scope))
     }
 
     /// The ring, read again from its source when it lacks this version.
@@ -146,44 +126,11 @@ impl Vault {
     }
 }
 
-/// A wrapped value, taken apart.
-struct Wrapped<'a> {
-    version: u32,
-    nonce: &'a [u8],
-    sealed: &'a [u8],
-}
-
-impl<'a> Wrapped<'a> {
-    fn read(wrapped: &'a [u8]) -> Result<Self, VaultError> {
-        let (format, rest) = wrapped.split_first().ok_or(VaultError::Form)?;
-        let (version, rest) = rest.split_first_chunk::<VERSION_LEN>().ok_or(VaultError::Form)?;
-        let (nonce, sealed) = rest.split_at_checked(NONCE_LEN).ok_or(VaultError::Form)?;
-        if *format != FORMAT {
-            return Err(VaultError::Form);
-        }
-        Ok(Self {
-            version: u32::from_be_bytes(*version),
-            nonce,
-            sealed,
-        })
+fn purpose(scope: &str) -> Purpose<'_> {
+    Purpose {
+        label: WRAPPING,
+        about: scope.as_bytes(),
     }
-}
-
-fn cipher(master: &MasterKey) -> Result<RandomizedNonceKey, VaultError> {
-    let mut key = Zeroizing::new([0; 32]);
-    Salt::new(HKDF_SHA256, &[])
-        .extract(master.as_slice())
-        .expand(&[WRAPPING], HKDF_SHA256)
-        .and_then(|derived| derived.fill(key.as_mut_slice()))
-        .map_err(|_| VaultError::Cipher)?;
-    RandomizedNonceKey::new(&AES_256_GCM, key.as_slice()).map_err(|_| VaultError::Cipher)
-}
-
-fn associated_data(scope: &str, version: u32) -> Vec<u8> {
-    let mut data = vec![FORMAT];
-    data.extend_from_slice(&version.to_be_bytes());
-    data.extend_from_slice(scope.as_bytes());
-    data
 }
 
 #[cfg(test)]
