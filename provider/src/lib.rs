@@ -11,6 +11,5 @@ mod upstream;
 pub use base_url::{BaseUrl, BaseUrlError, Trust};
 pub use catalog::{AuthStyle, Catalog, CatalogError, Provider, ProviderKind};
 pub use upstream::{
-    Answer, AnswerBody, BodyFault, ConnectTimeout, Errand, SendFault, Timeouts, TlsError, UpstreamSettings,
-    Upstreams,
+    Answer, AnswerBody, BodyFault, Errand, SendFault, Timeouts, TlsError, UpstreamSettings, Upstreams,
 };

@@ -29,21 +29,20 @@ pub struct Upstreams {
 }
 
 /// What all upstream connections have in common.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct UpstreamSettings {
     /// More certificate authorities to believe, in PEM.
     pub extra_ca_pem: Option<Vec<u8>>,
     /// Until a connection stands: name, TCP and TLS together.
-    pub connect_timeout: ConnectTimeout,
+    pub connect_timeout: Duration,
 }
 
-/// How long connecting may take; 5 s unless said otherwise.
-#[derive(Debug, Clone, Copy)]
-pub struct ConnectTimeout(pub Duration);
-
-impl Default for ConnectTimeout {
+impl Default for UpstreamSettings {
     fn default() -> Self {
-        Self(Duration::from_secs(5))
+        Self {
+            extra_ca_pem: None,
+            connect_timeout: Duration::from_secs(5),
+        }
     }
 }
 
@@ -123,7 +122,7 @@ impl Upstreams {
     pub fn new(settings: &UpstreamSettings) -> Result<Self, TlsError> {
         let tls = Tls::new(settings.extra_ca_pem.as_deref())?;
         Ok(Self {
-            pool: Pool::new(tls, settings.connect_timeout.0),
+            pool: Pool::new(tls, settings.connect_timeout),
         })
     }
 

@@ -49,7 +49,8 @@ impl Server {
 
     /// Takes a connection and reads one request of `errand`'s from it.
     async fn accept(&self) -> (TcpStream, String) {
-        let (mut connection, _) = self.listener.accept().await.unwrap();
+        let accepting = tokio::time::timeout(Duration::from_secs(10), self.listener.accept());
+        let (mut connection, _) = accepting.await.expect("a new connection").unwrap();
         let text = request(&mut connection).await;
         (connection, text)
     }
