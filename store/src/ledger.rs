@@ -192,17 +192,18 @@ impl AttemptRow {
             first_byte_us: columns.number_or_null("first_byte_us")?,
             status: columns.number("status")?,
             outcome: columns.text("outcome")?,
-            usage: AttemptUsage::read(&columns)?,
+            usage: match columns.number_or_null("input_tokens")? {
+                Some(_) => Some(AttemptUsage::read(&columns)?),
+                None => None,
+            },
         })
     }
 }
 
 impl AttemptUsage {
-    fn read(columns: &Columns<'_>) -> Result<Option<Self>, StoreError> {
-        if columns.number_or_null("input_tokens")?.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(Self {
+    /// From columns that are named as the counts are.
+    pub(crate) fn read(columns: &Columns<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
             input_tokens: columns.number("input_tokens")?,
             cached_input_tokens: columns.number("cached_input_tokens")?,
             cache_write_tokens: columns.number("cache_write_tokens")?,
@@ -210,7 +211,7 @@ impl AttemptUsage {
             reasoning_tokens: columns.number("reasoning_tokens")?,
             audio_input_tokens: columns.number("audio_input_tokens")?,
             audio_output_tokens: columns.number("audio_output_tokens")?,
-        }))
+        })
     }
 }
 

@@ -111,15 +111,7 @@ impl UsageLine {
             attempts: columns.number("attempts")?,
             failed: columns.number("failed")?,
             unmetered: columns.number("unmetered")?,
-            usage: AttemptUsage {
-                input_tokens: columns.number("input_tokens")?,
-                cached_input_tokens: columns.number("cached_input_tokens")?,
-                cache_write_tokens: columns.number("cache_write_tokens")?,
-                output_tokens: columns.number("output_tokens")?,
-                reasoning_tokens: columns.number("reasoning_tokens")?,
-                audio_input_tokens: columns.number("audio_input_tokens")?,
-                audio_output_tokens: columns.number("audio_output_tokens")?,
-            },
+            usage: AttemptUsage::read(&columns)?,
         })
     }
 }
