@@ -23,7 +23,7 @@ pub struct Store {
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     pub connections_max: u32,
-    /// For one statement; on SQLite, for waiting until another writer is done.
+    /// For one statement on Postgres. SQLite has no such limit; there, another writer is waited for, for 2 s at most.
     pub statement_timeout: Duration,
     /// For getting a connection, a new one or one that becomes free.
     pub connect_timeout: Duration,
@@ -65,7 +65,7 @@ impl Store {
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if is_sqlite {
-                        prepare_sqlite(connection, timeout_ms).await
+                        prepare_sqlite(connection).await
                     } else {
                         prepare_postgres(connection, timeout_ms).await
                     }
@@ -147,14 +147,9 @@ impl Database {
 
 /// Waiting comes first: what follows may have to wait for another process. What is deleted is overwritten, so that a
 /// removed data key is gone from the file.
-async fn prepare_sqlite(connection: &mut AnyConnection, timeout_ms: i64) -> Result<(), sqlx::Error> {
-    // A pragma takes no bound value; this is a number.
-    let wait = format!("PRAGMA busy_timeout = {timeout_ms}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(wait))
-        .execute(&mut *connection)
-        .await?;
+async fn prepare_sqlite(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
+        "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
          PRAGMA secure_delete = ON;",
     )
     .execute(&mut *connection)

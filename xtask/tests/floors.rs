@@ -150,3 +150,23 @@ fn every_path_in_the_map_exists() {
         );
     }
 }
+
+/// sqlx takes only text that is part of the program, unless it is told otherwise by this name.
+#[test]
+fn no_sql_is_put_together_at_run_time() {
+    let mut folders = vec![root().join("store/src")];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files += 1;
+                let text = std::fs::read_to_string(&path).unwrap();
+                assert!(!text.contains("AssertSqlSafe"), "{}", path.display());
+            }
+        }
+    }
+    assert!(files > 10, "the store has files");
+}

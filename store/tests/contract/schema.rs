@@ -10,6 +10,7 @@ crate::on_both_databases!(
     any_number_may_migrate_and_prepare_at_once,
     a_newer_schema_is_left_alone,
     an_older_schema_is_told,
+    a_version_that_makes_no_sense_changes_nothing,
     one_of_two_master_keys_wins_a_new_database,
 );
 
@@ -73,6 +74,24 @@ async fn an_older_schema_is_told(database: TestDatabase) {
     let store = open(&database, &MasterKeys::generate().unwrap()).await;
     let outcome = store.check_schema().await;
     assert!(matches!(outcome, Err(StoreError::SchemaTooOld { found: 0, .. })));
+}
+
+async fn a_version_that_makes_no_sense_changes_nothing(database: TestDatabase) {
+    let world = World::new(database).await;
+    world.tenant("acme").await;
+    world.tamper("UPDATE schema_version SET version = -1").await;
+    let outcome = world.store.migrate(NOW_MS).await;
+    assert!(
+        matches!(
+            outcome,
+            Err(StoreError::Poison {
+                table: "schema_version",
+                ..
+            })
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(world.store.list_tenants().await.unwrap().len(), 1);
 }
 
 async fn one_of_two_master_keys_wins_a_new_database(database: TestDatabase) {
