@@ -7,6 +7,13 @@ use crate::Trust;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nset-cookie: a=b\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n";
 
+/// Fails a test that would otherwise wait for what never comes.
+async fn soon<T>(awaited: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), awaited)
+        .await
+        .expect("it comes")
+}
+
 struct Server {
     listener: TcpListener,
     base_url: BaseUrl,
@@ -49,8 +56,7 @@ impl Server {
 
     /// Takes a connection and reads one request of `errand`'s from it.
     async fn accept(&self) -> (TcpStream, String) {
-        let accepting = tokio::time::timeout(Duration::from_secs(10), self.listener.accept());
-        let (mut connection, _) = accepting.await.expect("a new connection").unwrap();
+        let (mut connection, _) = soon(self.listener.accept()).await.unwrap();
         let text = request(&mut connection).await;
         (connection, text)
     }
@@ -158,7 +164,10 @@ async fn a_provider_that_is_silent_or_cut_short_is_told_apart() {
         first_byte_streamed: short,
         ..Timeouts::default()
     };
-    let (answer, _held) = tokio::join!(upstreams.send(server.errand("cred-1", &silent)), server.accept());
+    let (answer, _held) = tokio::join!(
+        soon(upstreams.send(server.errand("cred-1", &silent))),
+        server.accept()
+    );
     assert_eq!(answer.err(), Some(SendFault::FirstByteTimeout));
     let pausing = Timeouts {
         gap: short,
@@ -183,7 +192,7 @@ async fn a_provider_that_is_silent_or_cut_short_is_told_apart() {
         let (answer, _held) = tokio::join!(upstreams.send(server.errand("cred-1", &timeouts)), serve);
         let mut answer = answer.unwrap();
         assert_eq!(answer.body.next().await, Some(Ok(Bytes::from_static(b"first"))));
-        assert_eq!(answer.body.next().await, Some(Err(expected)));
+        assert_eq!(soon(answer.body.next()).await, Some(Err(expected)));
     }
 }
 

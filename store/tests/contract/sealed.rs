@@ -212,6 +212,30 @@ async fn a_removed_tenant_is_shredded(database: TestDatabase) {
     assert!(world.store.load_tenant(&other.id).await.unwrap().is_some());
 }
 
+/// On Postgres, what a deleted row leaves in a page is the database's own affair until it is vacuumed.
+#[tokio::test]
+async fn a_removed_data_key_is_gone_from_sqlites_files_too() {
+    let world = World::new(TestDatabase::sqlite()).await;
+    let tenant = world.tenant("acme").await;
+    let path = world.database.url().strip_prefix("sqlite:").unwrap().to_owned();
+    let pool = sqlx::AnyPool::connect(world.database.url()).await.unwrap();
+    let wrapped: Vec<u8> = sqlx::query_scalar("SELECT wrapped FROM data_keys WHERE scope = $1")
+        .bind(&tenant.id)
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    let is_there = || {
+        [path.clone(), format!("{path}-wal")].iter().any(|file| {
+            let bytes = std::fs::read(file).unwrap();
+            bytes.windows(wrapped.len()).any(|window| window == wrapped)
+        })
+    };
+    assert!(is_there());
+    world.store.remove_tenant(&CHANGE, &tenant.id).await.unwrap();
+    assert!(!is_there());
+}
+
 async fn no_secret_is_in_the_database(database: TestDatabase) {
     let world = World::new(database).await;
     let tenant = world.tenant("acme").await;
