@@ -1,1 +1,20 @@
-//! The one way of a call, and the live state behind it. The floor is laid; nothing stands on it yet.
+//! The one way of a call, and the live state behind it.
+//!
+//! A call runs through [`Worker::chat_completions`], which reads as the list of its steps: identify, look, route,
+//! admit, attempt, relay; settling happens when the answer's body ends or is dropped. Each step returns its own
+//! type, and the next one asks for it, so that nothing can be sent without a permit, nor relayed without an answer.
+//!
+//! What a call needs to know about its tenant is in memory ([`live`]): the first call of a tenant loads it, changes
+//! in the database replace it, and no call after that waits for the database. What a call leaves behind is a
+//! [`ledger::CallRecord`], whose place in the queue to the database was reserved before anything was sent.
+
+mod call;
+pub mod ledger;
+pub mod live;
+
+mod clock;
+mod gateway;
+mod models;
+
+pub use call::{Admission, Reply, ReplyBody, ReplyHead, Request, StreamBody, Worker};
+pub use gateway::{Gateway, GatewaySettings};

@@ -61,6 +61,11 @@ impl Pattern {
         &self.text
     }
 
+    /// The one name that this is about, if it is about one.
+    pub fn exact(&self) -> Option<&str> {
+        matches!(self.kind, Kind::Exact).then_some(&self.text)
+    }
+
     pub fn matches(&self, model_name: &str) -> bool {
         match &self.kind {
             Kind::Exact => self.text == model_name,

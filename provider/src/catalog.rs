@@ -31,6 +31,21 @@ pub struct Provider {
     pub model_prefixes: Vec<String>,
     #[serde(default)]
     pub local: bool,
+    #[serde(default)]
+    pub stream_usage: StreamUsage,
+    #[serde(default = "yes")]
+    pub lists_models: bool,
+}
+
+/// How the usage of a stream is got out of a provider.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamUsage {
+    /// It is asked for, with `stream_options`.
+    #[default]
+    Ask,
+    /// It comes by itself, and `stream_options` may be refused.
+    Unasked,
 }
 
 /// How a provider is reached.
@@ -67,6 +82,10 @@ pub enum CatalogError {
     PrefixTwice(String),
     #[error("the base URL of provider `{name}`: {why}")]
     BaseUrl { name: String, why: BaseUrlError },
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]

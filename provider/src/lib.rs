@@ -9,7 +9,7 @@ pub mod echo;
 mod upstream;
 
 pub use base_url::{BaseUrl, BaseUrlError, Trust};
-pub use catalog::{AuthStyle, Catalog, CatalogError, Provider, ProviderKind};
+pub use catalog::{AuthStyle, Catalog, CatalogError, Provider, ProviderKind, StreamUsage};
 pub use upstream::{
     Answer, AnswerBody, BodyFault, Errand, SendFault, Timeouts, TlsError, UpstreamSettings, Upstreams,
 };

@@ -1,1 +1,13 @@
-//! HTTP: the client API, and later the admin API. The floor is laid; nothing stands on it yet.
+//! HTTP: what clients see of the gateway.
+//!
+//! Each worker thread has a runtime, a listener on the shared port and upstream connections of its own
+//! ([`serve`]); a request never crosses from one to another. [`endpoint`] is the list of what can be asked for.
+
+mod accept;
+mod answer;
+mod client;
+mod endpoint;
+mod listen;
+
+pub use accept::{FrontLimits, serve};
+pub use listen::{ListenError, Listeners};

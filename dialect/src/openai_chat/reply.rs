@@ -1,6 +1,7 @@
 //! Reading usage from an answer, whole or one chunk of a stream.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::usage::Usage;
 
@@ -37,6 +38,11 @@ struct PromptDetails {
 struct CompletionDetails {
     reasoning_tokens: Option<u64>,
     audio_tokens: Option<u64>,
+}
+
+/// Whether an answer is a JSON object from its beginning to its end.
+pub fn is_reply(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
 /// The usage that an answer, or a chunk of one, reports; `None` when it reports none.

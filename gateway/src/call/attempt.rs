@@ -1,0 +1,214 @@
+//! One try of one target with one credential.
+//!
+//! This is the place for picking among credentials and for falling back to the next target: [`choose`] names the
+//! candidate, [`judge`] says whether an answer may be passed on. For now the first candidate is tried, once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use dialect::Dialect;
+use dialect::openai_chat::{self, Envelope};
+use dialect::refusal::{Code, Refusal};
+use http::{Method, StatusCode};
+use policy::{Plan, Target};
+use provider::{Errand, Provider, ProviderKind, SendFault, StreamUsage, echo};
+
+use super::identify::Caller;
+use super::settle::Settlement;
+use super::{Request, Worker};
+use crate::clock::now_ms;
+use crate::ledger::{AttemptRecord, Outcome, attempt_id};
+use crate::live::Credential;
+
+/// A provider's answer that may be passed on.
+pub(super) struct Answer {
+    pub(super) upstream: provider::Answer,
+    pub(super) settlement: Settlement,
+    /// Which target answered, by which credential.
+    pub(super) target: Target,
+    pub(super) credential_name: Option<String>,
+    pub(super) attempts: u32,
+    /// When the request began to be sent.
+    pub(super) sent: Instant,
+}
+
+/// A target that this caller can use now.
+struct Candidate<'a> {
+    target: &'a Target,
+    provider: &'a Provider,
+    /// None for the built-in echo, which needs none.
+    credential: Option<Arc<Credential>>,
+}
+
+const CHAT_PATH: &str = "/chat/completions";
+
+/// Sends the call to the first usable target of the plan.
+///
+/// # Errors
+/// When no target is usable, the provider could not be reached, or its answer is not one to pass on. The call is
+/// settled then.
+pub(super) async fn attempt(
+    worker: &Worker,
+    caller: &Caller,
+    plan: &Plan,
+    envelope: &Envelope,
+    body: &Bytes,
+    request: &Request<'_>,
+    mut settlement: Settlement,
+) -> Result<Answer, Refusal> {
+    let candidate = match choose(worker, caller, plan) {
+        Ok(candidate) => candidate,
+        Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),
+    };
+    let number = 1;
+    let sent = Instant::now();
+    settlement.attempt(record(&candidate, number, sent));
+    let upstream = match send(worker, &candidate, envelope, body, request, number).await {
+        Ok(upstream) => upstream,
+        Err(fault) => {
+            let (refusal, outcome) = refusal_of(&candidate.provider.name, fault);
+            return Err(settlement.refuse(refusal, outcome));
+        }
+    };
+    settlement.update(|attempt| attempt.status = upstream.status.as_u16());
+    if let Some(refusal) = judge(&candidate.provider.name, upstream.status) {
+        return Err(settlement.refuse(refusal, Outcome::ProviderError));
+    }
+    Ok(Answer {
+        upstream,
+        settlement,
+        target: candidate.target.clone(),
+        credential_name: candidate.credential.map(|credential| credential.name.clone()),
+        attempts: number,
+        sent,
+    })
+}
+
+/// The first target that speaks the call's dialect and that the tenant has a credential for.
+fn choose<'a>(worker: &'a Worker, caller: &Caller, plan: &'a Plan) -> Result<Candidate<'a>, Refusal> {
+    let mut foreign = None;
+    for target in &plan.targets {
+        let Some(provider) = worker.gateway.directory().catalog().get(&target.provider) else {
+            continue;
+        };
+        if provider.dialect != Dialect::OpenaiChat {
+            foreign = foreign.or(Some(provider));
+            continue;
+        }
+        let credential = caller.tenant.credentials(&target.provider).first().cloned();
+        if credential.is_some() || provider.kind == ProviderKind::Echo {
+            return Ok(Candidate {
+                target,
+                provider,
+                credential,
+            });
+        }
+    }
+    let (code, message) = match foreign {
+        Some(Provider { name, dialect, .. }) => (
+            Code::UnsupportedDialect,
+            format!(
+                "Provider `{name}` speaks {}, which this endpoint does not translate to.",
+                dialect.as_str()
+            ),
+        ),
+        None => (
+            Code::NoCredential,
+            format!("No credential is set up for the model `{}`.", plan.model_name),
+        ),
+    };
+    Err(Refusal::new(code, message).param("model"))
+}
+
+async fn send(
+    worker: &Worker,
+    candidate: &Candidate<'_>,
+    envelope: &Envelope,
+    body: &Bytes,
+    request: &Request<'_>,
+    number: u32,
+) -> Result<provider::Answer, SendFault> {
+    let ask_usage = candidate.provider.stream_usage == StreamUsage::Ask;
+    let pieces = openai_chat::splice(body, envelope, &candidate.target.model, ask_usage);
+    let Some(credential) = &candidate.credential else {
+        return Ok(echo::answer(
+            &pieces,
+            now_ms() / 1000,
+            &request.call_id.to_string(),
+        ));
+    };
+    let errand = Errand {
+        credential_id: &credential.id,
+        base_url: &credential.base_url,
+        auth: candidate.provider.auth,
+        secret: credential.secret.as_ref(),
+        method: Method::POST,
+        path: CHAT_PATH,
+        body: pieces,
+        streamed: envelope.stream,
+        attempt_id: &attempt_id(request.call_id, number),
+        client_headers: request.headers,
+        timeouts: &worker.gateway.settings().timeouts,
+    };
+    worker.upstreams.send(errand).await
+}
+
+/// Whether an answer with this status may be passed on; if not, what the client is told instead.
+///
+/// A provider's 401 or 403 is about our credential, not about the caller's key: passed on, it would send the caller
+/// looking for a mistake that is not theirs, and OpenAI's message even quotes part of the credential.
+fn judge(provider: &str, status: StatusCode) -> Option<Refusal> {
+    let (code, message) = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (
+            Code::ProviderCredentialRefused,
+            format!("Provider `{provider}` refused the credential that this gateway holds for it."),
+        ),
+        _ if status.is_redirection() || status.is_informational() => (
+            Code::ProviderBadAnswer,
+            format!(
+                "Provider `{provider}` answered with status {}, which cannot be used.",
+                status.as_u16()
+            ),
+        ),
+        _ => return None,
+    };
+    Some(Refusal::new(code, message))
+}
+
+/// What the client is told when nothing came back, and how the attempt is booked.
+fn refusal_of(provider: &str, fault: SendFault) -> (Refusal, Outcome) {
+    let (code, outcome) = match fault {
+        SendFault::ConnectTimeout | SendFault::FirstByteTimeout => (Code::ProviderTimeout, Outcome::Timeout),
+        SendFault::Connect | SendFault::Broken | SendFault::AddressForbidden => {
+            (Code::ProviderUnreachable, Outcome::Unreachable)
+        }
+        SendFault::Encoded => (Code::ProviderBadAnswer, Outcome::ProviderError),
+        SendFault::BadSecret => (Code::ProviderCredentialRefused, Outcome::Refused),
+        SendFault::BadRequest => (Code::Internal, Outcome::Refused),
+    };
+    (
+        Refusal::new(code, format!("Provider `{provider}` gave no answer: {fault}.")),
+        outcome,
+    )
+}
+
+fn record(candidate: &Candidate<'_>, number: u32, started: Instant) -> AttemptRecord {
+    AttemptRecord {
+        number,
+        provider: candidate.target.provider.clone(),
+        model: candidate.target.model.clone(),
+        credential_id: candidate
+            .credential
+            .as_ref()
+            .map(|credential| credential.id.clone()),
+        dialect: candidate.provider.dialect.as_str(),
+        started_at_ms: now_ms(),
+        started,
+        first_byte: None,
+        ended: started,
+        status: 0,
+        outcome: Outcome::ClientGone,
+        usage: None,
+    }
+}

@@ -1,0 +1,136 @@
+//! The way of a call.
+//!
+//! ```text
+//! identify  gateway key -> Caller
+//! look      body -> Envelope (in `dialect`; no DOM)
+//! route     Envelope -> Plan (in `policy`)
+//! admit     -> Permit, or refuse
+//! attempt   pick a credential, write, send, judge -> Answer
+//! relay     Answer -> Reply: pass on and meter
+//! settle    at the end, on error, or when the client is gone
+//! ```
+
+mod admit;
+mod attempt;
+mod identify;
+mod relay;
+mod route;
+mod settle;
+mod stream;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dialect::openai_chat::{self, Envelope};
+use dialect::refusal::Refusal;
+use http::HeaderMap;
+use policy::Plan;
+use provider::Upstreams;
+use ulid::Ulid;
+
+pub use admit::Admission;
+pub use relay::{ReplyBody, ReplyHead};
+pub use stream::StreamBody;
+
+pub(crate) use identify::{Caller, identify};
+pub(crate) use route::{not_found, route, rules};
+
+use crate::clock::now_ms;
+use crate::gateway::Gateway;
+use crate::ledger::CallRecord;
+use admit::Permit;
+use settle::Settlement;
+
+/// What serves calls on one runtime: the shared gateway, and upstream connections of its own.
+pub struct Worker {
+    pub gateway: Arc<Gateway>,
+    pub upstreams: Upstreams,
+}
+
+/// One client request, as far as the way of a call needs it.
+pub struct Request<'a> {
+    /// The call's id, shown to the client as `x-request-id`.
+    pub call_id: Ulid,
+    /// When the head of the request had been read.
+    pub started: Instant,
+    /// The gateway key as presented, if any.
+    pub key: Option<&'a str>,
+    pub headers: &'a HeaderMap,
+}
+
+/// An answer on its way to the client.
+pub struct Reply {
+    pub head: ReplyHead,
+    pub body: ReplyBody,
+}
+
+/// A call that may be sent.
+struct Admitted {
+    caller: Caller,
+    body: Bytes,
+    envelope: Envelope,
+    plan: Plan,
+    permit: Permit,
+    /// How long the client took to send its body.
+    body_wait: Duration,
+}
+
+impl Worker {
+    /// Serves one `POST /v1/chat/completions`. The body is read only once the caller is known.
+    ///
+    /// # Errors
+    /// The refusal that the client is to see; it has been logged.
+    pub async fn chat_completions(
+        &self,
+        request: Request<'_>,
+        body: impl Future<Output = Result<Bytes, Refusal>>,
+    ) -> Result<Reply, Refusal> {
+        let mut record = CallRecord::begin(request.call_id, now_ms(), request.started);
+        let admitted = match self.admitted(&request, body, &mut record).await {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                self.gateway.ledger().note_refused(record, &refusal);
+                return Err(refusal);
+            }
+        };
+        let Admitted {
+            caller,
+            body,
+            envelope,
+            plan,
+            permit,
+            body_wait,
+        } = admitted;
+        let settlement = Settlement::new(record, permit);
+        let answer = attempt::attempt(self, &caller, &plan, &envelope, &body, &request, settlement).await?;
+        relay::relay(answer, &envelope, request.started + body_wait).await
+    }
+
+    /// The steps before anything is sent.
+    async fn admitted(
+        &self,
+        request: &Request<'_>,
+        body: impl Future<Output = Result<Bytes, Refusal>>,
+        record: &mut CallRecord,
+    ) -> Result<Admitted, Refusal> {
+        let directory = self.gateway.directory();
+        let caller = identify(directory, request.key, now_ms()).await?;
+        record.caller(&caller);
+        let waiting = Instant::now();
+        let body = body.await?;
+        let body_wait = waiting.elapsed();
+        let envelope = openai_chat::look(&body, &self.gateway.settings().body)?;
+        record.envelope(&envelope);
+        let plan = route(directory, &caller, &envelope.model)?;
+        let permit = admit::admit(&self.gateway)?;
+        Ok(Admitted {
+            caller,
+            body,
+            envelope,
+            plan,
+            permit,
+            body_wait,
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! From a provider's answer to the client's: passed on as it came, and metered on the way.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use dialect::openai_chat::{self, Envelope};
+use dialect::refusal::{Code, Refusal};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use policy::Target;
+use provider::{AnswerBody, BodyFault};
+
+use super::Reply;
+use super::attempt::Answer;
+use super::stream::StreamBody;
+use crate::ledger::Outcome;
+
+/// What the client is told before the body.
+pub struct ReplyHead {
+    pub status: StatusCode,
+    /// The provider's headers that a client can use.
+    pub headers: HeaderMap,
+    /// Which target answered.
+    pub target: Target,
+    /// The name of the credential; none for the built-in echo.
+    pub credential_name: Option<String>,
+    pub attempts: u32,
+    /// What the gateway itself took, in microseconds: neither the client sending nor the provider answering.
+    pub overhead_us: u64,
+}
+
+/// The body that the client gets.
+pub enum ReplyBody {
+    Whole(Bytes),
+    Stream(Box<StreamBody>),
+}
+
+/// The largest answer that is not a stream. It is held whole, so that one that breaks off is never called a success.
+const WHOLE_BYTES_MAX: usize = 32 << 20;
+
+/// Passes the answer on. `started` is when the whole request was there.
+///
+/// # Errors
+/// When the answer breaks off before anything of it could be passed on, or is none. The call is settled then.
+pub(super) async fn relay(answer: Answer, envelope: &Envelope, started: Instant) -> Result<Reply, Refusal> {
+    let Answer {
+        upstream,
+        mut settlement,
+        target,
+        credential_name,
+        attempts,
+        sent,
+    } = answer;
+    let provider::Answer {
+        status,
+        headers,
+        body,
+    } = upstream;
+    let streamed = envelope.stream && status.is_success() && is_event_stream(&headers);
+    let provider = target.provider.clone();
+    settlement.answered(status.as_u16());
+    let (body, waited) = if streamed {
+        let mut stream = StreamBody::new(body, settlement, envelope, provider);
+        stream.begin().await?;
+        (ReplyBody::Stream(Box::new(stream)), sent.elapsed())
+    } else {
+        let collected = collect(body, &provider)
+            .await
+            .and_then(|body| checked(body, status, &provider));
+        let waited = sent.elapsed();
+        settlement.update(|attempt| attempt.first_byte = Some(Instant::now()));
+        match collected {
+            Ok(body) => {
+                let outcome = if status.is_success() {
+                    Outcome::Ok
+                } else {
+                    Outcome::ProviderError
+                };
+                settlement.close(outcome, openai_chat::reply_usage(&body));
+                (ReplyBody::Whole(body), waited)
+            }
+            Err((refusal, outcome)) => return Err(settlement.refuse(refusal, outcome)),
+        }
+    };
+    let head = ReplyHead {
+        status,
+        headers,
+        target,
+        credential_name,
+        attempts,
+        overhead_us: micros(started.elapsed().saturating_sub(waited)),
+    };
+    Ok(Reply { head, body })
+}
+
+/// What the client is told of an answer that broke off, and how the attempt is booked.
+pub(super) fn broken(provider: &str, fault: BodyFault) -> (Refusal, Outcome) {
+    let (code, outcome) = match fault {
+        BodyFault::GapTimeout | BodyFault::TotalTimeout => (Code::ProviderTimeout, Outcome::Timeout),
+        BodyFault::Cut => (Code::ProviderAnswerCut, Outcome::Cut),
+    };
+    (
+        Refusal::new(code, format!("Provider `{provider}` did not finish: {fault}.")),
+        outcome,
+    )
+}
+
+/// What the client is told of an answer that is larger than is believed.
+pub(super) fn too_large(provider: &str) -> (Refusal, Outcome) {
+    let message = format!("The answer of provider `{provider}` is too large.");
+    (
+        Refusal::new(Code::ProviderAnswerTooLarge, message),
+        Outcome::ProviderError,
+    )
+}
+
+async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, (Refusal, Outcome)> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|fault| broken(provider, fault))?;
+        if rest.len().saturating_add(piece.len()) > WHOLE_BYTES_MAX {
+            return Err(too_large(provider));
+        }
+        // Most answers come in one piece, which then is not copied.
+        if first.is_empty() && rest.is_empty() {
+            first = piece;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&piece);
+        }
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// The body, if it is a JSON object: everything else is an error page, or an answer that broke off where nobody
+/// could notice.
+fn checked(body: Bytes, status: StatusCode, provider: &str) -> Result<Bytes, (Refusal, Outcome)> {
+    if openai_chat::is_reply(&body) {
+        return Ok(body);
+    }
+    let message = format!(
+        "Provider `{provider}` answered with status {} and something that is not JSON.",
+        status.as_u16()
+    );
+    Err((
+        Refusal::new(Code::ProviderBadAnswer, message),
+        Outcome::ProviderError,
+    ))
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        value
+            .as_bytes()
+            .to_ascii_lowercase()
+            .starts_with(b"text/event-stream")
+    })
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

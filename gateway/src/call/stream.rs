@@ -1,0 +1,140 @@
+//! A streamed answer on its way to the client.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use dialect::openai_chat::{Envelope, StreamEnd, StreamLimits, StreamRelay, write_refusal_event};
+use dialect::refusal::{Code, Refusal};
+use provider::AnswerBody;
+
+use super::relay::{broken, too_large};
+use super::settle::Settlement;
+use crate::ledger::Outcome;
+
+/// A stream. It asks the provider for more only when the client has taken what there was, and dropping it stops the
+/// provider and settles the call.
+pub struct StreamBody {
+    upstream: AnswerBody,
+    relay: StreamRelay,
+    settlement: Settlement,
+    provider: String,
+    ready: VecDeque<Bytes>,
+    /// Room for what one push yields, kept so that it is not made anew for each piece.
+    pushed: Vec<Bytes>,
+    begun: bool,
+    ended: bool,
+}
+
+impl StreamBody {
+    pub(super) fn new(
+        upstream: AnswerBody,
+        settlement: Settlement,
+        envelope: &Envelope,
+        provider: String,
+    ) -> Self {
+        Self {
+            upstream,
+            relay: StreamRelay::new(!envelope.include_usage, envelope.choices, StreamLimits::default()),
+            settlement,
+            provider,
+            ready: VecDeque::new(),
+            pushed: Vec::new(),
+            begun: false,
+            ended: false,
+        }
+    }
+
+    /// Waits for the first event. Until it is there the client has seen nothing, and can still be told with a status
+    /// that there is no answer.
+    pub(super) async fn begin(&mut self) -> Result<(), Refusal> {
+        while self.ready.is_empty() && !self.ended {
+            let piece = self.upstream.next().await;
+            if let Err((refusal, outcome)) = self.take_in(piece) {
+                return Err(self.settlement.refuse(refusal, outcome));
+            }
+        }
+        self.begun = true;
+        Ok(())
+    }
+
+    /// The next piece for the client; `None` at the end. A stream that breaks ends with an error event.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                return Poll::Ready(Some(piece));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            let piece = ready!(self.upstream.poll_next(context));
+            if let Err((refusal, outcome)) = self.take_in(piece) {
+                self.end(outcome);
+                self.ready.push_back(Bytes::from(write_refusal_event(&refusal)));
+            }
+        }
+    }
+
+    /// Takes in what the provider sent, or that it has ended.
+    fn take_in(
+        &mut self,
+        piece: Option<Result<Bytes, provider::BodyFault>>,
+    ) -> Result<(), (Refusal, Outcome)> {
+        match piece {
+            Some(Ok(bytes)) => self.push(bytes),
+            // What comes after the provider's last word concerns nobody.
+            Some(Err(_)) if self.relay.is_done() => {
+                self.end(Outcome::Ok);
+                Ok(())
+            }
+            Some(Err(fault)) => Err(broken(&self.provider, fault)),
+            None => self.finish(),
+        }
+    }
+
+    fn push(&mut self, bytes: Bytes) -> Result<(), (Refusal, Outcome)> {
+        if !self.begun && !bytes.is_empty() {
+            self.settlement.update(|attempt| {
+                attempt.first_byte.get_or_insert_with(Instant::now);
+            });
+        }
+        let pushed = self.relay.push(bytes, &mut self.pushed);
+        self.ready.extend(self.pushed.drain(..));
+        pushed.map_err(|_| too_large(&self.provider))
+    }
+
+    fn finish(&mut self) -> Result<(), (Refusal, Outcome)> {
+        let end = self.relay.finish(&mut self.pushed);
+        self.ready.extend(self.pushed.drain(..));
+        match end {
+            StreamEnd::Complete => self.end(Outcome::Ok),
+            StreamEnd::ProviderError => self.end(Outcome::ProviderError),
+            StreamEnd::Cut => {
+                let message = format!("Provider `{}` ended its stream in the middle.", self.provider);
+                return Err((Refusal::new(Code::ProviderAnswerCut, message), Outcome::Cut));
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.ended = true;
+        self.settlement.close(outcome, self.relay.usage());
+    }
+}
+
+impl Drop for StreamBody {
+    /// A client that leaves after the last event has its whole answer.
+    fn drop(&mut self) {
+        if !self.ended {
+            let outcome = match self.relay.end() {
+                _ if !self.ready.is_empty() => Outcome::ClientGone,
+                StreamEnd::Complete if self.relay.is_done() => Outcome::Ok,
+                StreamEnd::ProviderError => Outcome::ProviderError,
+                _ => Outcome::ClientGone,
+            };
+            self.end(outcome);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What all workers share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dialect::json::Limits;
+use provider::{Catalog, Timeouts};
+use store::{Store, StoreError};
+use tokio::runtime::Handle;
+
+use crate::call::Admission;
+use crate::ledger::{Ledger, LedgerWriter};
+use crate::live::{Directory, DirectorySettings};
+use crate::models::UpstreamLists;
+
+/// How the gateway behaves, as settled at start.
+#[derive(Debug, Clone)]
+pub struct GatewaySettings {
+    pub directory: DirectorySettings,
+    /// Bounds on what a request body may hold.
+    pub body: Limits,
+    pub timeouts: Timeouts,
+    /// Calls whose records may wait for the database. When all places are taken, no further call is admitted.
+    pub ledger_places: usize,
+    /// How long a provider's list of models is believed.
+    pub model_list_age: Duration,
+}
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self {
+            directory: DirectorySettings {
+                tenants_max: 100_000,
+                tenant_idle: Duration::from_secs(15 * 60),
+            },
+            body: Limits::default(),
+            timeouts: Timeouts::default(),
+            ledger_places: 65_536,
+            model_list_age: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+/// The shared part of a gateway: live state, ledger, door.
+pub struct Gateway {
+    settings: GatewaySettings,
+    directory: Arc<Directory>,
+    ledger: Ledger,
+    admission: Admission,
+    upstream_lists: UpstreamLists,
+}
+
+impl Gateway {
+    /// Opens the live state over `store`, whose connections belong to the runtime `control`.
+    ///
+    /// The caller runs the returned [`LedgerWriter`] on `control`, and [`crate::live::follow`] with the directory.
+    ///
+    /// # Errors
+    /// When the database does not answer: a gateway that has never seen its routes does not start.
+    pub async fn open(
+        store: Store,
+        catalog: Arc<Catalog>,
+        settings: GatewaySettings,
+        control: Handle,
+    ) -> Result<(Arc<Self>, LedgerWriter), StoreError> {
+        let directory = Directory::open(store.clone(), catalog, &settings.directory, control).await?;
+        let (ledger, writer) = Ledger::open(store, settings.ledger_places);
+        let gateway = Self {
+            directory: Arc::new(directory),
+            ledger,
+            admission: Admission::default(),
+            upstream_lists: UpstreamLists::new(settings.model_list_age),
+            settings,
+        };
+        Ok((Arc::new(gateway), writer))
+    }
+
+    pub fn settings(&self) -> &GatewaySettings {
+        &self.settings
+    }
+
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    pub(crate) fn upstream_lists(&self) -> &UpstreamLists {
+        &self.upstream_lists
+    }
+}

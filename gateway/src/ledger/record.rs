@@ -1,0 +1,197 @@
+//! One call and its attempts, as they are logged and booked.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dialect::Usage;
+use dialect::openai_chat::Envelope;
+use dialect::refusal::Refusal;
+use store::{AttemptRow, AttemptUsage};
+use ulid::Ulid;
+
+use crate::call::Caller;
+
+/// One client request from its first byte to its end.
+pub struct CallRecord {
+    pub call_id: Ulid,
+    pub started_at_ms: i64,
+    pub started: Instant,
+    pub ended: Instant,
+    pub tenant_id: Option<Arc<str>>,
+    pub key_id: Option<String>,
+    pub model_name: String,
+    pub streamed: bool,
+    /// The HTTP status that the client got; 0 when it went away before there was one.
+    pub status: u16,
+    /// The code of our refusal, when we refused.
+    pub refusal: Option<&'static str>,
+    pub attempts: Vec<AttemptRecord>,
+}
+
+/// One try of one target with one credential.
+pub struct AttemptRecord {
+    pub number: u32,
+    pub provider: String,
+    pub model: String,
+    pub credential_id: Option<String>,
+    pub dialect: &'static str,
+    pub started_at_ms: i64,
+    pub started: Instant,
+    pub first_byte: Option<Instant>,
+    pub ended: Instant,
+    /// The HTTP status that the provider sent; 0 when it sent none.
+    pub status: u16,
+    pub outcome: Outcome,
+    pub usage: Option<Usage>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A whole answer was passed on.
+    Ok,
+    /// The provider answered with an error, as its status or inside the stream.
+    ProviderError,
+    /// The answer broke off.
+    Cut,
+    /// The client went away first.
+    ClientGone,
+    /// The provider took longer than it was given.
+    Timeout,
+    /// No connection to the provider came about, or none of the request was answered.
+    Unreachable,
+    /// The request could not even be sent: what we hold for the provider cannot be used.
+    Refused,
+}
+
+impl Outcome {
+    /// The word in the ledger and in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::ProviderError => "provider_error",
+            Self::Cut => "cut",
+            Self::ClientGone => "client_gone",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl CallRecord {
+    /// A call of which nothing is known yet.
+    pub fn begin(call_id: Ulid, started_at_ms: i64, started: Instant) -> Self {
+        Self {
+            call_id,
+            started_at_ms,
+            started,
+            ended: started,
+            tenant_id: None,
+            key_id: None,
+            model_name: String::new(),
+            streamed: false,
+            status: 0,
+            refusal: None,
+            attempts: Vec::new(),
+        }
+    }
+
+    pub(crate) fn caller(&mut self, caller: &Caller) {
+        self.tenant_id = Some(caller.tenant.id.clone());
+        self.key_id = Some(caller.key.id.clone());
+    }
+
+    pub(crate) fn envelope(&mut self, envelope: &Envelope) {
+        self.model_name.clone_from(&envelope.model);
+        self.streamed = envelope.stream;
+    }
+
+    pub(crate) fn refused(&mut self, refusal: &Refusal) {
+        self.status = refusal.code.status();
+        self.refusal = Some(refusal.code.as_str());
+        self.ended = Instant::now();
+    }
+
+    /// The rows that book this call: one for each attempt.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = AttemptRow> + '_ {
+        self.attempts.iter().map(|attempt| self.row(attempt))
+    }
+
+    /// The line in the log: who called what, how it ended, what it took. No secret and no text of a prompt is in a
+    /// record, so none can be in the line.
+    pub(crate) fn log(&self) {
+        let last = self.attempts.last();
+        let usage = last.and_then(|attempt| attempt.usage);
+        tracing::info!(
+            target: "tollgate::call",
+            call_id = %self.call_id,
+            tenant = self.tenant_id.as_deref(),
+            key_id = self.key_id.as_deref(),
+            model_name = %self.model_name,
+            provider = last.map(|attempt| attempt.provider.as_str()),
+            model = last.map(|attempt| attempt.model.as_str()),
+            credential_id = last.and_then(|attempt| attempt.credential_id.as_deref()),
+            attempts = self.attempts.len(),
+            streamed = self.streamed,
+            status = self.status,
+            outcome = last.map(|attempt| attempt.outcome.as_str()),
+            refusal = self.refusal,
+            input_tokens = usage.map(|usage| usage.input_tokens),
+            output_tokens = usage.map(|usage| usage.output_tokens),
+            duration_us = micros(self.ended.saturating_duration_since(self.started)),
+            first_byte_us = last.and_then(|attempt| attempt.first_byte).map(|at| micros(at - self.started)),
+            "call"
+        );
+    }
+
+    fn row(&self, attempt: &AttemptRecord) -> AttemptRow {
+        AttemptRow {
+            attempt_id: attempt_id(self.call_id, attempt.number),
+            call_id: self.call_id.to_string(),
+            attempt_number: i64::from(attempt.number),
+            tenant_id: self.tenant_id.as_deref().unwrap_or_default().to_owned(),
+            key_id: self.key_id.clone().unwrap_or_default(),
+            credential_id: attempt.credential_id.clone(),
+            provider: attempt.provider.clone(),
+            model_name: self.model_name.clone(),
+            model: attempt.model.clone(),
+            dialect: attempt.dialect.to_owned(),
+            streamed: self.streamed,
+            started_at_ms: attempt.started_at_ms,
+            duration_us: micros(attempt.ended.saturating_duration_since(attempt.started)),
+            first_byte_us: attempt
+                .first_byte
+                .map(|at| micros(at.saturating_duration_since(attempt.started))),
+            status: i64::from(attempt.status),
+            outcome: attempt.outcome.as_str().to_owned(),
+            usage: attempt.usage.map(usage_columns),
+        }
+    }
+}
+
+/// The id of an attempt: the call's id and the attempt's number. It goes to the provider as `x-request-id`.
+pub(crate) fn attempt_id(call_id: Ulid, number: u32) -> String {
+    format!("{call_id}-{number}")
+}
+
+fn usage_columns(usage: Usage) -> AttemptUsage {
+    AttemptUsage {
+        input_tokens: column(usage.input_tokens),
+        cached_input_tokens: column(usage.cached_input_tokens),
+        cache_write_tokens: column(usage.cache_write_tokens),
+        output_tokens: column(usage.output_tokens),
+        reasoning_tokens: column(usage.reasoning_tokens),
+        audio_input_tokens: column(usage.audio_input_tokens),
+        audio_output_tokens: column(usage.audio_output_tokens),
+    }
+}
+
+/// A count as the database holds it. A provider that reports more than that is not to be believed any further.
+fn column(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

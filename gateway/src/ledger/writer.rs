@@ -1,0 +1,60 @@
+//! From the queue to the database, in batches.
+
+use std::time::Duration;
+
+use store::{AttemptRow, Store};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::record::CallRecord;
+
+/// Writes what calls have left behind. Runs on the control runtime.
+pub struct LedgerWriter {
+    store: Store,
+    waiting: mpsc::Receiver<CallRecord>,
+}
+
+/// Records taken from the queue at once.
+const BATCH_MAX: usize = 512;
+/// How long records gather before they are written: long enough that a busy gateway writes few transactions, short
+/// enough that `tollgate usage` shows a call as soon as a person can ask for it.
+const GATHER: Duration = Duration::from_millis(100);
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+impl LedgerWriter {
+    pub(super) fn new(store: Store, waiting: mpsc::Receiver<CallRecord>) -> Self {
+        Self { store, waiting }
+    }
+
+    /// Writes until the gateway is gone and everything it left behind is in the database.
+    pub async fn run(mut self) {
+        let mut batch: Vec<CallRecord> = Vec::with_capacity(BATCH_MAX);
+        while self.waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            for record in &batch {
+                record.log();
+            }
+            let rows: Vec<AttemptRow> = batch
+                .drain(..)
+                .flat_map(|record| record.rows().collect::<Vec<_>>())
+                .collect();
+            if !rows.is_empty() {
+                self.write(&rows).await;
+            }
+            if !self.waiting.is_closed() && self.waiting.len() < BATCH_MAX {
+                sleep(GATHER).await;
+            }
+        }
+    }
+
+    /// Writes the rows, again and again until the database has taken them: writing the same rows twice changes
+    /// nothing, since they are known by their attempt's id.
+    async fn write(&self, rows: &[AttemptRow]) {
+        let mut pause = RETRY_MIN;
+        while let Err(error) = self.store.append_attempts(rows).await {
+            tracing::warn!(%error, rows = rows.len(), "the ledger cannot be written; trying again");
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Whose key is this, and what does that tenant have: answered from memory, loaded on first use.
+//!
+//! Two bounded caches: key id to tenant id, and tenant id to [`TenantState`]. Both drop what has not been used for a
+//! while, so memory follows the tenants that call. A key id that the database does not know is remembered too, but
+//! only as long as nothing has changed in the database, so that a key works from the moment it was made.
+//!
+//! The database is asked on the control runtime. The workers' runtimes only wait for the answer: a database
+//! connection belongs to the runtime that opened it, and must not be driven by one that may go away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use moka::future::Cache;
+use policy::{Pattern, Route, RouteTarget, Scope};
+use provider::Catalog;
+use store::{Store, StoreError};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use vault::DigestKey;
+
+use super::tenant::{GlobalState, TenantState};
+
+/// How much is kept, and for how long.
+#[derive(Debug, Clone)]
+pub struct DirectorySettings {
+    /// Tenants kept in memory at once.
+    pub tenants_max: u64,
+    /// A tenant without calls for this long is dropped.
+    pub tenant_idle: Duration,
+}
+
+/// The live state of all tenants that call.
+pub struct Directory {
+    store: Store,
+    control: Handle,
+    catalog: Arc<Catalog>,
+    digest_key: DigestKey,
+    built_in: Vec<Route>,
+    global: ArcSwap<GlobalState>,
+    owners: Cache<String, Owner>,
+    tenants: Cache<Arc<str>, Arc<TenantState>>,
+    /// The newest revision of each tenant that changed of late: a load that raced with the change is done again.
+    changed: Cache<Arc<str>, i64>,
+    /// The last revision of the database whose changes have been taken in.
+    revision: AtomicI64,
+    /// Whether the database answered when it was last asked.
+    store_answers: AtomicBool,
+    /// Look-ups of unknown key ids under way. Bounded, so that a flood of invented keys cannot occupy the database.
+    lookups: Semaphore,
+}
+
+/// Who owns a key id.
+#[derive(Clone)]
+enum Owner {
+    Tenant(Arc<str>),
+    /// Nobody, as of this revision of the database.
+    Nobody {
+        revision: i64,
+    },
+}
+
+/// A look-up that could not be answered, as opposed to one answered "nobody".
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LookupError {
+    /// The database did not answer, and the tenant is not in memory.
+    #[error("the store is not available")]
+    Unavailable,
+    /// A row of this tenant makes no sense; the tenant is out of service until it is mended.
+    #[error("the tenant's rows cannot be read")]
+    Poison,
+}
+
+/// Key ids remembered for each tenant that may be kept.
+const OWNERS_PER_TENANT: u64 = 16;
+const UNKNOWN_LOOKUPS_MAX: usize = 32;
+const CHANGES_KEPT: Duration = Duration::from_secs(300);
+
+impl Directory {
+    /// Reads what is global and starts empty otherwise. `control` is the runtime that owns the database's connections.
+    pub async fn open(
+        store: Store,
+        catalog: Arc<Catalog>,
+        settings: &DirectorySettings,
+        control: Handle,
+    ) -> Result<Self, StoreError> {
+        let digest_key = store.digest_key().await?;
+        let global = GlobalState::build(store.load_global().await?);
+        Ok(Self {
+            revision: AtomicI64::new(global.revision),
+            built_in: built_in_routes(&catalog),
+            global: ArcSwap::from_pointee(global),
+            owners: Cache::builder()
+                .max_capacity(settings.tenants_max.saturating_mul(OWNERS_PER_TENANT))
+                .time_to_idle(settings.tenant_idle)
+                .build(),
+            tenants: Cache::builder()
+                .max_capacity(settings.tenants_max)
+                .time_to_idle(settings.tenant_idle)
+                .build(),
+            changed: Cache::builder()
+                .max_capacity(settings.tenants_max)
+                .time_to_live(CHANGES_KEPT)
+                .build(),
+            store_answers: AtomicBool::new(true),
+            lookups: Semaphore::new(UNKNOWN_LOOKUPS_MAX),
+            store,
+            control,
+            catalog,
+            digest_key,
+        })
+    }
+
+    /// The tenant that owns this key id; `None` when nobody does.
+    ///
+    /// # Errors
+    /// When the tenant is not in memory and cannot be loaded.
+    pub async fn tenant_of_key(&self, key_id: &str) -> Result<Option<Arc<TenantState>>, LookupError> {
+        match self.owners.get(key_id).await {
+            Some(Owner::Tenant(tenant_id)) => self.tenant(&tenant_id).await,
+            Some(Owner::Nobody { revision }) if revision == self.revision() => Ok(None),
+            _ => self.find_owner(key_id).await,
+        }
+    }
+
+    /// The tenant's state, loaded when it is not in memory; `None` when there is no such tenant.
+    pub async fn tenant(&self, id: &Arc<str>) -> Result<Option<Arc<TenantState>>, LookupError> {
+        if let Some(tenant) = self.tenants.get(id).await {
+            return Ok(Some(tenant));
+        }
+        let loaded = self.tenants.try_get_with(id.clone(), self.load(id)).await;
+        match loaded {
+            Ok(tenant) => self.settle_race(tenant).await,
+            Err(missing) => match missing.as_ref() {
+                LoadError::NoTenant => Ok(None),
+                LoadError::Failed(error) => Err(error.clone()),
+            },
+        }
+    }
+
+    pub fn digest_key(&self) -> &DigestKey {
+        &self.digest_key
+    }
+
+    pub fn global(&self) -> Arc<GlobalState> {
+        self.global.load_full()
+    }
+
+    /// The routes that the catalogue brings (`gpt-` to openai, and so on).
+    pub fn built_in(&self) -> &[Route] {
+        &self.built_in
+    }
+
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The last revision of the database that was taken in.
+    pub fn revision(&self) -> i64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// Whether the database answered when it was last asked. It is asked at least at every poll.
+    pub fn store_answers(&self) -> bool {
+        self.store_answers.load(Ordering::Relaxed)
+    }
+
+    async fn find_owner(&self, key_id: &str) -> Result<Option<Arc<TenantState>>, LookupError> {
+        let revision = self.revision();
+        let Ok(_slot) = self.lookups.try_acquire() else {
+            return Err(LookupError::Unavailable);
+        };
+        let (store, id) = (self.store.clone(), key_id.to_owned());
+        let owner = self
+            .on_control(async move { store.tenant_of_key(&id).await })
+            .await?;
+        let Some(tenant_id) = owner else {
+            self.owners
+                .insert(key_id.to_owned(), Owner::Nobody { revision })
+                .await;
+            return Ok(None);
+        };
+        let tenant_id: Arc<str> = Arc::from(tenant_id);
+        // A tenant already in memory may have been loaded before this key was made.
+        if self
+            .tenants
+            .get(&tenant_id)
+            .await
+            .is_some_and(|tenant| tenant.key(key_id).is_none())
+        {
+            self.refresh(&tenant_id).await?;
+        }
+        self.owners
+            .insert(key_id.to_owned(), Owner::Tenant(tenant_id.clone()))
+            .await;
+        self.tenant(&tenant_id).await
+    }
+
+    async fn load(&self, id: &Arc<str>) -> Result<Arc<TenantState>, LoadError> {
+        let (store, wanted) = (self.store.clone(), id.clone());
+        let bundle = self
+            .on_control(async move { store.load_tenant(&wanted).await })
+            .await;
+        match bundle {
+            Ok(Some(bundle)) => Ok(Arc::new(TenantState::build(bundle, &self.catalog))),
+            Ok(None) => Err(LoadError::NoTenant),
+            Err(error) => Err(LoadError::Failed(error)),
+        }
+    }
+
+    /// A change that came while the tenant was being loaded may have been missed by the load: then load again.
+    async fn settle_race(&self, tenant: Arc<TenantState>) -> Result<Option<Arc<TenantState>>, LookupError> {
+        match self.changed.get(&tenant.id).await {
+            Some(newer) if newer > tenant.revision => {
+                self.refresh(&tenant.id).await?;
+                Ok(self.tenants.get(&tenant.id).await)
+            }
+            _ => Ok(Some(tenant)),
+        }
+    }
+
+    /// Loads the tenant again and puts it in place of what was in memory; drops it when it is gone.
+    async fn refresh(&self, id: &Arc<str>) -> Result<(), LookupError> {
+        match self.load(id).await {
+            Ok(fresh) => {
+                let older = self
+                    .tenants
+                    .get(id)
+                    .await
+                    .is_none_or(|held| held.revision <= fresh.revision);
+                if older {
+                    self.tenants.insert(id.clone(), fresh).await;
+                }
+                Ok(())
+            }
+            Err(LoadError::NoTenant) => {
+                self.tenants.invalidate(id).await;
+                Ok(())
+            }
+            // A tenant whose rows no longer make sense is not served from what they once said.
+            Err(LoadError::Failed(LookupError::Poison)) => {
+                self.tenants.invalidate(id).await;
+                Ok(())
+            }
+            Err(LoadError::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Takes in all changes since the last time. What is not in memory is not loaded.
+    ///
+    /// # Errors
+    /// When the database did not answer; nothing is forgotten, the next call takes the same changes in again.
+    pub async fn take_in_changes(&self) -> Result<(), LookupError> {
+        let (store, since) = (self.store.clone(), self.revision());
+        let changes = self
+            .on_control(async move { store.changes_since(since).await })
+            .await?;
+        if changes.revision == since {
+            return Ok(());
+        }
+        for tenant_id in &changes.tenants {
+            let id: Arc<str> = Arc::from(tenant_id.as_str());
+            self.changed.insert(id.clone(), changes.revision).await;
+            if self.tenants.contains_key(&id) {
+                self.refresh(&id).await?;
+            }
+        }
+        if changes.global {
+            let store = self.store.clone();
+            let bundle = self.on_control(async move { store.load_global().await }).await?;
+            self.global.store(Arc::new(GlobalState::build(bundle)));
+        }
+        self.revision.store(changes.revision, Ordering::Release);
+        Ok(())
+    }
+
+    async fn on_control<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, LookupError> {
+        let answer = self.control.spawn(work).await;
+        let answered = matches!(answer, Ok(Ok(_) | Err(StoreError::Poison { .. })));
+        self.store_answers.store(answered, Ordering::Relaxed);
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(StoreError::Poison { table, row, why })) => {
+                tracing::error!(%table, %row, %why, "a stored row makes no sense; its tenant is out of service");
+                Err(LookupError::Poison)
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the store did not answer");
+                Err(LookupError::Unavailable)
+            }
+            Err(_stopped) => Err(LookupError::Unavailable),
+        }
+    }
+}
+
+/// Why a tenant could not be loaded.
+#[derive(Debug)]
+enum LoadError {
+    NoTenant,
+    Failed(LookupError),
+}
+
+/// The routes that the catalogue brings.
+pub fn built_in_routes(catalog: &Catalog) -> Vec<Route> {
+    catalog
+        .built_in_routes()
+        .filter_map(|(pattern, provider)| {
+            // A prefix of the catalogue has no wildcards of its own, so it always is a pattern.
+            let parsed = Pattern::parse(&pattern).ok()?;
+            Some(Route {
+                id: format!("built-in:{pattern}"),
+                scope: Scope::BuiltIn,
+                pattern: parsed,
+                targets: vec![RouteTarget {
+                    provider: provider.name.clone(),
+                    model: None,
+                }],
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,12 @@
+//! What calls need to know, in memory.
+//!
+//! [`Directory`] answers "whose key is this" and "what does this tenant have" without the database once a tenant has
+//! been seen; [`follow`] keeps it true when rows change, here or on another replica.
+
+mod directory;
+mod follow;
+mod tenant;
+
+pub use directory::{Directory, DirectorySettings, LookupError, built_in_routes};
+pub use follow::follow;
+pub use tenant::{Credential, GatewayKey, GlobalState, TenantState};

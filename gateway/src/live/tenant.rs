@@ -1,0 +1,200 @@
+//! A tenant as calls see it: its rows, checked and turned into what the hot path uses.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use policy::{ModelAllow, PatternError, Route};
+use provider::{BaseUrl, Catalog, Trust};
+use store::{BaseUrlBy, CredentialBundle, GlobalBundle, KeyBundle, TenantBundle};
+use vault::{DigestKey, Secret};
+
+/// Everything about one tenant that a call may need, as of one revision. Never changed, only replaced.
+pub struct TenantState {
+    pub id: Arc<str>,
+    pub name: String,
+    pub disabled: bool,
+    /// The tenant's revision when this was loaded; a later one means that this is out of date.
+    pub revision: i64,
+    pub routes: Vec<Route>,
+    keys: HashMap<String, Arc<GatewayKey>>,
+    /// By provider name; inside one provider the heaviest first, then by name.
+    credentials: HashMap<String, Vec<Arc<Credential>>>,
+}
+
+/// One gateway key with its one or two live secrets.
+pub struct GatewayKey {
+    pub id: String,
+    pub name: String,
+    pub models: ModelAllow,
+    expires_at_ms: Option<i64>,
+    revoked_at_ms: Option<i64>,
+    secrets: Vec<LiveSecret>,
+}
+
+/// The keyed digest of a secret, and until when it opens anything (during a rotation's grace period).
+struct LiveSecret {
+    digest: Vec<u8>,
+    valid_until_ms: Option<i64>,
+}
+
+/// One credential, ready to be used.
+pub struct Credential {
+    pub id: String,
+    pub name: String,
+    pub provider: String,
+    pub base_url: BaseUrl,
+    pub secret: Option<Secret>,
+}
+
+/// What holds for every tenant.
+pub struct GlobalState {
+    pub revision: i64,
+    pub routes: Vec<Route>,
+}
+
+impl TenantState {
+    /// Builds the state from rows. A credential that cannot be used (unknown provider, bad base URL) is left out
+    /// and reported: it must not take its tenant's other credentials with it.
+    pub fn build(bundle: TenantBundle, catalog: &Catalog) -> Self {
+        let tenant = bundle.tenant;
+        let mut credentials: HashMap<String, Vec<Arc<Credential>>> = HashMap::new();
+        let mut rows = bundle.credentials;
+        rows.retain(|row| !row.credential.disabled);
+        rows.sort_by(|a, b| {
+            b.credential
+                .weight
+                .cmp(&a.credential.weight)
+                .then_with(|| a.credential.name.cmp(&b.credential.name))
+        });
+        for row in rows {
+            match Credential::build(row, catalog) {
+                Ok(credential) => {
+                    credentials
+                        .entry(credential.provider.clone())
+                        .or_default()
+                        .push(Arc::new(credential));
+                }
+                Err(unusable) => tracing::warn!(
+                    tenant = %tenant.id, credential = %unusable.id, why = %unusable.why, "credential left out"
+                ),
+            }
+        }
+        Self {
+            id: Arc::from(tenant.id.as_str()),
+            name: tenant.name,
+            disabled: tenant.disabled,
+            revision: bundle.revision,
+            routes: bundle.routes,
+            keys: usable_keys(bundle.keys),
+            credentials,
+        }
+    }
+
+    /// The key with this id, live or not.
+    pub fn key(&self, id: &str) -> Option<&Arc<GatewayKey>> {
+        self.keys.get(id)
+    }
+
+    /// The tenant's usable credentials for a provider, the preferred one first.
+    pub fn credentials(&self, provider: &str) -> &[Arc<Credential>] {
+        self.credentials.get(provider).map_or(&[], Vec::as_slice)
+    }
+
+    /// The providers for which the tenant has a usable credential, in the order of their names.
+    pub fn providers(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.credentials.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// The keys by id. One whose allow-list cannot be read is left out and reported: it must neither open everything nor
+/// take its tenant's other keys with it.
+fn usable_keys(bundles: Vec<KeyBundle>) -> HashMap<String, Arc<GatewayKey>> {
+    let mut keys = HashMap::with_capacity(bundles.len());
+    for bundle in bundles {
+        let id = bundle.key.id.clone();
+        match GatewayKey::build(bundle) {
+            Ok(key) => {
+                keys.insert(id, Arc::new(key));
+            }
+            Err(error) => tracing::warn!(key_id = %id, %error, "gateway key left out"),
+        }
+    }
+    keys
+}
+
+impl GatewayKey {
+    fn build(bundle: KeyBundle) -> Result<Self, PatternError> {
+        let models = bundle.key.models.as_deref().map(ModelAllow::parse).transpose()?;
+        let secrets = bundle
+            .digests
+            .into_iter()
+            .map(|(digest, valid_until_ms)| LiveSecret {
+                digest,
+                valid_until_ms,
+            })
+            .collect();
+        Ok(Self {
+            id: bundle.key.id,
+            name: bundle.key.name,
+            models: models.unwrap_or_default(),
+            expires_at_ms: bundle.key.expires_at_ms,
+            revoked_at_ms: bundle.key.revoked_at_ms,
+            secrets,
+        })
+    }
+
+    /// Whether `secret` opens this key now. Every live secret is compared, also after one has matched, and before
+    /// expiry and revocation are looked at: the work tells nothing about which of them failed.
+    pub fn opens(&self, secret: &str, digest_key: &DigestKey, now_ms: i64) -> bool {
+        let mut matched = false;
+        for live in &self.secrets {
+            let current = live.valid_until_ms.is_none_or(|until_ms| now_ms < until_ms);
+            matched |= digest_key.verify(secret, &live.digest) & current;
+        }
+        matched && self.revoked_at_ms.is_none() && self.expires_at_ms.is_none_or(|at_ms| now_ms < at_ms)
+    }
+}
+
+/// Why a stored credential cannot be used.
+struct Unusable {
+    id: String,
+    why: String,
+}
+
+impl Credential {
+    fn build(bundle: CredentialBundle, catalog: &Catalog) -> Result<Self, Unusable> {
+        let row = bundle.credential;
+        let unusable = |why: String| Unusable {
+            id: row.id.clone(),
+            why,
+        };
+        let provider = catalog
+            .get(&row.provider)
+            .ok_or_else(|| unusable(format!("the catalogue has no provider `{}`", row.provider)))?;
+        let (text, trust) = match (&row.base_url, &provider.base_url) {
+            (Some(own), _) if row.base_url_by == BaseUrlBy::Tenant => (own, Trust::Tenant),
+            (Some(own), _) => (own, Trust::Operator),
+            (None, Some(of_catalogue)) => (of_catalogue, Trust::Operator),
+            (None, None) => return Err(unusable(format!("provider `{}` needs a base URL", row.provider))),
+        };
+        let base_url = BaseUrl::parse(text, trust).map_err(|error| unusable(error.to_string()))?;
+        Ok(Self {
+            id: row.id,
+            name: row.name,
+            provider: row.provider,
+            base_url,
+            secret: bundle.secret,
+        })
+    }
+}
+
+impl GlobalState {
+    pub fn build(bundle: GlobalBundle) -> Self {
+        Self {
+            revision: bundle.revision,
+            routes: bundle.routes,
+        }
+    }
+}

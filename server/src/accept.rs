@@ -1,0 +1,122 @@
+//! One worker's accept loop, and the limits on what a connection may cost before it has asked for anything.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gateway::Worker;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::endpoint;
+
+/// What a client may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct FrontLimits {
+    /// For the head of a request.
+    pub head_timeout: Duration,
+    /// The largest request body, in bytes.
+    pub body_bytes_max: usize,
+    /// For the whole body of a request.
+    pub body_timeout: Duration,
+}
+
+impl Default for FrontLimits {
+    /// 10 s, 20 MiB, 120 s.
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(10),
+            body_bytes_max: 20 << 20,
+            body_timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+const HEAD_BYTES_MAX: usize = 64 << 10;
+const HEADERS_MAX: usize = 100;
+const H2_HEADERS_BYTES_MAX: u32 = 32 << 10;
+const H2_STREAMS_MAX: u32 = 100;
+const H2_RESETS_MAX: usize = 20;
+/// What a stream may hold for a client that does not read.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+/// After a failed accept: the usual reason is that there are no file descriptors, which only waiting mends.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves connections of `listener` until `stop` turns true, and then those that are open until their calls are done.
+///
+/// # Errors
+/// When the listener cannot be used on this runtime.
+pub async fn serve(
+    worker: Arc<Worker>,
+    listener: TcpListener,
+    limits: FrontLimits,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let builder = Arc::new(connection_builder(limits));
+    let open = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (worker, builder) = (worker.clone(), builder.clone());
+                let watcher = open.watcher();
+                tokio::spawn(async move { connection(worker, &builder, stream, limits, watcher).await });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    open.shutdown().await;
+    Ok(())
+}
+
+async fn connection(
+    worker: Arc<Worker>,
+    builder: &auto::Builder<TokioExecutor>,
+    stream: TcpStream,
+    limits: FrontLimits,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    // A chunk is never held back; a socket that cannot be told so works all the same.
+    let _slower = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let worker = worker.clone();
+        let started = Instant::now();
+        async move { Ok::<_, Infallible>(endpoint::answer(&worker, request, limits, started).await) }
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    // A connection that breaks is the client's business; the call in it has been settled by its drop.
+    let _broken = watcher.watch(connection).await;
+}
+
+fn connection_builder(limits: FrontLimits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(H2_STREAMS_MAX)
+        .max_header_list_size(H2_HEADERS_BYTES_MAX)
+        .max_pending_accept_reset_streams(H2_RESETS_MAX)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .keep_alive_interval(Duration::from_secs(30));
+    builder
+}

@@ -1,0 +1,108 @@
+//! Answers as HTTP: a whole body, a stream, or a refusal.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use dialect::openai_chat;
+use dialect::refusal::{Code, Refusal};
+use gateway::{Reply, ReplyBody, ReplyHead, StreamBody};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+
+/// The body of every answer.
+pub(crate) enum Body {
+    Whole(Option<Bytes>),
+    Stream(Box<StreamBody>),
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A JSON body with this status.
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::Whole(Some(body.into())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+/// A refusal in OpenAI's error shape.
+pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
+    let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, openai_chat::write_refusal(refusal));
+    let headers = response.headers_mut();
+    if let Some(seconds) = refusal.retry_after_s {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if refusal.code == Code::MethodNotAllowed {
+        headers.insert(ALLOW, HeaderValue::from_static("GET, POST"));
+    }
+    response
+}
+
+/// An answer of a provider.
+pub(crate) fn reply(reply: Reply) -> Response<Body> {
+    let body = match reply.body {
+        ReplyBody::Whole(bytes) => Body::Whole(Some(bytes)),
+        ReplyBody::Stream(stream) => Body::Stream(stream),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = reply.head.status;
+    *response.headers_mut() = headers(reply.head);
+    response
+}
+
+fn headers(head: ReplyHead) -> HeaderMap {
+    let ReplyHead {
+        headers: mut map,
+        target,
+        credential_name,
+        attempts,
+        overhead_us,
+        ..
+    } = head;
+    let texts = [
+        ("x-tollgate-provider", Some(target.provider)),
+        ("x-tollgate-model", Some(target.model)),
+        ("x-tollgate-credential", credential_name),
+    ];
+    for (name, text) in texts {
+        // A name that no header can hold is left out.
+        if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
+            map.insert(name, value);
+        }
+    }
+    map.insert("x-tollgate-attempts", HeaderValue::from(attempts));
+    map.insert("x-tollgate-overhead-us", HeaderValue::from(overhead_us));
+    map
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(stream) => stream
+                .poll_next(context)
+                .map(|next| next.map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}

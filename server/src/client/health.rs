@@ -1,0 +1,36 @@
+//! `GET /livez`, `/readyz` and `/healthz`.
+
+use gateway::Gateway;
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use crate::answer::{self, Body};
+
+/// The process runs and answers.
+pub(crate) fn live() -> Response<Body> {
+    answer::json(StatusCode::OK, json!({"status": "live"}).to_string())
+}
+
+/// Whether calls should be sent here. A database that is away does not change that: known keys go on being served.
+pub(crate) fn ready(gateway: &Gateway) -> Response<Body> {
+    if gateway.admission().is_open() {
+        answer::json(StatusCode::OK, json!({"status": "ready"}).to_string())
+    } else {
+        answer::json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            json!({"status": "draining"}).to_string(),
+        )
+    }
+}
+
+/// How the parts are, for people and dashboards.
+pub(crate) fn health(gateway: &Gateway) -> Response<Body> {
+    let store_answers = gateway.directory().store_answers();
+    let body = json!({
+        "status": if store_answers { "ok" } else { "degraded" },
+        "store": if store_answers { "ok" } else { "unavailable" },
+        "ledger": {"waiting": gateway.ledger().waiting()},
+        "calls": {"in_flight": gateway.admission().in_flight()},
+    });
+    answer::json(StatusCode::OK, body.to_string())
+}

@@ -1,0 +1,94 @@
+//! Where a request shows its gateway key.
+
+use dialect::refusal::{Code, Refusal};
+use http::HeaderMap;
+
+/// Headers that hold the bare key, as the SDKs of Anthropic, Google and Azure send it.
+const BARE: [&str; 3] = ["x-api-key", "x-goog-api-key", "api-key"];
+const SCHEME: &str = "bearer ";
+
+/// The key that a request shows, if any. The same key in several places is one key.
+///
+/// # Errors
+/// When two differ: whichever we took, somebody would be served in another's name.
+pub(crate) fn presented_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let authorizations = headers
+        .get_all(http::header::AUTHORIZATION)
+        .iter()
+        .map(|value| (value, true));
+    let bare = BARE
+        .iter()
+        .flat_map(|name| headers.get_all(*name).iter().map(|value| (value, false)));
+    let mut found: Option<&str> = None;
+    for (value, has_scheme) in authorizations.chain(bare) {
+        // What is not even text is a key that nobody has.
+        let text = value.to_str().unwrap_or_default().trim();
+        let key = if has_scheme { without_scheme(text) } else { text };
+        match found {
+            Some(other) if other != key => {
+                return Err(Refusal::new(
+                    Code::AmbiguousCredentials,
+                    "The request shows two different keys. Send one.",
+                ));
+            }
+            _ => found = Some(key),
+        }
+    }
+    Ok(found)
+}
+
+/// The key after `Bearer `, whose case does not matter (RFC 9110, section 11.1); empty for another scheme.
+fn without_scheme(text: &str) -> &str {
+    match text.split_at_checked(SCHEME.len()) {
+        Some((scheme, key)) if scheme.eq_ignore_ascii_case(SCHEME) => key.trim_start(),
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn key(headers: &[(&'static str, &'static str)]) -> Result<Option<String>, Code> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        presented_key(&map)
+            .map(|key| key.map(str::to_owned))
+            .map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn every_sdk_shows_its_key_in_its_own_place() {
+        for headers in [
+            ("authorization", "Bearer k"),
+            ("authorization", "bEARER   k"),
+            ("x-api-key", "k"),
+            ("x-goog-api-key", "k"),
+            ("api-key", "k"),
+        ] {
+            assert_eq!(key(&[headers]), Ok(Some("k".to_owned())), "{headers:?}");
+        }
+        assert_eq!(key(&[]), Ok(None));
+        assert_eq!(key(&[("authorization", "Basic k")]), Ok(Some(String::new())));
+    }
+
+    #[test]
+    fn two_keys_are_refused_unless_they_are_one() {
+        assert_eq!(
+            key(&[("authorization", "Bearer k"), ("x-api-key", "k")]),
+            Ok(Some("k".to_owned()))
+        );
+        let differing: [&[(&'static str, &'static str)]; 3] = [
+            &[("authorization", "Bearer k"), ("x-api-key", "l")],
+            &[("authorization", "Bearer k"), ("authorization", "Bearer l")],
+            &[("authorization", "Basic k"), ("api-key", "k")],
+        ];
+        for headers in differing {
+            assert_eq!(key(headers), Err(Code::AmbiguousCredentials), "{headers:?}");
+        }
+    }
+}

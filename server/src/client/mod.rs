@@ -1,0 +1,9 @@
+//! The client API: what applications call with a gateway key, and what operators ask of the process.
+
+mod body;
+pub(crate) mod chat_completions;
+pub(crate) mod health;
+mod key;
+pub(crate) mod models;
+
+pub(crate) use key::presented_key;

@@ -1,0 +1,159 @@
+//! What can be asked for: all endpoints on one page.
+
+use std::time::Instant;
+
+use dialect::refusal::{Code, Refusal};
+use gateway::{Gateway, Request, Worker};
+use http::{HeaderValue, Method, Response};
+use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
+use ulid::Ulid;
+
+use crate::accept::FrontLimits;
+use crate::answer::{self, Body};
+use crate::client::{chat_completions, health, models, presented_key};
+
+/// One of them.
+#[derive(Debug, PartialEq, Eq)]
+enum Endpoint {
+    ForCallers(ForCallers),
+    ForAnybody(ForAnybody),
+}
+
+/// What needs a gateway key.
+#[derive(Debug, PartialEq, Eq)]
+enum ForCallers {
+    ChatCompletions,
+    Models,
+    Model(String),
+}
+
+/// What needs none.
+#[derive(Debug, PartialEq, Eq)]
+enum ForAnybody {
+    /// Whether this process runs.
+    Live,
+    /// Whether it takes calls.
+    Ready,
+    /// How it is.
+    Health,
+}
+
+/// Answers one request. Whatever is wrong with it, there is an answer.
+pub(crate) async fn answer(
+    worker: &Worker,
+    request: http::Request<Incoming>,
+    limits: FrontLimits,
+    started: Instant,
+) -> Response<Body> {
+    let call_id = Ulid::generate();
+    let mut response = match Endpoint::of(request.method(), request.uri().path()) {
+        Ok(Endpoint::ForCallers(endpoint)) => endpoint
+            .answer(worker, request, limits, call_id, started)
+            .await
+            .unwrap_or_else(|refusal| answer::refusal(&refusal)),
+        Ok(Endpoint::ForAnybody(endpoint)) => endpoint.answer(&worker.gateway),
+        Err(refusal) => answer::refusal(&refusal),
+    };
+    if let Ok(value) = HeaderValue::try_from(call_id.to_string()) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+impl Endpoint {
+    #[rustfmt::skip]
+    fn of(method: &Method, path: &str) -> Result<Self, Refusal> {
+        use ForAnybody::{Health, Live, Ready};
+        use ForCallers::{ChatCompletions, Model, Models};
+        let (endpoint, allowed) = match path {
+            "/v1/chat/completions" => (Self::ForCallers(ChatCompletions), Method::POST),
+            "/v1/models"           => (Self::ForCallers(Models),          Method::GET),
+            "/livez"               => (Self::ForAnybody(Live),            Method::GET),
+            "/readyz"              => (Self::ForAnybody(Ready),           Method::GET),
+            "/healthz"             => (Self::ForAnybody(Health),          Method::GET),
+            _ => match path.strip_prefix("/v1/models/").and_then(decoded) {
+                Some(name)         => (Self::ForCallers(Model(name)),     Method::GET),
+                None => return Err(Refusal::new(Code::UnknownEndpoint, "There is no such endpoint.")),
+            },
+        };
+        if *method == allowed {
+            return Ok(endpoint);
+        }
+        Err(Refusal::new(Code::MethodNotAllowed, format!("This endpoint takes {allowed} only.")))
+    }
+}
+
+impl ForCallers {
+    async fn answer(
+        self,
+        worker: &Worker,
+        request: http::Request<Incoming>,
+        limits: FrontLimits,
+        call_id: Ulid,
+        started: Instant,
+    ) -> Result<Response<Body>, Refusal> {
+        let (head, body) = request.into_parts();
+        let key = presented_key(&head.headers)?;
+        let call = Request {
+            call_id,
+            started,
+            key,
+            headers: &head.headers,
+        };
+        match self {
+            Self::ChatCompletions => chat_completions::answer(worker, call, body, limits).await,
+            Self::Models => models::list(worker, &call).await,
+            Self::Model(name) => models::one(worker, &call, &name).await,
+        }
+    }
+}
+
+impl ForAnybody {
+    fn answer(self, gateway: &Gateway) -> Response<Body> {
+        match self {
+            Self::Live => health::live(),
+            Self::Ready => health::ready(gateway),
+            Self::Health => health::health(gateway),
+        }
+    }
+}
+
+/// The end of a path as a model name: SDKs write the slash in `provider/model` as `%2F`.
+fn decoded(text: &str) -> Option<String> {
+    let name = percent_decode_str(text).decode_utf8().ok()?;
+    (!name.is_empty() && !name.contains(char::is_control)).then(|| name.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_found_by_method_and_path() {
+        let find = |method, path| Endpoint::of(&method, path).map_err(|refusal| refusal.code.status());
+        assert_eq!(
+            find(Method::POST, "/v1/chat/completions"),
+            Ok(Endpoint::ForCallers(ForCallers::ChatCompletions))
+        );
+        assert_eq!(
+            find(Method::GET, "/v1/models"),
+            Ok(Endpoint::ForCallers(ForCallers::Models))
+        );
+        assert_eq!(
+            find(Method::GET, "/v1/models/groq%2Fllama-3"),
+            Ok(Endpoint::ForCallers(ForCallers::Model("groq/llama-3".to_owned())))
+        );
+        assert_eq!(find(Method::GET, "/v1/chat/completions"), Err(405));
+        for path in [
+            "/",
+            "/v1/models/",
+            "/v1/models/%00",
+            "/v1/models/%ff",
+            "//v1/models",
+            "/v1/chat/completions/",
+        ] {
+            assert_eq!(find(Method::GET, path), Err(404), "{path}");
+        }
+    }
+}
