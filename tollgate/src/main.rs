@@ -1,9 +1,27 @@
-//! The binary. The floors below it are being built; until they carry a gateway, it says so and fails.
+//! The binary: what people type, what they have set, and how the parts are put together.
+//!
+//! [`verb`] has one file for each thing that can be asked for, [`settings`] reads what can be set, [`serve`] wires the
+//! running gateway.
 
-use std::io::Write as _;
+mod arguments;
+mod desk;
+mod failure;
+mod master_key;
+mod output;
+mod serve;
+mod settings;
+mod time;
+mod verb;
+
 use std::process::ExitCode;
 
+use clap::Parser as _;
+
+use crate::arguments::Arguments;
+
 fn main() -> ExitCode {
-    let _unheard = writeln!(std::io::stderr(), "tollgate: this version cannot serve yet");
-    ExitCode::FAILURE
+    match verb::run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
 }

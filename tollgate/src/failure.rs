@@ -1,0 +1,88 @@
+//! Why a verb failed: one line for a person, one exit code for a script.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use store::StoreError;
+use vault::VaultError;
+
+/// A failure, told once, at the end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    kind: Kind,
+    message: String,
+}
+
+/// What went wrong, as far as a script can act on it. The numbers are the exit codes; clap takes 2 for what was typed
+/// wrongly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Other = 1,
+    Settings = 3,
+    /// A secret that is empty, weak or not at hand.
+    Secret = 4,
+    PortInUse = 5,
+    /// A database with a schema that is newer, or older, than this program's.
+    Schema = 6,
+    DatabaseUnavailable = 7,
+    /// What was named is not there.
+    NotFound = 8,
+    /// What was to be made is there already.
+    Conflict = 9,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn other(message: impl Into<String>) -> Self {
+        Self::new(Kind::Other, message)
+    }
+
+    /// The same, when the master key that did not fit had been made a moment ago.
+    pub(crate) fn because_no_master_key(self) -> Self {
+        if self.kind != Kind::Secret {
+            return self;
+        }
+        let message = "this database was sealed under a master key that is not here: set TOLLGATE_MASTER_KEY or \
+                       TOLLGATE_MASTER_KEY_FILE to it";
+        Self::new(Kind::Secret, message)
+    }
+
+    /// Tells it and turns it into the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        // A terminal that cannot be written to leaves the exit code.
+        let _unheard = writeln!(std::io::stderr(), "tollgate: {}", self.message);
+        ExitCode::from(self.kind as u8)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::BadUrl(_) => Kind::Settings,
+            StoreError::Unavailable(_) => Kind::DatabaseUnavailable,
+            StoreError::SchemaTooNew { .. } | StoreError::SchemaTooOld { .. } => Kind::Schema,
+            StoreError::WrongMasterKey | StoreError::Vault(_) => Kind::Secret,
+            StoreError::NotFound { .. } => Kind::NotFound,
+            StoreError::Conflict { .. } => Kind::Conflict,
+            StoreError::Invalid { .. } | StoreError::Poison { .. } | StoreError::Other(_) => Kind::Other,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        Self::new(Kind::Secret, error.to_string())
+    }
+}

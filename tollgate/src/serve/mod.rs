@@ -1,0 +1,188 @@
+//! Running the gateway: one thread for each worker, and the control runtime for the database, the ledger and changes.
+
+mod environment;
+mod first_start;
+mod log;
+mod stop;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use gateway::ledger::LedgerWriter;
+use gateway::{Gateway, Worker, live};
+use provider::{Catalog, Upstreams};
+use server::{FrontLimits, ListenError, Listeners};
+use store::Store;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+use crate::desk::open_and_migrate;
+use crate::failure::{Failure, Kind};
+use crate::output::print;
+use crate::settings::{Settings, Source};
+
+/// What runs beside the workers.
+struct Control {
+    gateway: Arc<Gateway>,
+    store: Store,
+    ledger: LedgerWriter,
+}
+
+/// How long the ledger may take to write its last records, once no call is left.
+const LAST_RECORDS: Duration = Duration::from_secs(10);
+
+/// Serves until the process is told to stop, and then ends the calls that are under way.
+///
+/// # Errors
+/// When it cannot start.
+pub(crate) fn serve(source: &Source) -> Result<(), Failure> {
+    let settings = Settings::read(source)?;
+    log::start(&settings)?;
+    let listeners = listen(&settings)?;
+    let address = listeners.address();
+    let control = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build();
+    let control = control.map_err(|error| Failure::other(format!("no runtime: {error}")))?;
+    let catalog = Arc::new(Catalog::built_in().map_err(|error| Failure::other(error.to_string()))?);
+    let parts = control.block_on(open(&settings, source, catalog, &control, address))?;
+    let (stop, stopped) = watch::channel(false);
+    let workers = start_workers(&settings, listeners, &parts.gateway, &stopped)?;
+    print(&format!("listening on http://{address}"))?;
+    run(&control, parts, &settings, stop, workers);
+    Ok(())
+}
+
+fn listen(settings: &Settings) -> Result<Listeners, Failure> {
+    let address = settings.listen;
+    Listeners::bind(address, settings.workers).map_err(|error| match error {
+        ListenError::InUse => Failure::new(
+            Kind::PortInUse,
+            format!("{address} is in use by another program: set TOLLGATE_LISTEN to another port"),
+        ),
+        ListenError::Other(error) => {
+            Failure::new(Kind::Settings, format!("TOLLGATE_LISTEN={address}: {error}"))
+        }
+    })
+}
+
+/// Opens everything that calls need, in the order in which one thing needs the other.
+async fn open(
+    settings: &Settings,
+    source: &Source,
+    catalog: Arc<Catalog>,
+    control: &Runtime,
+    address: SocketAddr,
+) -> Result<Control, Failure> {
+    let (store, migrated) = open_and_migrate(settings).await?;
+    tracing::info!(from = migrated.from, to = migrated.to, "schema");
+    let made = first_start::prepare(&store, settings.admin_key.as_ref()).await?;
+    environment::take_in_credentials(&store, &catalog, source).await?;
+    if let Some(made) = made {
+        made.tell(
+            &settings
+                .public_url
+                .clone()
+                .unwrap_or_else(|| format!("http://{address}")),
+        )?;
+    }
+    let opened = Gateway::open(
+        store.clone(),
+        catalog,
+        settings.gateway.clone(),
+        control.handle().clone(),
+    )
+    .await;
+    let (gateway, ledger) = opened?;
+    Ok(Control {
+        gateway,
+        store,
+        ledger,
+    })
+}
+
+fn start_workers(
+    settings: &Settings,
+    listeners: Listeners,
+    gateway: &Arc<Gateway>,
+    stopped: &watch::Receiver<bool>,
+) -> Result<Vec<JoinHandle<()>>, Failure> {
+    let mut workers = Vec::with_capacity(settings.workers);
+    for (number, listener) in listeners.into_each().into_iter().enumerate() {
+        let upstreams = Upstreams::new(&settings.upstream)
+            .map_err(|error| Failure::new(Kind::Settings, format!("TOLLGATE_UPSTREAM_CA_FILE: {error}")))?;
+        let worker = Arc::new(Worker {
+            gateway: gateway.clone(),
+            upstreams,
+        });
+        let (limits, stopped) = (settings.front, stopped.clone());
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || work(worker, listener, limits, stopped));
+        workers.push(thread.map_err(|error| Failure::other(format!("no thread: {error}")))?);
+    }
+    Ok(workers)
+}
+
+/// One worker's life.
+fn work(worker: Arc<Worker>, listener: TcpListener, limits: FrontLimits, stopped: watch::Receiver<bool>) {
+    let served = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .and_then(|runtime| runtime.block_on(server::serve(worker, listener, limits, stopped)));
+    if let Err(error) = served {
+        tracing::error!(%error, "a worker ended");
+    }
+}
+
+/// Waits for the signal, then goes down in order: no new calls, the open ones end or run out of time, the ledger is
+/// written, the database is closed.
+fn run(
+    control: &Runtime,
+    parts: Control,
+    settings: &Settings,
+    stop: watch::Sender<bool>,
+    workers: Vec<JoinHandle<()>>,
+) {
+    let Control {
+        gateway,
+        store,
+        ledger,
+    } = parts;
+    let writing = control.spawn(ledger.run());
+    let following = control.spawn(live::follow(
+        gateway.directory().clone(),
+        store.clone(),
+        settings.revision_poll,
+    ));
+    control.block_on(async {
+        stop::asked().await;
+        tracing::info!(in_flight = gateway.admission().in_flight(), "stopping");
+        gateway.admission().close();
+        stop.send_replace(true);
+        if tokio::time::timeout(settings.drain_timeout, gateway.admission().emptied())
+            .await
+            .is_err()
+        {
+            tracing::warn!(in_flight = gateway.admission().in_flight(), "calls are cut off");
+        }
+    });
+    following.abort();
+    drop(gateway);
+    control.block_on(async {
+        // Workers end with their last connection; idle ones are closed at once, calls that are cut off are not waited for.
+        let joined =
+            tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
+        if tokio::time::timeout(LAST_RECORDS, async { (joined.await, writing.await) })
+            .await
+            .is_err()
+        {
+            tracing::warn!("the last records of the ledger may be lost");
+        }
+        store.close().await;
+    });
+}

@@ -1,0 +1,208 @@
+//! What can be set, by environment or in `tollgate.yaml`.
+//!
+//! [`SETTINGS`] is the one list: it names what is known (anything else that begins with `TOLLGATE_` is refused), holds
+//! the defaults, and is what `docs/configuration.md` is made from.
+
+mod source;
+mod table;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gateway::{GatewaySettings, live::DirectorySettings};
+use provider::{Timeouts, UpstreamSettings};
+use server::FrontLimits;
+use store::StoreOptions;
+use vault::Secret;
+use vault::gateway_key::{self, KeyKind};
+
+pub(crate) use source::Source;
+pub(crate) use table::help;
+
+use crate::failure::{Failure, Kind};
+use crate::master_key::MasterKeySource;
+
+/// Everything that can be set, read and checked.
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_url: Option<String>,
+    pub(crate) database_url: Secret,
+    pub(crate) master_key: MasterKeySource,
+    pub(crate) admin_key: Option<Secret>,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) workers: usize,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) revision_poll: Duration,
+    pub(crate) front: FrontLimits,
+    pub(crate) gateway: GatewaySettings,
+    pub(crate) upstream: UpstreamSettings,
+    pub(crate) store: StoreOptions,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Human,
+    Json,
+}
+
+impl Settings {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// On an unknown name, a value that makes no sense, an empty secret, or a public address that was not confirmed.
+    pub(crate) fn read(source: &Source) -> Result<Self, Failure> {
+        let data_dir = PathBuf::from(source.text("TOLLGATE_DATA_DIR"));
+        let listen = source.parsed(
+            "TOLLGATE_LISTEN",
+            "an address with a port, such as 127.0.0.1:8080",
+        )?;
+        refuse_public(listen, source.flag("TOLLGATE_ALLOW_PUBLIC_BIND")?)?;
+        let workers: usize = source.parsed("TOLLGATE_WORKERS", "a number")?;
+        Ok(Self {
+            listen,
+            public_url: source
+                .given("TOLLGATE_PUBLIC_URL")
+                .map(|url| url.trim_end_matches('/').to_owned()),
+            database_url: database_url(source, &data_dir),
+            master_key: master_key(source, data_dir)?,
+            admin_key: admin_key(source)?,
+            log: source.text("TOLLGATE_LOG").to_owned(),
+            log_format: log_format(source)?,
+            workers: if workers == 0 {
+                std::thread::available_parallelism().map_or(1, usize::from)
+            } else {
+                workers
+            },
+            drain_timeout: source.duration("TOLLGATE_DRAIN_TIMEOUT")?,
+            revision_poll: source.duration("TOLLGATE_REVISION_POLL")?,
+            front: FrontLimits {
+                head_timeout: source.duration("TOLLGATE_HEAD_TIMEOUT")?,
+                body_bytes_max: source.parsed("TOLLGATE_BODY_BYTES_MAX", "a number of bytes")?,
+                body_timeout: source.duration("TOLLGATE_BODY_TIMEOUT")?,
+            },
+            gateway: gateway(source)?,
+            upstream: upstream(source)?,
+            store: StoreOptions {
+                connections_max: source.parsed("TOLLGATE_DATABASE_CONNECTIONS", "a number")?,
+                ..StoreOptions::default()
+            },
+        })
+    }
+}
+
+fn refuse_public(listen: SocketAddr, allowed: bool) -> Result<(), Failure> {
+    if listen.ip().is_loopback() || allowed {
+        return Ok(());
+    }
+    let message = format!(
+        "TOLLGATE_LISTEN={listen} can be reached from other machines: set TOLLGATE_ALLOW_PUBLIC_BIND=true if that is meant"
+    );
+    Err(Failure::new(Kind::Settings, message))
+}
+
+/// `sqlite:` in the data folder unless something else is set. The name without prefix is the one that platforms set.
+fn database_url(source: &Source, data_dir: &std::path::Path) -> Secret {
+    let given = source
+        .given("TOLLGATE_DATABASE_URL")
+        .or_else(|| source.given("DATABASE_URL"));
+    let url = given.map_or_else(
+        || {
+            format!(
+                "sqlite:{}",
+                escaped(&data_dir.join("tollgate.db").display().to_string())
+            )
+        },
+        str::to_owned,
+    );
+    Secret::new(url)
+}
+
+/// A path in a URL.
+fn escaped(path: &str) -> String {
+    path.replace('%', "%25").replace('?', "%3F").replace('#', "%23")
+}
+
+fn master_key(source: &Source, data_dir: PathBuf) -> Result<MasterKeySource, Failure> {
+    let file = source.given("TOLLGATE_MASTER_KEY_FILE").map(PathBuf::from);
+    match (secret(source, "TOLLGATE_MASTER_KEY")?, file) {
+        (Some(_), Some(_)) => Err(Failure::new(
+            Kind::Settings,
+            "TOLLGATE_MASTER_KEY and TOLLGATE_MASTER_KEY_FILE are both set: which is it?",
+        )),
+        (Some(text), None) => Ok(MasterKeySource::Setting(text)),
+        (None, file) => Ok(MasterKeySource::File(
+            file.unwrap_or_else(|| data_dir.join("master.key")),
+        )),
+    }
+}
+
+/// A secret, which may be absent but not empty: an empty one is nearly always a variable that failed to expand.
+fn secret(source: &Source, name: &str) -> Result<Option<Secret>, Failure> {
+    match source.raw(name) {
+        Some(text) if text.trim().is_empty() => {
+            Err(Failure::new(Kind::Secret, format!("{name} is set, but empty")))
+        }
+        text => Ok(text.map(|text| Secret::new(text.to_owned()))),
+    }
+}
+
+/// An admin key has the form that this program gives it: anything else could be a word that somebody guesses.
+fn admin_key(source: &Source) -> Result<Option<Secret>, Failure> {
+    let key = secret(source, "TOLLGATE_ADMIN_KEY")?;
+    let is_one =
+        |key: &Secret| gateway_key::parse(key.expose()).is_some_and(|key| key.kind == KeyKind::Admin);
+    if key.as_ref().is_some_and(|key| !is_one(key)) {
+        let message =
+            "TOLLGATE_ADMIN_KEY is not an admin key: it begins with `sk-tga-` and is made by the first start";
+        return Err(Failure::new(Kind::Secret, message));
+    }
+    Ok(key)
+}
+
+fn log_format(source: &Source) -> Result<LogFormat, Failure> {
+    match source.text("TOLLGATE_LOG_FORMAT") {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(Failure::new(
+            Kind::Settings,
+            "TOLLGATE_LOG_FORMAT is neither `human` nor `json`",
+        )),
+    }
+}
+
+fn gateway(source: &Source) -> Result<GatewaySettings, Failure> {
+    Ok(GatewaySettings {
+        directory: DirectorySettings {
+            tenants_max: source.parsed("TOLLGATE_TENANTS_CACHED_MAX", "a number")?,
+            tenant_idle: source.duration("TOLLGATE_TENANT_IDLE")?,
+        },
+        timeouts: Timeouts {
+            first_byte_streamed: source.duration("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT")?,
+            first_byte_whole: source.duration("TOLLGATE_UPSTREAM_WHOLE_TIMEOUT")?,
+            gap: source.duration("TOLLGATE_UPSTREAM_GAP_TIMEOUT")?,
+            total: source.duration("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT")?,
+        },
+        ..GatewaySettings::default()
+    })
+}
+
+fn upstream(source: &Source) -> Result<UpstreamSettings, Failure> {
+    let extra_ca_pem = source.given("TOLLGATE_UPSTREAM_CA_FILE").map(|path| {
+        std::fs::read(path).map_err(|error| {
+            Failure::new(
+                Kind::Settings,
+                format!("TOLLGATE_UPSTREAM_CA_FILE: {path}: {error}"),
+            )
+        })
+    });
+    Ok(UpstreamSettings {
+        extra_ca_pem: extra_ca_pem.transpose()?,
+        connect_timeout: source.duration("TOLLGATE_UPSTREAM_CONNECT_TIMEOUT")?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

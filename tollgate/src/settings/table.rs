@@ -1,0 +1,66 @@
+//! Every setting: its name, its default, its meaning.
+
+/// One of them.
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    /// What holds when it is not set; empty for nothing.
+    pub(crate) default: &'static str,
+    /// For the configuration reference.
+    pub(crate) meaning: &'static str,
+}
+
+/// The list for `tollgate serve --help`.
+pub(crate) fn help() -> String {
+    let mut text = "Settings, from the environment or tollgate.yaml:\n".to_owned();
+    for Setting {
+        name,
+        default,
+        meaning,
+    } in SETTINGS
+    {
+        let default = if default.is_empty() {
+            String::new()
+        } else {
+            format!(" [{default}]")
+        };
+        text.push_str(&format!("\n  {name}{default}\n      {meaning}\n"));
+    }
+    text
+}
+
+const fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting {
+        name,
+        default,
+        meaning,
+    }
+}
+
+#[rustfmt::skip]
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting("TOLLGATE_LISTEN", "127.0.0.1:8080", "Address and port for clients. Port 0 takes any free one."),
+    setting("TOLLGATE_ALLOW_PUBLIC_BIND", "false", "`true` lets `TOLLGATE_LISTEN` be an address that other machines reach."),
+    setting("TOLLGATE_PUBLIC_URL", "", "How clients reach the gateway, for the lines that it prints. Without it, the address it listens on."),
+    setting("TOLLGATE_DATA_DIR", "./tollgate-data", "Folder for the SQLite database and the master key file."),
+    setting("TOLLGATE_DATABASE_URL", "", "`sqlite:PATH` or `postgres://…`. `DATABASE_URL` is read too. Without either, `tollgate.db` in the data folder."),
+    setting("TOLLGATE_DATABASE_CONNECTIONS", "10", "Connections to the database at most."),
+    setting("TOLLGATE_MASTER_KEY", "", "The master key: 32 random bytes in base64 or hex, or several as `1:<base64>,2:<base64>`. Every replica needs the same."),
+    setting("TOLLGATE_MASTER_KEY_FILE", "", "File with the master key, mode 0600; made by the first start. Without it, `master.key` in the data folder."),
+    setting("TOLLGATE_ADMIN_KEY", "", "The operator's admin key (`sk-tga-…`) that the first start takes instead of making one."),
+    setting("TOLLGATE_LOG", "info", "What is logged: `error`, `warn`, `info`, `debug`, or per part such as `info,gateway=debug`."),
+    setting("TOLLGATE_LOG_FORMAT", "human", "`human` or `json`, one line for each call, on standard error."),
+    setting("TOLLGATE_WORKERS", "0", "Threads that serve calls; 0 means one for each core."),
+    setting("TOLLGATE_HEAD_TIMEOUT", "10s", "For a client to send the head of a request."),
+    setting("TOLLGATE_BODY_TIMEOUT", "2m", "For a client to send the body of a request."),
+    setting("TOLLGATE_BODY_BYTES_MAX", "20971520", "The largest request body, in bytes."),
+    setting("TOLLGATE_UPSTREAM_CONNECT_TIMEOUT", "5s", "For a connection to a provider: name, TCP and TLS."),
+    setting("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT", "5m", "For a provider to begin a streamed answer. Reasoning models are silent for minutes."),
+    setting("TOLLGATE_UPSTREAM_WHOLE_TIMEOUT", "10m", "For a provider to begin an answer that is not streamed, which it does when all of it is ready."),
+    setting("TOLLGATE_UPSTREAM_GAP_TIMEOUT", "5m", "Between two pieces of an answer."),
+    setting("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT", "1h", "For a whole answer."),
+    setting("TOLLGATE_UPSTREAM_CA_FILE", "", "More certificate authorities to believe of providers, in PEM."),
+    setting("TOLLGATE_DRAIN_TIMEOUT", "30s", "For calls under way to end after SIGTERM."),
+    setting("TOLLGATE_REVISION_POLL", "500ms", "How often the database is asked for changes. On Postgres changes are also announced."),
+    setting("TOLLGATE_TENANT_IDLE", "15m", "A tenant without calls for this long is dropped from memory."),
+    setting("TOLLGATE_TENANTS_CACHED_MAX", "100000", "Tenants in memory at most."),
+];

@@ -1,0 +1,39 @@
+//! Instants and durations as people write them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+
+/// Now, in milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// An instant as RFC 3339, in UTC, to the second.
+pub(crate) fn instant(at_ms: i64) -> String {
+    Timestamp::from_second(at_ms.div_euclid(1000)).map_or_else(|_| at_ms.to_string(), |at| at.to_string())
+}
+
+/// `30d`, `12h`, `90s`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is not a duration: write `30d`, `12h` or `90s`"))
+}
+
+/// A duration in milliseconds.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_and_durations_are_written_for_people() {
+        assert_eq!(instant(1_767_225_600_999), "2026-01-01T00:00:00Z");
+        assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        assert!(duration("a while").is_err());
+    }
+}

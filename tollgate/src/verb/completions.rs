@@ -1,0 +1,25 @@
+//! `tollgate completions SHELL`.
+
+use clap::CommandFactory as _;
+use clap_complete::{Shell, generate};
+
+use crate::failure::Failure;
+use crate::output::print;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Such as bash, zsh or fish.
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    generate(
+        arguments.shell,
+        &mut crate::arguments::Arguments::command(),
+        "tollgate",
+        &mut script,
+    );
+    print(String::from_utf8_lossy(&script).trim_end())
+}

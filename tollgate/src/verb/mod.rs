@@ -1,0 +1,59 @@
+//! One file for each verb.
+
+pub(crate) mod audit;
+pub(crate) mod completions;
+pub(crate) mod credential;
+pub(crate) mod key;
+mod migrate;
+pub(crate) mod route;
+pub(crate) mod tenant;
+pub(crate) mod usage;
+pub(crate) mod vault;
+
+use tokio::runtime::Builder;
+
+use crate::arguments::{Arguments, Verb};
+use crate::desk::Desk;
+use crate::failure::Failure;
+use crate::serve::serve;
+use crate::settings::{Settings, Source};
+
+/// Does what was typed.
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { config, output, verb } = arguments;
+    if let Verb::Completions(arguments) = verb {
+        return completions::run(&arguments);
+    }
+    if let Verb::Vault(vault::Verb::Generate) = verb {
+        return vault::generate(output);
+    }
+    let source = Source::of_process(config.as_deref())?;
+    if matches!(verb, Verb::Serve) {
+        return serve(&source);
+    }
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::other(format!("no runtime: {error}")))?;
+    runtime.block_on(async {
+        if matches!(verb, Verb::Migrate) {
+            return migrate::run(&Settings::read(&source)?, output).await;
+        }
+        let desk = Desk::open(&source, output).await?;
+        let done = at_desk(&desk, verb).await;
+        desk.store.close().await;
+        done
+    })
+}
+
+async fn at_desk(desk: &Desk, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Tenant(verb) => tenant::run(desk, verb).await,
+        Verb::Key(verb) => key::run(desk, verb).await,
+        Verb::Credential(verb) => credential::run(desk, verb).await,
+        Verb::Route(verb) => route::run(desk, verb).await,
+        Verb::Usage(arguments) => usage::run(desk, &arguments).await,
+        Verb::Vault(verb) => vault::run(desk, &verb).await,
+        Verb::Audit(arguments) => audit::run(desk, &arguments).await,
+        // These need no desk and are done before.
+        Verb::Serve | Verb::Migrate | Verb::Completions(_) => Ok(()),
+    }
+}
