@@ -59,9 +59,36 @@ impl TestDatabase {
         })
     }
 
+    /// One of each kind that there is.
+    #[expect(clippy::expect_used, reason = "a test without its database has failed")]
+    pub fn each() -> Vec<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let postgres = runtime.expect("a runtime").block_on(Self::postgres());
+        std::iter::once(Self::sqlite()).chain(postgres).collect()
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        self.url.starts_with("sqlite:")
+    }
+
     pub fn url(&self) -> &str {
         &self.url
     }
+}
+
+/// Runs a statement in a database of either kind, behind the back of whoever has it open.
+#[expect(clippy::expect_used, reason = "a test without its database has failed")]
+pub fn execute(url: &str, statement: &str) {
+    sqlx::any::install_default_drivers();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let done = runtime.expect("a runtime").block_on(async {
+        let mut connection = sqlx::AnyConnection::connect(url).await?;
+        sqlx::raw_sql(AssertSqlSafe(statement.to_owned()))
+            .execute(&mut connection)
+            .await?;
+        connection.close().await
+    });
+    done.expect("the statement runs");
 }
 
 impl Drop for Behind {

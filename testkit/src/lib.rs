@@ -1,3 +1,9 @@
 //! For tests only: what several crates need to be tested.
+//!
+//! [`database`]: databases to run on. [`vendor`]: a provider that does what a test tells it, faults included.
+//! [`process`]: the gateway as people run it, a process of its own. [`client`]: asking it over HTTP, byte by byte.
 
+pub mod client;
 pub mod database;
+pub mod process;
+pub mod vendor;

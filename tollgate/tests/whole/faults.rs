@@ -1,0 +1,220 @@
+//! Providers that fail, and clients that leave.
+
+use serde_json::Value;
+use testkit::client;
+use testkit::database::TestDatabase;
+use testkit::vendor::{End, Play, Seen, Vendor};
+
+use crate::world::{DONE, VENDOR_SECRET, World, chunk, completion, request, usage_chunk};
+
+/// A vendor that does what the model's name says.
+fn vendor() -> Vendor {
+    Vendor::start(|seen| play(&model_of(seen)))
+}
+
+fn play(model: &str) -> Play {
+    let begun = || [chunk("one ", None), chunk("two", None)];
+    match model {
+        "whole" => Play::json(200, completion()),
+        "whole-cut" => Play::json(200, completion()).end(End::Cut),
+        "not-json" => Play::json(200, "<html>busy</html>").header("content-type", "text/html"),
+        "error-page" => Play::json(503, "<html>busy</html>").header("content-type", "text/html"),
+        "redirect" => Play::json(302, "{}").header("location", "http://127.0.0.1:1/"),
+        "compressed" => Play::json(200, "{}").header("content-encoding", "gzip"),
+        "unauthorized" => Play::json(
+            401,
+            format!(r#"{{"error":{{"message":"bad key {VENDOR_SECRET}"}}}}"#),
+        ),
+        "rate-limited" => {
+            Play::json(429, r#"{"error":{"message":"slow down","type":"tokens"}}"#).header("retry-after", "7")
+        }
+        "silent" => Play::json(200, "").end(End::Silence),
+        "stream" => Play::stream([chunk("hi", Some("stop")), usage_chunk(), DONE.to_vec()]),
+        "stream-cut" => Play::stream(begun()).end(End::Cut),
+        "stream-ends-early" => Play::stream(begun()),
+        "stream-cut-in-event" => {
+            Play::stream([chunk("one ", None), b"data: {\"choices\":[{\"ind".to_vec()]).end(End::Cut)
+        }
+        "stream-nothing" => Play::stream([]).end(End::Cut),
+        "stream-hangs" => Play::stream(begun()).end(End::Hang),
+        "stream-done-hangs" => {
+            Play::stream([chunk("hi", Some("stop")), usage_chunk(), DONE.to_vec()]).end(End::Hang)
+        }
+        "stream-error" => Play::stream([
+            chunk("one ", None),
+            b"data: {\"error\":{\"message\":\"overloaded\"}}\n\n".to_vec(),
+        ]),
+        other => Play::json(404, format!(r#"{{"error":{{"message":"no {other}"}}}}"#)),
+    }
+}
+
+fn model_of(seen: &Seen) -> String {
+    let body: Value = serde_json::from_slice(&seen.body).unwrap_or(Value::Null);
+    body["model"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_provider_that_fails_never_looks_like_success() {
+    let whole = [
+        ("whole", 200, None, "ok"),
+        ("whole-cut", 502, Some("provider_answer_cut"), "cut"),
+        ("not-json", 502, Some("provider_bad_answer"), "provider_error"),
+        ("error-page", 502, Some("provider_bad_answer"), "provider_error"),
+        ("redirect", 502, Some("provider_bad_answer"), "provider_error"),
+        ("compressed", 502, Some("provider_bad_answer"), "provider_error"),
+        (
+            "unauthorized",
+            502,
+            Some("provider_credential_refused"),
+            "provider_error",
+        ),
+        ("rate-limited", 429, None, "provider_error"),
+        ("silent", 504, Some("provider_timeout"), "timeout"),
+    ];
+    let streamed = [
+        ("stream", 200, None, "ok"),
+        ("stream-cut", 200, Some("provider_answer_cut"), "cut"),
+        ("stream-ends-early", 200, Some("provider_answer_cut"), "cut"),
+        ("stream-cut-in-event", 200, Some("provider_answer_cut"), "cut"),
+        ("stream-nothing", 502, Some("provider_answer_cut"), "cut"),
+        ("stream-hangs", 200, Some("provider_timeout"), "timeout"),
+        ("stream-error", 200, None, "provider_error"),
+        ("silent", 504, Some("provider_timeout"), "timeout"),
+        ("rate-limited", 429, None, "provider_error"),
+    ];
+    let vendor = vendor();
+    for database in TestDatabase::each() {
+        let world = World::with(database, &vendor.base_url(), |installation| {
+            installation
+                .set("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT", "1s")
+                .set("TOLLGATE_UPSTREAM_WHOLE_TIMEOUT", "1s")
+                .set("TOLLGATE_UPSTREAM_GAP_TIMEOUT", "1s")
+        });
+        let cases = whole
+            .iter()
+            .map(|case| (case, false))
+            .chain(streamed.iter().map(|case| (case, true)));
+        let mut booked = Vec::new();
+        for ((model, status, code, outcome), stream) in cases {
+            let answer = world.chat(&request(&format!("custom/{model}"), stream));
+            let text = String::from_utf8_lossy(&answer.body);
+            assert_eq!(answer.status, *status, "{model}: {text}");
+            if let Some(code) = code {
+                assert!(text.contains(&format!(r#""code":"{code}""#)), "{model}: {text}");
+                assert!(!text.contains("[DONE]"), "{model}: {text}");
+            }
+            assert!(!text.contains(VENDOR_SECRET), "{model}: {text}");
+            booked.push((answer.header("x-request-id").to_owned(), *outcome, *model));
+        }
+        assert_eq!(
+            world
+                .chat(&request("custom/rate-limited", false))
+                .header("retry-after"),
+            "7"
+        );
+        let ledger = world.ledger(booked.len() + 1);
+        for (call_id, outcome, model) in booked {
+            assert_eq!(ledger[&call_id].outcome, outcome, "{model}");
+        }
+    }
+}
+
+#[test]
+fn a_provider_that_is_not_there_is_said_to_be() {
+    let world = World::with(TestDatabase::sqlite(), "http://127.0.0.1:1/v1", |installation| {
+        installation
+    });
+    let answer = world.chat(&request("custom/any", false));
+    assert_eq!(
+        (answer.status, answer.json()["error"]["code"].clone()),
+        (502, "provider_unreachable".into())
+    );
+    assert_eq!(answer.json()["error"]["party"], "provider");
+    assert_eq!(
+        world.ledger(1).into_values().next().unwrap().outcome,
+        "unreachable"
+    );
+}
+
+#[test]
+fn a_client_that_leaves_stops_the_provider_and_is_booked() {
+    for database in TestDatabase::each() {
+        let vendor = vendor();
+        let world = World::new(database, &vendor);
+        let endpoint = world.serving.endpoint("/v1/chat/completions");
+        let mut open = client::open_post(&endpoint, &world.key, &request("custom/stream-hangs", true));
+        assert!(!open.read().is_empty());
+        drop(open);
+        assert!(vendor.wait_until_gone(1), "the provider's connection is closed");
+        let ledger = world.ledger(1);
+        assert_eq!(ledger.values().next().unwrap().outcome, "client_gone");
+
+        // One that leaves after the last event has its whole answer, used as it was told.
+        let mut open = client::open_post(&endpoint, &world.key, &request("custom/stream-done-hangs", true));
+        let call_id = open.headers["x-request-id"].to_str().unwrap().to_owned();
+        let mut read = Vec::new();
+        while !read.ends_with(DONE) {
+            read.extend(open.read());
+        }
+        drop(open);
+        assert!(vendor.wait_until_gone(2));
+        let row = world.ledger(2)[&call_id].clone();
+        assert_eq!(
+            (row.outcome.as_str(), row.usage.map(|usage| usage.input_tokens)),
+            ("ok", Some(3))
+        );
+    }
+}
+
+#[test]
+fn a_client_that_leaves_before_the_answer_stops_the_provider_too() {
+    let vendor = vendor();
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    let endpoint = world.serving.endpoint("/v1/chat/completions");
+    let (url, key) = (endpoint, world.key.clone());
+    // A client that gives up while nothing has come: curl, ended after a moment.
+    let status = std::process::Command::new("curl")
+        .args([
+            "-s",
+            "-m",
+            "1",
+            &url,
+            "-H",
+            &format!("authorization: Bearer {key}"),
+        ])
+        .args(["-H", "content-type: application/json", "-d"])
+        .arg(String::from_utf8(request("custom/silent", false)).unwrap())
+        .status()
+        .unwrap();
+    assert!(!status.success());
+    assert!(vendor.wait_until_gone(1));
+    assert_eq!(
+        world.ledger(1).into_values().next().unwrap().outcome,
+        "client_gone"
+    );
+}
+
+#[test]
+fn a_stop_lets_open_streams_end_and_writes_their_usage() {
+    for database in TestDatabase::each() {
+        let vendor = vendor();
+        let world = World::with(database, &vendor.base_url(), |installation| {
+            installation.set("TOLLGATE_UPSTREAM_GAP_TIMEOUT", "2s")
+        });
+        let endpoint = world.serving.endpoint("/v1/chat/completions");
+        let mut open = client::open_post(&endpoint, &world.key, &request("custom/stream-hangs", true));
+        assert!(!open.read().is_empty());
+        let World {
+            serving,
+            installation,
+            ..
+        } = world;
+        // The stream ends by its gap time-out while the gateway drains.
+        let reading = std::thread::spawn(move || open.finish());
+        assert!(serving.stop().success());
+        let answer = reading.join().unwrap();
+        assert!(String::from_utf8_lossy(&answer.body).contains("provider_timeout"));
+        let usage = installation.ask(&["usage"]);
+        assert_eq!(usage[0]["failed"], 1, "{usage}");
+    }
+}

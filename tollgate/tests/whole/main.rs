@@ -1,0 +1,21 @@
+//! The whole of it: the real binary, on real databases, between real clients and real or scripted providers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test stops at the first thing that is wrong"
+)]
+
+mod canary;
+mod changes;
+mod faithful;
+mod faults;
+mod inference;
+mod keys;
+mod rotate;
+mod sdk;
+mod starting;
+mod world;

@@ -1,0 +1,132 @@
+//! What most tests begin with: a tenant with a key and a credential for a scripted vendor, and a gateway that serves.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use serde_json::json;
+use store::{AttemptRow, Store, StoreOptions};
+use testkit::client::{self, Answer};
+use testkit::database::TestDatabase;
+use testkit::process::{Installation, Serving};
+use testkit::vendor::Vendor;
+use vault::{MasterKeys, Vault};
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tollgate");
+pub(crate) const TENANT: &str = "acme";
+/// What the vendor is shown. A string that occurs nowhere else.
+pub(crate) const VENDOR_SECRET: &str = "sk-vendor-7Qm2ZpX0c4nary";
+
+pub(crate) struct World {
+    pub(crate) serving: Serving,
+    pub(crate) installation: Installation,
+    pub(crate) key: String,
+    pub(crate) database: TestDatabase,
+}
+
+impl World {
+    /// With the vendor as provider `custom`, by the names `custom/…`.
+    pub(crate) fn new(database: TestDatabase, vendor: &Vendor) -> Self {
+        Self::with(database, &vendor.base_url(), |installation| installation)
+    }
+
+    pub(crate) fn with(
+        database: TestDatabase,
+        base_url: &str,
+        settings: impl FnOnce(Installation) -> Installation,
+    ) -> Self {
+        let installation = settings(Installation::new(PROGRAM, database.url()));
+        installation.ask(&["migrate"]);
+        installation.ask(&["tenant", "create", TENANT]);
+        let key = installation.ask(&["key", "create", "--tenant", TENANT, "--name", "tests"]);
+        let add = [
+            "credential",
+            "add",
+            "--tenant",
+            TENANT,
+            "--provider",
+            "custom",
+            "--name",
+            "vendor",
+        ];
+        installation.ask_with(&[&add[..], &["--base-url", base_url]].concat(), VENDOR_SECRET);
+        let serving = installation.serve();
+        Self {
+            serving,
+            key: key["secret"].as_str().unwrap().to_owned(),
+            installation,
+            database,
+        }
+    }
+
+    pub(crate) fn chat(&self, body: &[u8]) -> Answer {
+        client::post(&self.serving.endpoint("/v1/chat/completions"), &self.key, body)
+    }
+
+    /// What the ledger holds, by call, once it holds so many.
+    pub(crate) fn ledger(&self, count: usize) -> BTreeMap<String, AttemptRow> {
+        self.installation.usage_until("model", |lines| {
+            lines
+                .iter()
+                .filter_map(|line| line["attempts"].as_u64())
+                .sum::<u64>()
+                >= count as u64
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let rows = runtime.block_on(async {
+            let store = self.open_store().await;
+            let rows = store.list_attempts(None, 0, 10_000).await.unwrap();
+            store.close().await;
+            rows
+        });
+        rows.into_iter().map(|row| (row.call_id.clone(), row)).collect()
+    }
+
+    pub(crate) async fn open_store(&self) -> Store {
+        let ring = fs::read_to_string(self.installation.master_key_file()).unwrap();
+        let vault = Vault::new(MasterKeys::parse(&ring).unwrap());
+        Store::open(self.database.url(), vault, StoreOptions::default())
+            .await
+            .unwrap()
+    }
+}
+
+/// A small request for a model.
+pub(crate) fn request(model: &str, stream: bool) -> Vec<u8> {
+    let body =
+        json!({"model": model, "stream": stream, "messages": [{"role": "user", "content": "one two three"}]});
+    body.to_string().into_bytes()
+}
+
+/// A small answer of a vendor.
+pub(crate) fn completion() -> String {
+    json!({
+        "id": "c", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+    })
+    .to_string()
+}
+
+/// One event of a stream.
+pub(crate) fn chunk(content: &str, finish_reason: Option<&str>) -> Vec<u8> {
+    let chunk = json!({
+        "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
+        "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}],
+    });
+    format!("data: {chunk}\n\n").into_bytes()
+}
+
+/// The event with nothing but usage.
+pub(crate) fn usage_chunk() -> Vec<u8> {
+    let usage = json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5});
+    format!(
+        "data: {}\n\n",
+        json!({"id": "c", "object": "chat.completion.chunk", "choices": [], "usage": usage})
+    )
+    .into_bytes()
+}
+
+pub(crate) const DONE: &[u8] = b"data: [DONE]\n\n";
