@@ -1,8 +1,10 @@
 //! `cargo xtask`: what is done to this repository, in one place, the same for people and for CI.
 
-use std::process::Command;
+mod command;
+mod needs;
+mod serve;
+mod test;
 
-use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 
 /// Tasks of this repository.
@@ -15,26 +17,23 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Runs every test of the workspace, documentation examples included.
-    Test,
+    /// Builds the gateway and runs it: on 127.0.0.1:8080, on SQLite, unless something else is set.
+    Serve {
+        /// For `tollgate serve`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Installs what the tests need, and runs all of them, documentation examples included.
+    Test {
+        /// For `cargo test`: names of tests, and after `--` options of the test program.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
-        Task::Test => test(),
+        Task::Serve { arguments } => serve::serve(&arguments),
+        Task::Test { arguments } => test::test(&arguments),
     }
-}
-
-fn test() -> anyhow::Result<()> {
-    run(Command::new("cargo").args(["test", "--workspace", "--locked", "--no-fail-fast"]))
-}
-
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
-    if !status.success() {
-        bail!("{:?} ended with {status}", command.get_program());
-    }
-    Ok(())
 }

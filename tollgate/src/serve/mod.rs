@@ -22,6 +22,7 @@ use crate::desk::open_and_migrate;
 use crate::failure::{Failure, Kind};
 use crate::output::print;
 use crate::settings::{Settings, Source};
+use stop::StopSignals;
 
 /// What runs beside the workers.
 struct Control {
@@ -50,10 +51,14 @@ pub(crate) fn serve(source: &Source) -> Result<(), Failure> {
     let control = control.map_err(|error| Failure::other(format!("no runtime: {error}")))?;
     let catalog = Arc::new(Catalog::built_in().map_err(|error| Failure::other(error.to_string()))?);
     let parts = control.block_on(open(&settings, source, catalog, &control, address))?;
+    let signals = {
+        let _inside = control.enter();
+        StopSignals::catch()?
+    };
     let (stop, stopped) = watch::channel(false);
     let workers = start_workers(&settings, listeners, &parts.gateway, &stopped)?;
     print(&format!("listening on http://{address}"))?;
-    run(&control, parts, &settings, stop, workers);
+    run(&control, parts, &settings, signals, stop, workers);
     Ok(())
 }
 
@@ -145,6 +150,7 @@ fn run(
     control: &Runtime,
     parts: Control,
     settings: &Settings,
+    signals: StopSignals,
     stop: watch::Sender<bool>,
     workers: Vec<JoinHandle<()>>,
 ) {
@@ -160,7 +166,7 @@ fn run(
         settings.revision_poll,
     ));
     control.block_on(async {
-        stop::asked().await;
+        signals.asked().await;
         tracing::info!(in_flight = gateway.admission().in_flight(), "stopping");
         gateway.admission().close();
         stop.send_replace(true);

@@ -1,17 +1,31 @@
 //! Being told to stop.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for SIGTERM or SIGINT.
-pub(super) async fn asked() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        // Without handlers the signals end the process by themselves.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+use crate::failure::Failure;
+
+/// SIGTERM and SIGINT, caught from the moment that this exists: one that comes earlier just ends the process.
+pub(super) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Begins to catch them; inside a runtime.
+    pub(super) fn catch() -> Result<Self, Failure> {
+        let caught =
+            |kind| signal(kind).map_err(|error| Failure::other(format!("signals cannot be caught: {error}")));
+        Ok(Self {
+            terminate: caught(SignalKind::terminate())?,
+            interrupt: caught(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for either.
+    pub(super) async fn asked(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }

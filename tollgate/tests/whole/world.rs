@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use store::{AttemptRow, Store, StoreOptions};
@@ -15,6 +16,9 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tollgate");
 pub(crate) const TENANT: &str = "acme";
 /// What the vendor is shown. A string that occurs nowhere else.
 pub(crate) const VENDOR_SECRET: &str = "sk-vendor-7Qm2ZpX0c4nary";
+
+/// Nothing in a test takes longer than this.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
     pub(crate) serving: Serving,
@@ -64,24 +68,35 @@ impl World {
 
     /// What the ledger holds, by call, once it holds so many.
     pub(crate) fn ledger(&self, count: usize) -> BTreeMap<String, AttemptRow> {
-        self.installation.usage_until("model", |lines| {
-            lines
-                .iter()
-                .filter_map(|line| line["attempts"].as_u64())
-                .sum::<u64>()
-                >= count as u64
-        });
+        self.ledger_until(|rows| rows.len() >= count)
+    }
+
+    /// The same, once it is as it should be: it is written a moment after a call has ended.
+    pub(crate) fn ledger_until(
+        &self,
+        is_right: impl Fn(&BTreeMap<String, AttemptRow>) -> bool,
+    ) -> BTreeMap<String, AttemptRow> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        let rows = runtime.block_on(async {
+        runtime.block_on(async {
             let store = self.open_store().await;
-            let rows = store.list_attempts(None, 0, 10_000).await.unwrap();
-            store.close().await;
-            rows
-        });
-        rows.into_iter().map(|row| (row.call_id.clone(), row)).collect()
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let rows = store.list_attempts(None, 0, 10_000).await.unwrap();
+                let rows = rows.into_iter().map(|row| (row.call_id.clone(), row)).collect();
+                if is_right(&rows) {
+                    store.close().await;
+                    return rows;
+                }
+                assert!(
+                    Instant::now() < deadline,
+                    "the ledger never became right: {rows:?}"
+                );
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
     }
 
     pub(crate) async fn open_store(&self) -> Store {

@@ -1,0 +1,27 @@
+//! Debian's packages.
+
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use crate::command::{is_root, run};
+
+/// Installs a package: as the superuser, or by a `sudo` that asks nothing.
+pub(super) fn install(package: &str) -> anyhow::Result<()> {
+    let install = ["install", "--yes", "--no-install-recommends", "-qq", package];
+    // The lists of a fresh machine are empty or old.
+    apt_get(&["update", "-qq"])
+        .and_then(|()| apt_get(&install))
+        .with_context(|| format!("Debian's package {package} cannot be installed"))
+}
+
+fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = if is_root() {
+        Command::new("apt-get")
+    } else {
+        let mut command = Command::new("sudo");
+        command.args(["--non-interactive", "apt-get"]);
+        command
+    };
+    run(command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+}

@@ -1,0 +1,49 @@
+//! `cargo xtask test`.
+
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use crate::command::run;
+use crate::needs::{Cache, Postgres, node, python};
+
+/// Gets what the tests need, tells them where it is, and runs them. What cannot be had is said, and what needs it is
+/// skipped; under CI (`CI` is set) it is a failure.
+pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
+    let cache = Cache::open()?;
+    let mut command = Command::new("cargo");
+    command
+        .args(["test", "--workspace", "--locked", "--no-fail-fast"])
+        .args(arguments);
+    // Held until the tests are done.
+    let postgres = had("Postgres", Postgres::start())?;
+    if let Some(postgres) = &postgres {
+        command.env("TOLLGATE_TEST_POSTGRES_URL", postgres.url());
+        command.env("TOLLGATE_TEST_PG_DUMP", postgres.pg_dump());
+    }
+    if let Some(interpreter) = had("the Python packages", python(&cache))? {
+        command.env("TOLLGATE_TEST_PYTHON", interpreter);
+    }
+    if let Some(folder) = had("the npm packages", node(&cache))? {
+        command.env("TOLLGATE_TEST_PACKAGES", folder);
+    }
+    run(&mut command)
+}
+
+fn had<T>(what: &str, got: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match got {
+        Ok(thing) => Ok(Some(thing)),
+        Err(error) if std::env::var_os("CI").is_some() => {
+            Err(error).with_context(|| format!("{what} cannot be had"))
+        }
+        Err(error) => {
+            tell(&format!("skipped: what needs {what}: {error:#}"));
+            Ok(None)
+        }
+    }
+}
+
+fn tell(line: &str) {
+    use std::io::Write as _;
+    let _unheard = writeln!(std::io::stderr(), "{line}");
+}
