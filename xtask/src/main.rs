@@ -1,5 +1,6 @@
 //! `cargo xtask`: what is done to this repository, in one place, the same for people and for CI.
 
+mod bench;
 mod command;
 mod needs;
 mod serve;
@@ -29,11 +30,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measures the gateway beside nginx. Needs root, nginx, and the rig.
+    Bench(bench::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Serve { arguments } => serve::serve(&arguments),
         Task::Test { arguments } => test::test(&arguments),
+        Task::Bench(arguments) => bench::bench(&arguments),
     }
 }

@@ -1,0 +1,116 @@
+//! `cargo xtask bench`: what the gateway costs, beside nginx's bare proxy_pass, in one run of a measuring rig.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::Value;
+
+use crate::command::{output, run};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// The folder of the rig: `compare.py` with its mock provider and load generator.
+    #[arg(long, default_value = "../shared/bench")]
+    rig: PathBuf,
+    #[arg(
+        long,
+        default_value = "closed64,open200,big64k,stream100,stream-ttft,streams1000"
+    )]
+    scenarios: String,
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// How nginx and others are compared with: names in the rig's `gateways.toml`.
+    #[arg(long, default_value = "direct,nginx")]
+    beside: String,
+}
+
+/// Where the rig's mock provider listens.
+const PROVIDER: &str = "http://127.0.0.1:9100/v1";
+const LISTEN: &str = "127.0.0.1:9290";
+/// The model that the rig asks for.
+const MODEL: &str = "gpt-4o-mini";
+
+/// Builds both, sets up an installation with one tenant, and measures.
+pub(crate) fn bench(arguments: &Arguments) -> anyhow::Result<()> {
+    let rig = fs::canonicalize(&arguments.rig)
+        .with_context(|| format!("there is no rig at {}", arguments.rig.display()))?;
+    let target = target_folder()?;
+    run(Command::new("cargo").args(["build", "--release", "--locked", "--package", "tollgate"]))?;
+    let rig_target = target.join("rig");
+    run(Command::new("cargo")
+        .args(["build", "--release", "--locked", "--manifest-path"])
+        .arg(rig.join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", &rig_target))?;
+    let folder = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
+    let config = folder.path().join("tollgate.toml");
+    fs::write(
+        &config,
+        configuration(&target.join("release/tollgate"), folder.path())?,
+    )?;
+    run(Command::new("python3")
+        .arg(rig.join("compare.py"))
+        .args(["--gateways", &format!("{},tollgate", arguments.beside)])
+        .arg("--config")
+        .arg(rig.join("gateways.toml"))
+        .arg("--config")
+        .arg(&config)
+        .args([
+            "--scenarios",
+            &arguments.scenarios,
+            "--rounds",
+            &arguments.rounds.to_string(),
+        ])
+        .arg("--out")
+        .arg(folder.path().join("runs.jsonl"))
+        .env("CARGO_TARGET_DIR", &rig_target))
+}
+
+/// An installation with one tenant that has a key and a credential, as the rig describes a gateway.
+fn configuration(program: &Path, folder: &Path) -> anyhow::Result<String> {
+    let data = folder.join("data");
+    let ask = |arguments: &[&str]| -> anyhow::Result<Value> {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .args(["--output", "json"])
+            .env("TOLLGATE_DATA_DIR", &data)
+            .env("SECRET", "sk-bench");
+        command.current_dir(folder).stdin(Stdio::null());
+        serde_json::from_str(&output(&mut command)?).context("the gateway answers no JSON")
+    };
+    ask(&["migrate"])?;
+    ask(&["tenant", "create", "bench"])?;
+    let add = [
+        "credential",
+        "add",
+        "--tenant",
+        "bench",
+        "--provider",
+        "openai",
+        "--from-env",
+        "SECRET",
+    ];
+    ask(&[&add[..], &["--base-url", PROVIDER]].concat())?;
+    let key = ask(&["key", "create", "--tenant", "bench"])?;
+    let Some(key) = key.get("secret").and_then(Value::as_str) else {
+        bail!("the gateway made no key");
+    };
+    Ok(format!(
+        "[tollgate]\ncmd = \"{} serve\"\nbase_url = \"http://{LISTEN}\"\nkey = \"{key}\"\nmodel = \"{MODEL}\"\n\
+         env = {{TOLLGATE_DATA_DIR = \"{}\", TOLLGATE_LISTEN = \"{LISTEN}\"}}\n",
+        program.display(),
+        data.display(),
+    ))
+}
+
+fn target_folder() -> anyhow::Result<PathBuf> {
+    let metadata = output(Command::new("cargo").args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: Value = serde_json::from_str(&metadata)?;
+    let folder = metadata.get("target_directory").and_then(Value::as_str);
+    folder
+        .map(PathBuf::from)
+        .context("cargo does not say where it builds")
+}
