@@ -8,10 +8,9 @@ use provider::{Catalog, Timeouts};
 use store::{Store, StoreError};
 use tokio::runtime::Handle;
 
-use crate::call::Admission;
+use crate::admission::Admission;
 use crate::ledger::{Ledger, LedgerWriter};
-use crate::live::{Directory, DirectorySettings};
-use crate::models::UpstreamLists;
+use crate::live::{Directory, DirectorySettings, ModelLists};
 
 /// How the gateway behaves, as settled at start.
 #[derive(Debug, Clone)]
@@ -46,8 +45,8 @@ pub struct Gateway {
     settings: GatewaySettings,
     directory: Arc<Directory>,
     ledger: Ledger,
-    admission: Admission,
-    upstream_lists: UpstreamLists,
+    admission: Arc<Admission>,
+    model_lists: ModelLists,
 }
 
 impl Gateway {
@@ -68,8 +67,8 @@ impl Gateway {
         let gateway = Self {
             directory: Arc::new(directory),
             ledger,
-            admission: Admission::default(),
-            upstream_lists: UpstreamLists::new(settings.model_list_age),
+            admission: Arc::default(),
+            model_lists: ModelLists::new(settings.model_list_age),
             settings,
         };
         Ok((Arc::new(gateway), writer))
@@ -87,11 +86,11 @@ impl Gateway {
         &self.ledger
     }
 
-    pub fn admission(&self) -> &Admission {
+    pub fn admission(&self) -> &Arc<Admission> {
         &self.admission
     }
 
-    pub(crate) fn upstream_lists(&self) -> &UpstreamLists {
-        &self.upstream_lists
+    pub(crate) fn model_lists(&self) -> &ModelLists {
+        &self.model_lists
     }
 }

@@ -12,9 +12,13 @@ mod call;
 pub mod ledger;
 pub mod live;
 
+mod admission;
 mod clock;
 mod gateway;
 mod models;
+mod worker;
 
-pub use call::{Admission, Reply, ReplyBody, ReplyHead, Request, StreamBody, Worker};
+pub use admission::Admission;
+pub use call::{Reply, ReplyBody, ReplyHead, StreamBody};
 pub use gateway::{Gateway, GatewaySettings};
+pub use worker::{Request, Worker};

@@ -1,6 +1,5 @@
 //! Which models a key can reach: what the providers behind it list, and what routes name.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -9,31 +8,17 @@ use dialect::openai_chat::{ModelEntry, read_model_list};
 use dialect::refusal::Refusal;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method};
-use moka::future::Cache;
 use policy::Plan;
 use provider::{Errand, Provider, ProviderKind, Timeouts, echo};
 
-use crate::call::{Caller, Request, Worker, identify, not_found, route, rules};
+use crate::call::{Caller, identify, not_found, route, rules};
 use crate::clock::now_ms;
 use crate::live::Credential;
+use crate::worker::{Request, Worker};
 
-/// What providers listed of late, by credential: two credentials of one provider may see different models.
-pub(crate) struct UpstreamLists {
-    lists: Cache<String, Arc<Vec<ModelEntry>>>,
-}
-
-const LISTS_MAX: u64 = 10_000;
 const LIST_BYTES_MAX: usize = 8 << 20;
 /// A provider that does not list its models within this long is left out.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
-
-impl UpstreamLists {
-    pub(crate) fn new(age: Duration) -> Self {
-        Self {
-            lists: Cache::builder().max_capacity(LISTS_MAX).time_to_live(age).build(),
-        }
-    }
-}
 
 impl Worker {
     /// The models that this key can reach, by the names under which it reaches them, in the order of these.
@@ -91,15 +76,9 @@ impl Worker {
         if !provider.lists_models {
             return Vec::new();
         }
-        let lists = &self.gateway.upstream_lists().lists;
-        let listed = lists
-            .optionally_get_with(credential.id.clone(), async {
-                let attempt_id = request.call_id.to_string();
-                self.ask_for_models(provider, credential, &attempt_id)
-                    .await
-                    .map(Arc::new)
-            })
-            .await;
+        let attempt_id = request.call_id.to_string();
+        let asked = self.ask_for_models(provider, credential, &attempt_id);
+        let listed = self.gateway.model_lists().of(&credential.id, asked).await;
         listed.map(|list| list.as_ref().clone()).unwrap_or_default()
     }
 

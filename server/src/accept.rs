@@ -15,27 +15,17 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::endpoint;
+use crate::limits::FrontLimits;
 
-/// What a client may cost.
-#[derive(Debug, Clone, Copy)]
-pub struct FrontLimits {
-    /// For the head of a request.
-    pub head_timeout: Duration,
-    /// The largest request body, in bytes.
-    pub body_bytes_max: usize,
-    /// For the whole body of a request.
-    pub body_timeout: Duration,
-}
-
-impl Default for FrontLimits {
-    /// 10 s, 20 MiB, 120 s.
-    fn default() -> Self {
-        Self {
-            head_timeout: Duration::from_secs(10),
-            body_bytes_max: 20 << 20,
-            body_timeout: Duration::from_secs(120),
-        }
-    }
+/// What a worker is told to do. It only goes forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Take connections.
+    Serve,
+    /// Take none, and let the open calls end.
+    Drain,
+    /// Drop what is left.
+    Stop,
 }
 
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -48,7 +38,8 @@ const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// After a failed accept: the usual reason is that there are no file descriptors, which only waiting mends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves connections of `listener` until `stop` turns true, and then those that are open until their calls are done.
+/// Serves connections of `listener` until it is to drain, and then those that are open until their calls are done, or
+/// until it is to stop.
 ///
 /// # Errors
 /// When the listener cannot be used on this runtime.
@@ -56,7 +47,7 @@ pub async fn serve(
     worker: Arc<Worker>,
     listener: TcpListener,
     limits: FrontLimits,
-    mut stop: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let builder = Arc::new(connection_builder(limits));
@@ -64,7 +55,7 @@ pub async fn serve(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
+            _ = phase.wait_for(|phase| *phase >= Phase::Drain) => break,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -79,7 +70,10 @@ pub async fn serve(
         }
     }
     drop(listener);
-    open.shutdown().await;
+    tokio::select! {
+        () = open.shutdown() => {}
+        _ = phase.wait_for(|phase| *phase == Phase::Stop) => {}
+    }
     Ok(())
 }
 

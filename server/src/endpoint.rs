@@ -9,9 +9,9 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use ulid::Ulid;
 
-use crate::accept::FrontLimits;
 use crate::answer::{self, Body};
 use crate::client::{chat_completions, health, models, presented_key};
+use crate::limits::FrontLimits;
 
 /// One of them.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,7 +7,9 @@ mod accept;
 mod answer;
 mod client;
 mod endpoint;
+mod limits;
 mod listen;
 
-pub use accept::{FrontLimits, serve};
+pub use accept::{Phase, serve};
+pub use limits::FrontLimits;
 pub use listen::{ListenError, Listeners};

@@ -16,10 +16,10 @@ use provider::{Errand, Provider, ProviderKind, SendFault, StreamUsage, echo};
 
 use super::identify::Caller;
 use super::settle::Settlement;
-use super::{Request, Worker};
 use crate::clock::now_ms;
 use crate::ledger::{AttemptRecord, Outcome, attempt_id};
 use crate::live::Credential;
+use crate::worker::{Request, Worker};
 
 /// A provider's answer that may be passed on.
 pub(super) struct Answer {

@@ -18,52 +18,24 @@ mod route;
 mod settle;
 mod stream;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dialect::openai_chat::{self, Envelope};
 use dialect::refusal::Refusal;
-use http::HeaderMap;
 use policy::Plan;
-use provider::Upstreams;
-use ulid::Ulid;
 
-pub use admit::Admission;
-pub use relay::{ReplyBody, ReplyHead};
+pub use relay::{Reply, ReplyBody, ReplyHead};
 pub use stream::StreamBody;
 
 pub(crate) use identify::{Caller, identify};
 pub(crate) use route::{not_found, route, rules};
 
 use crate::clock::now_ms;
-use crate::gateway::Gateway;
 use crate::ledger::CallRecord;
+use crate::worker::{Request, Worker};
 use admit::Permit;
 use settle::Settlement;
-
-/// What serves calls on one runtime: the shared gateway, and upstream connections of its own.
-pub struct Worker {
-    pub gateway: Arc<Gateway>,
-    pub upstreams: Upstreams,
-}
-
-/// One client request, as far as the way of a call needs it.
-pub struct Request<'a> {
-    /// The call's id, shown to the client as `x-request-id`.
-    pub call_id: Ulid,
-    /// When the head of the request had been read.
-    pub started: Instant,
-    /// The gateway key as presented, if any.
-    pub key: Option<&'a str>,
-    pub headers: &'a HeaderMap,
-}
-
-/// An answer on its way to the client.
-pub struct Reply {
-    pub head: ReplyHead,
-    pub body: ReplyBody,
-}
 
 /// A call that may be sent.
 struct Admitted {
@@ -116,7 +88,7 @@ impl Worker {
     ) -> Result<Admitted, Refusal> {
         let directory = self.gateway.directory();
         let caller = identify(directory, request.key, now_ms()).await?;
-        record.caller(&caller);
+        record.caller(caller.tenant.id.clone(), caller.key.id.clone());
         let waiting = Instant::now();
         let body = body.await?;
         let body_wait = waiting.elapsed();

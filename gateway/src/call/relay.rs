@@ -10,10 +10,15 @@ use http::{HeaderMap, StatusCode};
 use policy::Target;
 use provider::{AnswerBody, BodyFault};
 
-use super::Reply;
 use super::attempt::Answer;
 use super::stream::StreamBody;
 use crate::ledger::Outcome;
+
+/// An answer on its way to the client.
+pub struct Reply {
+    pub head: ReplyHead,
+    pub body: ReplyBody,
+}
 
 /// What the client is told before the body.
 pub struct ReplyHead {
@@ -64,11 +69,11 @@ pub(super) async fn relay(answer: Answer, envelope: &Envelope, started: Instant)
         stream.begin().await?;
         (ReplyBody::Stream(Box::new(stream)), sent.elapsed())
     } else {
+        settlement.update(|attempt| attempt.first_byte = Some(Instant::now()));
         let collected = collect(body, &provider)
             .await
             .and_then(|body| checked(body, status, &provider));
         let waited = sent.elapsed();
-        settlement.update(|attempt| attempt.first_byte = Some(Instant::now()));
         match collected {
             Ok(body) => {
                 let outcome = if status.is_success() {

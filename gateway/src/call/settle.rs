@@ -9,7 +9,8 @@ use std::time::Instant;
 use dialect::Usage;
 use dialect::refusal::Refusal;
 
-use super::admit::{InFlight, Permit};
+use super::admit::Permit;
+use crate::admission::InFlight;
 use crate::ledger::{AttemptRecord, CallRecord, LedgerPlace, Outcome};
 
 /// Books one call when it is over.

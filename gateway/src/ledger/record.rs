@@ -9,8 +9,6 @@ use dialect::refusal::Refusal;
 use store::{AttemptRow, AttemptUsage};
 use ulid::Ulid;
 
-use crate::call::Caller;
-
 /// One client request from its first byte to its end.
 pub struct CallRecord {
     pub call_id: Ulid,
@@ -54,7 +52,7 @@ pub enum Outcome {
     ProviderError,
     /// The answer broke off.
     Cut,
-    /// The client went away first.
+    /// The client went away first, or this gateway was told to stop and the call ran out of time.
     ClientGone,
     /// The provider took longer than it was given.
     Timeout,
@@ -97,9 +95,9 @@ impl CallRecord {
         }
     }
 
-    pub(crate) fn caller(&mut self, caller: &Caller) {
-        self.tenant_id = Some(caller.tenant.id.clone());
-        self.key_id = Some(caller.key.id.clone());
+    pub(crate) fn caller(&mut self, tenant_id: Arc<str>, key_id: String) {
+        self.tenant_id = Some(tenant_id);
+        self.key_id = Some(key_id);
     }
 
     pub(crate) fn envelope(&mut self, envelope: &Envelope) {

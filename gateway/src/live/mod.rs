@@ -5,8 +5,10 @@
 
 mod directory;
 mod follow;
+mod model_lists;
 mod tenant;
 
 pub use directory::{Directory, DirectorySettings, LookupError, built_in_routes};
 pub use follow::follow;
+pub(crate) use model_lists::ModelLists;
 pub use tenant::{Credential, GatewayKey, GlobalState, TenantState};

@@ -8,7 +8,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use crate::accept::FrontLimits;
+use crate::limits::FrontLimits;
 
 /// Reads the whole body.
 ///

@@ -6,8 +6,8 @@ use http::Response;
 use hyper::body::Incoming;
 
 use super::body;
-use crate::accept::FrontLimits;
 use crate::answer::{self, Body};
+use crate::limits::FrontLimits;
 
 pub(crate) async fn answer(
     worker: &Worker,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use gateway::ledger::LedgerWriter;
 use gateway::{Gateway, Worker, live};
 use provider::{Catalog, Upstreams};
-use server::{FrontLimits, ListenError, Listeners};
+use server::{FrontLimits, ListenError, Listeners, Phase};
 use store::Store;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -55,10 +55,10 @@ pub(crate) fn serve(source: &Source) -> Result<(), Failure> {
         let _inside = control.enter();
         StopSignals::catch()?
     };
-    let (stop, stopped) = watch::channel(false);
-    let workers = start_workers(&settings, listeners, &parts.gateway, &stopped)?;
+    let (phase, told) = watch::channel(Phase::Serve);
+    let workers = start_workers(&settings, listeners, &parts.gateway, &told)?;
     print(&format!("listening on http://{address}"))?;
-    run(&control, parts, &settings, signals, stop, workers);
+    run(&control, parts, &settings, signals, &phase, workers);
     Ok(())
 }
 
@@ -114,7 +114,7 @@ fn start_workers(
     settings: &Settings,
     listeners: Listeners,
     gateway: &Arc<Gateway>,
-    stopped: &watch::Receiver<bool>,
+    told: &watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
     let mut workers = Vec::with_capacity(settings.workers);
     for (number, listener) in listeners.into_each().into_iter().enumerate() {
@@ -124,21 +124,21 @@ fn start_workers(
             gateway: gateway.clone(),
             upstreams,
         });
-        let (limits, stopped) = (settings.front, stopped.clone());
+        let (limits, told) = (settings.front, told.clone());
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
-            .spawn(move || work(worker, listener, limits, stopped));
+            .spawn(move || work(worker, listener, limits, told));
         workers.push(thread.map_err(|error| Failure::other(format!("no thread: {error}")))?);
     }
     Ok(workers)
 }
 
 /// One worker's life.
-fn work(worker: Arc<Worker>, listener: TcpListener, limits: FrontLimits, stopped: watch::Receiver<bool>) {
+fn work(worker: Arc<Worker>, listener: TcpListener, limits: FrontLimits, told: watch::Receiver<Phase>) {
     let served = Builder::new_current_thread()
         .enable_all()
         .build()
-        .and_then(|runtime| runtime.block_on(server::serve(worker, listener, limits, stopped)));
+        .and_then(|runtime| runtime.block_on(server::serve(worker, listener, limits, told)));
     if let Err(error) = served {
         tracing::error!(%error, "a worker ended");
     }
@@ -151,7 +151,7 @@ fn run(
     parts: Control,
     settings: &Settings,
     signals: StopSignals,
-    stop: watch::Sender<bool>,
+    phase: &watch::Sender<Phase>,
     workers: Vec<JoinHandle<()>>,
 ) {
     let Control {
@@ -169,18 +169,20 @@ fn run(
         signals.asked().await;
         tracing::info!(in_flight = gateway.admission().in_flight(), "stopping");
         gateway.admission().close();
-        stop.send_replace(true);
+        phase.send_replace(Phase::Drain);
         if tokio::time::timeout(settings.drain_timeout, gateway.admission().emptied())
             .await
             .is_err()
         {
             tracing::warn!(in_flight = gateway.admission().in_flight(), "calls are cut off");
         }
+        phase.send_replace(Phase::Stop);
     });
     following.abort();
     drop(gateway);
     control.block_on(async {
-        // Workers end with their last connection; idle ones are closed at once, calls that are cut off are not waited for.
+        // The workers drop what they had left, by which it is booked; then nobody can write to the ledger any more, and
+        // its writer ends.
         let joined =
             tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
         if tokio::time::timeout(LAST_RECORDS, async { (joined.await, writing.await) })

@@ -1,6 +1,6 @@
 //! `tollgate completions SHELL`.
 
-use clap::CommandFactory as _;
+use clap::Command;
 use clap_complete::{Shell, generate};
 
 use crate::failure::Failure;
@@ -13,13 +13,9 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// `command` is the whole program's.
+pub(super) fn run(arguments: &Arguments, command: &mut Command) -> Result<(), Failure> {
     let mut script = Vec::new();
-    generate(
-        arguments.shell,
-        &mut crate::arguments::Arguments::command(),
-        "tollgate",
-        &mut script,
-    );
+    generate(arguments.shell, command, "tollgate", &mut script);
     print(String::from_utf8_lossy(&script).trim_end())
 }

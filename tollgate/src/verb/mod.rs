@@ -10,6 +10,7 @@ pub(crate) mod tenant;
 pub(crate) mod usage;
 pub(crate) mod vault;
 
+use clap::CommandFactory as _;
 use tokio::runtime::Builder;
 
 use crate::arguments::{Arguments, Verb};
@@ -22,7 +23,7 @@ use crate::settings::{Settings, Source};
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { config, output, verb } = arguments;
     if let Verb::Completions(arguments) = verb {
-        return completions::run(&arguments);
+        return completions::run(&arguments, &mut Arguments::command());
     }
     if let Verb::Vault(vault::Verb::Generate) = verb {
         return vault::generate(output);

@@ -1,0 +1,25 @@
+//! What a client may cost before it is answered.
+
+use std::time::Duration;
+
+/// What a client may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct FrontLimits {
+    /// For the head of a request.
+    pub head_timeout: Duration,
+    /// The largest request body, in bytes.
+    pub body_bytes_max: usize,
+    /// For the whole body of a request.
+    pub body_timeout: Duration,
+}
+
+impl Default for FrontLimits {
+    /// 10 s, 20 MiB, 120 s.
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(10),
+            body_bytes_max: 20 << 20,
+            body_timeout: Duration::from_secs(120),
+        }
+    }
+}
