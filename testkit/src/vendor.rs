@@ -58,6 +58,7 @@ pub enum End {
 struct Shared {
     script: Box<dyn Fn(&Seen) -> Play + Send + Sync>,
     seen: Mutex<Vec<Seen>>,
+    came: Condvar,
     /// Answers that hung and whose other side went away.
     gone: Mutex<usize>,
     went: Condvar,
@@ -76,6 +77,7 @@ impl Vendor {
         let shared = Arc::new(Shared {
             script: Box::new(script),
             seen: Mutex::new(Vec::new()),
+            came: Condvar::new(),
             gone: Mutex::new(0),
             went: Condvar::new(),
             stopped: AtomicBool::new(false),
@@ -98,6 +100,16 @@ impl Vendor {
     /// The last request.
     pub fn last(&self) -> Seen {
         self.seen().pop().unwrap_or_default()
+    }
+
+    /// Waits until it has been asked so often.
+    pub fn wait_until_asked(&self, count: usize) -> bool {
+        let seen = lock(&self.shared.seen);
+        let waited = self
+            .shared
+            .came
+            .wait_timeout_while(seen, PATIENCE, |seen| seen.len() < count);
+        waited.is_ok_and(|(_, waited)| !waited.timed_out())
     }
 
     /// Waits until so many answers that hung were given up by the other side.
@@ -176,6 +188,7 @@ impl Shared {
         while let Some(seen) = read_request(&mut reader)? {
             let play = (self.script)(&seen);
             lock(&self.seen).push(seen);
+            self.came.notify_all();
             if play.end != End::Silence {
                 play.write(&mut connection)?;
             }

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Context as _;
 
 use crate::command::run;
-use crate::needs::{Cache, Postgres, node, python};
+use crate::needs::{Cache, Postgres, node, program, python};
 
 /// Gets what the tests need, tells them where it is, and runs them. What cannot be had is said, and what needs it is
 /// skipped; under CI (`CI` is set) it is a failure.
@@ -15,6 +15,8 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     command
         .args(["test", "--workspace", "--locked", "--no-fail-fast"])
         .args(arguments);
+    // A test runs the line that the first start prints.
+    had("curl", program("curl"))?;
     // Held until the tests are done.
     let postgres = had("Postgres", Postgres::start())?;
     if let Some(postgres) = &postgres {

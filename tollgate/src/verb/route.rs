@@ -127,12 +127,8 @@ async fn explained(desk: &Desk, model: &str, tenant: &str) -> Result<(), Failure
             .form
             .one(&json!({"model": model, "rules": looked_at, "targets": targets})),
         Form::Table => {
-            let relevant: Vec<Value> = looked_at
-                .into_iter()
-                .filter(|rule| rule.get("verdict") != Some(&json!("no match")))
-                .collect();
             desk.form
-                .list(&["scope", "pattern", "verdict", "why"], &relevant)?;
+                .list(&["scope", "pattern", "verdict", "why"], &looked_at)?;
             crate::output::print("")?;
             desk.form.list(&["provider", "model", "credentials"], &targets)
         }

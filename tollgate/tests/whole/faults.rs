@@ -1,5 +1,10 @@
 //! Providers that fail, and clients that leave.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::time::Duration;
+
 use serde_json::Value;
 use testkit::client;
 use testkit::database::TestDatabase;
@@ -170,23 +175,19 @@ fn a_client_that_leaves_stops_the_provider_and_is_booked() {
 fn a_client_that_leaves_before_the_answer_stops_the_provider_too() {
     let vendor = vendor();
     let world = World::new(TestDatabase::sqlite(), &vendor);
-    let endpoint = world.serving.endpoint("/v1/chat/completions");
-    let (url, key) = (endpoint, world.key.clone());
-    // A client that gives up while nothing has come: curl, ended after a moment.
-    let status = std::process::Command::new("curl")
-        .args([
-            "-s",
-            "-m",
-            "1",
-            &url,
-            "-H",
-            &format!("authorization: Bearer {key}"),
-        ])
-        .args(["-H", "content-type: application/json", "-d"])
-        .arg(String::from_utf8(request("custom/silent", false)).unwrap())
-        .status()
-        .unwrap();
-    assert!(!status.success());
+    let body = request("custom/silent", false);
+    let mut client = TcpStream::connect(world.serving.url().trim_start_matches("http://")).unwrap();
+    write!(
+        client,
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        world.key,
+        body.len()
+    )
+    .unwrap();
+    client.write_all(&body).unwrap();
+    assert!(vendor.wait_until_asked(1));
+    drop(client);
     assert!(vendor.wait_until_gone(1));
     assert_eq!(
         world.ledger(1).into_values().next().unwrap().outcome,
@@ -217,4 +218,74 @@ fn a_stop_lets_open_streams_end_and_writes_their_usage() {
         let usage = installation.ask(&["usage"]);
         assert_eq!(usage[0]["failed"], 1, "{usage}");
     }
+}
+
+#[test]
+fn a_stop_that_runs_out_of_time_cuts_what_is_left_and_books_it() {
+    let vendor = vendor();
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation.set("TOLLGATE_DRAIN_TIMEOUT", "100ms")
+    });
+    let endpoint = world.serving.endpoint("/v1/chat/completions");
+    let mut open = client::open_post(&endpoint, &world.key, &request("custom/stream-hangs", true));
+    assert!(!open.read().is_empty());
+    let World {
+        serving,
+        installation,
+        ..
+    } = world;
+    assert!(serving.stop().success());
+    assert!(vendor.wait_until_gone(1));
+    let usage = installation.ask(&["usage"]);
+    assert_eq!(
+        (&usage[0]["attempts"], &usage[0]["unmetered"]),
+        (&1.into(), &1.into()),
+        "{usage}"
+    );
+}
+
+/// A provider that has more to say than buffers hold is made to wait by a client that does not read, and then says it.
+#[test]
+fn a_client_that_does_not_read_makes_the_provider_wait() {
+    const CHUNKS: usize = 600;
+    let event = chunk(&"x".repeat(64 << 10), None);
+    let answer = [event.repeat(CHUNKS), DONE.to_vec()].concat();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let (stands_still, stood_still) = mpsc::channel();
+    let said = answer.clone();
+    let provider = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        assert_ne!(connection.read(&mut [0; 65536]).unwrap(), 0);
+        connection
+            .set_write_timeout(Some(Duration::from_secs(1)))
+            .unwrap();
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        connection.write_all(head.as_bytes()).unwrap();
+        let mut sent = 0;
+        while sent < said.len() {
+            match connection.write(&said[sent..]) {
+                Ok(written) => sent += written,
+                // Nothing could be written for a second.
+                Err(_) => stands_still.send(sent).unwrap(),
+            }
+        }
+    });
+    let world = World::with(TestDatabase::sqlite(), &base_url, |installation| installation);
+    let endpoint = world.serving.endpoint("/v1/chat/completions");
+    let mut open = client::open_post(&endpoint, &world.key, &request("custom/any", true));
+    let first = open.read();
+    let taken = stood_still
+        .recv_timeout(Duration::from_secs(30))
+        .expect("the provider is made to wait");
+    assert!(
+        taken < 24 << 20,
+        "{taken} bytes were taken for a client that reads nothing"
+    );
+    let rest = open.finish().body;
+    provider.join().unwrap();
+    assert!(
+        [first, rest].concat() == answer,
+        "the client gets all of it in the end"
+    );
 }

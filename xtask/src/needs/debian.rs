@@ -4,7 +4,15 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use crate::command::{is_root, run};
+use crate::command::{is_root, output, run};
+
+/// A program that is in a package of the same name, installed where it is not there.
+pub(crate) fn program(name: &str) -> anyhow::Result<()> {
+    if output(Command::new(name).arg("--version")).is_ok() {
+        return Ok(());
+    }
+    install(name)
+}
 
 /// Installs a package: as the superuser, or by a `sudo` that asks nothing.
 pub(super) fn install(package: &str) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+pub(crate) use debian::program;
 pub(crate) use packages::{node, python};
 pub(crate) use postgres::Postgres;
 
