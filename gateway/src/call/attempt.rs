@@ -1,7 +1,7 @@
 //! One try of one target with one credential.
 //!
 //! This is the place for picking among credentials and for falling back to the next target: [`choose`] names the
-//! candidate, [`judge`] says whether an answer may be passed on. For now the first candidate is tried, once.
+//! candidate, [`fault`] says which answers may not be passed on. For now the first candidate is tried, once.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,10 +10,11 @@ use bytes::Bytes;
 use dialect::Dialect;
 use dialect::openai_chat::{self, Envelope};
 use dialect::refusal::{Code, Refusal};
-use http::{Method, StatusCode};
+use http::Method;
 use policy::{Plan, Target};
 use provider::{Errand, Provider, ProviderKind, SendFault, StreamUsage, echo};
 
+use super::fault;
 use super::identify::Caller;
 use super::settle::Settlement;
 use crate::clock::now_ms;
@@ -67,13 +68,13 @@ pub(super) async fn attempt(
     let upstream = match send(worker, &candidate, envelope, body, request, number).await {
         Ok(upstream) => upstream,
         Err(fault) => {
-            let (refusal, outcome) = refusal_of(&candidate.provider.name, fault);
+            let (refusal, outcome) = fault::no_answer(&candidate.provider.name, fault);
             return Err(settlement.refuse(refusal, outcome));
         }
     };
     settlement.update(|attempt| attempt.status = upstream.status.as_u16());
-    if let Some(refusal) = judge(&candidate.provider.name, upstream.status) {
-        return Err(settlement.refuse(refusal, Outcome::ProviderError));
+    if let Some((refusal, outcome)) = fault::not_for_clients(&candidate.provider.name, upstream.status) {
+        return Err(settlement.refuse(refusal, outcome));
     }
     Ok(Answer {
         upstream,
@@ -152,45 +153,6 @@ async fn send(
         timeouts: &worker.gateway.settings().timeouts,
     };
     worker.upstreams.send(errand).await
-}
-
-/// Whether an answer with this status may be passed on; if not, what the client is told instead.
-///
-/// A provider's 401 or 403 is about our credential, not about the caller's key: passed on, it would send the caller
-/// looking for a mistake that is not theirs, and OpenAI's message even quotes part of the credential.
-fn judge(provider: &str, status: StatusCode) -> Option<Refusal> {
-    let (code, message) = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (
-            Code::ProviderCredentialRefused,
-            format!("Provider `{provider}` refused the credential that this gateway holds for it."),
-        ),
-        _ if status.is_redirection() || status.is_informational() => (
-            Code::ProviderBadAnswer,
-            format!(
-                "Provider `{provider}` answered with status {}, which cannot be used.",
-                status.as_u16()
-            ),
-        ),
-        _ => return None,
-    };
-    Some(Refusal::new(code, message))
-}
-
-/// What the client is told when nothing came back, and how the attempt is booked.
-fn refusal_of(provider: &str, fault: SendFault) -> (Refusal, Outcome) {
-    let (code, outcome) = match fault {
-        SendFault::ConnectTimeout | SendFault::FirstByteTimeout => (Code::ProviderTimeout, Outcome::Timeout),
-        SendFault::Connect | SendFault::Broken | SendFault::AddressForbidden => {
-            (Code::ProviderUnreachable, Outcome::Unreachable)
-        }
-        SendFault::Encoded => (Code::ProviderBadAnswer, Outcome::ProviderError),
-        SendFault::BadSecret => (Code::ProviderCredentialRefused, Outcome::Refused),
-        SendFault::BadRequest => (Code::Internal, Outcome::Refused),
-    };
-    (
-        Refusal::new(code, format!("Provider `{provider}` gave no answer: {fault}.")),
-        outcome,
-    )
 }
 
 fn record(candidate: &Candidate<'_>, number: u32, started: Instant) -> AttemptRecord {

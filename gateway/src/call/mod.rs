@@ -12,6 +12,7 @@
 
 mod admit;
 mod attempt;
+mod fault;
 mod identify;
 mod relay;
 mod route;

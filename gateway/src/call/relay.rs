@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use dialect::openai_chat::{self, Envelope};
-use dialect::refusal::{Code, Refusal};
+use dialect::refusal::Refusal;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use policy::Target;
-use provider::{AnswerBody, BodyFault};
+use provider::AnswerBody;
 
 use super::attempt::Answer;
+use super::fault::{self, Failed};
 use super::stream::StreamBody;
 use crate::ledger::Outcome;
 
@@ -98,34 +99,13 @@ pub(super) async fn relay(answer: Answer, envelope: &Envelope, started: Instant)
     Ok(Reply { head, body })
 }
 
-/// What the client is told of an answer that broke off, and how the attempt is booked.
-pub(super) fn broken(provider: &str, fault: BodyFault) -> (Refusal, Outcome) {
-    let (code, outcome) = match fault {
-        BodyFault::GapTimeout | BodyFault::TotalTimeout => (Code::ProviderTimeout, Outcome::Timeout),
-        BodyFault::Cut => (Code::ProviderAnswerCut, Outcome::Cut),
-    };
-    (
-        Refusal::new(code, format!("Provider `{provider}` did not finish: {fault}.")),
-        outcome,
-    )
-}
-
-/// What the client is told of an answer that is larger than is believed.
-pub(super) fn too_large(provider: &str) -> (Refusal, Outcome) {
-    let message = format!("The answer of provider `{provider}` is too large.");
-    (
-        Refusal::new(Code::ProviderAnswerTooLarge, message),
-        Outcome::ProviderError,
-    )
-}
-
-async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, (Refusal, Outcome)> {
+async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, Failed> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|fault| broken(provider, fault))?;
+        let piece = piece.map_err(|fault| fault::broken(provider, fault))?;
         if rest.len().saturating_add(piece.len()) > WHOLE_BYTES_MAX {
-            return Err(too_large(provider));
+            return Err(fault::too_large(provider));
         }
         // Most answers come in one piece, which then is not copied.
         if first.is_empty() && rest.is_empty() {
@@ -140,20 +120,13 @@ async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, (Refusal
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
-/// The body, if it is a JSON object: everything else is an error page, or an answer that broke off where nobody
-/// could notice.
-fn checked(body: Bytes, status: StatusCode, provider: &str) -> Result<Bytes, (Refusal, Outcome)> {
+/// The body, if it is a JSON object.
+fn checked(body: Bytes, status: StatusCode, provider: &str) -> Result<Bytes, Failed> {
     if openai_chat::is_reply(&body) {
-        return Ok(body);
+        Ok(body)
+    } else {
+        Err(fault::not_json(provider, status))
     }
-    let message = format!(
-        "Provider `{provider}` answered with status {} and something that is not JSON.",
-        status.as_u16()
-    );
-    Err((
-        Refusal::new(Code::ProviderBadAnswer, message),
-        Outcome::ProviderError,
-    ))
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use dialect::openai_chat::{Envelope, StreamEnd, StreamLimits, StreamRelay, write_refusal_event};
-use dialect::refusal::{Code, Refusal};
+use dialect::refusal::Refusal;
 use provider::AnswerBody;
 
-use super::relay::{broken, too_large};
+use super::fault::{self, Failed};
 use super::settle::Settlement;
 use crate::ledger::Outcome;
 
@@ -77,10 +77,7 @@ impl StreamBody {
     }
 
     /// Takes in what the provider sent, or that it has ended.
-    fn take_in(
-        &mut self,
-        piece: Option<Result<Bytes, provider::BodyFault>>,
-    ) -> Result<(), (Refusal, Outcome)> {
+    fn take_in(&mut self, piece: Option<Result<Bytes, provider::BodyFault>>) -> Result<(), Failed> {
         match piece {
             Some(Ok(bytes)) => self.push(bytes),
             // What comes after the provider's last word concerns nobody.
@@ -88,12 +85,12 @@ impl StreamBody {
                 self.end(Outcome::Ok);
                 Ok(())
             }
-            Some(Err(fault)) => Err(broken(&self.provider, fault)),
+            Some(Err(fault)) => Err(fault::broken(&self.provider, fault)),
             None => self.finish(),
         }
     }
 
-    fn push(&mut self, bytes: Bytes) -> Result<(), (Refusal, Outcome)> {
+    fn push(&mut self, bytes: Bytes) -> Result<(), Failed> {
         if !self.begun && !bytes.is_empty() {
             self.settlement.update(|attempt| {
                 attempt.first_byte.get_or_insert_with(Instant::now);
@@ -101,18 +98,17 @@ impl StreamBody {
         }
         let pushed = self.relay.push(bytes, &mut self.pushed);
         self.ready.extend(self.pushed.drain(..));
-        pushed.map_err(|_| too_large(&self.provider))
+        pushed.map_err(|_| fault::too_large(&self.provider))
     }
 
-    fn finish(&mut self) -> Result<(), (Refusal, Outcome)> {
+    fn finish(&mut self) -> Result<(), Failed> {
         let end = self.relay.finish(&mut self.pushed);
         self.ready.extend(self.pushed.drain(..));
         match end {
             StreamEnd::Complete => self.end(Outcome::Ok),
             StreamEnd::ProviderError => self.end(Outcome::ProviderError),
             StreamEnd::Cut => {
-                let message = format!("Provider `{}` ended its stream in the middle.", self.provider);
-                return Err((Refusal::new(Code::ProviderAnswerCut, message), Outcome::Cut));
+                return Err(fault::unfinished(&self.provider));
             }
         }
         Ok(())
