@@ -118,7 +118,14 @@ impl Directory {
     /// When the tenant is not in memory and cannot be loaded.
     pub async fn tenant_of_key(&self, key_id: &str) -> Result<Option<Arc<TenantState>>, LookupError> {
         match self.owners.get(key_id).await {
-            Some(Owner::Tenant(tenant_id)) => self.tenant(&tenant_id).await,
+            Some(Owner::Tenant(tenant_id)) => {
+                let tenant = self.tenant(&tenant_id).await?;
+                if tenant.is_none() {
+                    // The tenant was removed. The next look-up finds nobody, and remembers that.
+                    self.owners.invalidate(key_id).await;
+                }
+                Ok(tenant)
+            }
             Some(Owner::Nobody { revision }) if revision == self.revision() => Ok(None),
             _ => self.find_owner(key_id).await,
         }
