@@ -137,6 +137,17 @@ fn a_database_of_a_newer_program_or_another_master_key_is_left_alone() {
 }
 
 #[test]
+fn a_second_gateway_does_not_share_the_first_ones_port() {
+    let database = TestDatabase::sqlite();
+    let installation = Installation::new(PROGRAM, database.url());
+    let serving = installation.serve();
+    let address = serving.url().trim_start_matches("http://").to_owned();
+    let second = Installation::new(PROGRAM, database.url()).set("TOLLGATE_LISTEN", &address);
+    check(&second.run(&["serve"]), 5, "is in use");
+    assert_eq!(client::get(&serving.endpoint("/livez"), "").status, 200);
+}
+
+#[test]
 fn a_file_of_settings_is_read_and_checked() {
     let database = TestDatabase::sqlite();
     let installation = Installation::new(PROGRAM, database.url());
