@@ -29,6 +29,11 @@ impl Party {
 /// Why a call is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
+    MalformedRequest,
+    HeadTooLarge,
+    UriTooLong,
+    ExpectationFailed,
+    UnsupportedTransferCoding,
     MissingApiKey,
     InvalidApiKey,
     AmbiguousCredentials,
@@ -80,6 +85,11 @@ impl Code {
     fn row(self) -> (&'static str, u16, Party) {
         use Party::{Caller, Gateway, Policy, Provider};
         match self {
+            Self::MalformedRequest           => ("malformed_request",            400, Caller),
+            Self::HeadTooLarge               => ("head_too_large",               431, Caller),
+            Self::UriTooLong                 => ("uri_too_long",                 414, Caller),
+            Self::ExpectationFailed          => ("expectation_failed",           417, Caller),
+            Self::UnsupportedTransferCoding  => ("unsupported_transfer_coding",  501, Caller),
             Self::MissingApiKey              => ("missing_api_key",              401, Caller),
             Self::InvalidApiKey              => ("invalid_api_key",              401, Caller),
             Self::AmbiguousCredentials       => ("ambiguous_credentials",        400, Caller),

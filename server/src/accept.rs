@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use gateway::Worker;
@@ -13,7 +15,9 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_io_timeout::TimeoutStream;
 
+use crate::connections::Connections;
 use crate::endpoint;
 use crate::limits::FrontLimits;
 
@@ -47,6 +51,7 @@ pub async fn serve(
     worker: Arc<Worker>,
     listener: TcpListener,
     limits: FrontLimits,
+    connections: Arc<Connections>,
     mut phase: watch::Receiver<Phase>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -58,10 +63,17 @@ pub async fn serve(
             _ = phase.wait_for(|phase| *phase >= Phase::Drain) => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
+                // Too many: the connection is closed before it costs anything.
+                let Some(connected) = connections.connect(address.ip()) else {
+                    continue;
+                };
                 let (worker, builder) = (worker.clone(), builder.clone());
                 let watcher = open.watcher();
-                tokio::spawn(async move { connection(worker, &builder, stream, limits, watcher).await });
+                tokio::spawn(async move {
+                    connection(worker, &builder, stream, limits, watcher).await;
+                    drop(connected);
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -86,14 +98,25 @@ async fn connection(
 ) {
     // A chunk is never held back; a socket that cannot be told so works all the same.
     let _slower = stream.set_nodelay(true);
+    let asked = Arc::new(AtomicBool::new(false));
+    let first = asked.clone();
     let service = service_fn(move |request| {
         let worker = worker.clone();
         let started = Instant::now();
+        first.store(true, Ordering::Relaxed);
         async move { Ok::<_, Infallible>(endpoint::answer(&worker, request, limits, started).await) }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    // A connection that breaks is the client's business; the call in it has been settled by its drop.
-    let _broken = watcher.watch(connection).await;
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits.write_stall));
+    let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let mut connection = pin!(watcher.watch(connection));
+    // The library's own time-out begins with the first byte of a head in HTTP/1: a client that says nothing, or speaks
+    // HTTP/2 and asks nothing, would stay for ever.
+    let in_time = tokio::time::timeout(limits.head_timeout, &mut connection).await;
+    if in_time.is_err() && asked.load(Ordering::Relaxed) {
+        // A connection that breaks is the client's business; the call in it has been settled by its drop.
+        let _broken = connection.await;
+    }
 }
 
 fn connection_builder(limits: FrontLimits) -> auto::Builder<TokioExecutor> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dialect::openai_chat;
 use dialect::refusal::{Code, Refusal};
 use gateway::{Reply, ReplyBody, ReplyHead, StreamBody};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
@@ -36,10 +36,34 @@ pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
     if let Some(seconds) = refusal.retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if refusal.code == Code::MethodNotAllowed {
-        headers.insert(ALLOW, HeaderValue::from_static("GET, POST"));
+    if closes(refusal.code) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    match refusal.code {
+        Code::MethodNotAllowed => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, POST"))),
+        Code::MissingApiKey | Code::InvalidApiKey => {
+            drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        }
+        _ => {}
     }
     response
+}
+
+/// Whether the connection ends with this refusal: where the head or the length of the body was wrong, or the body was
+/// not read to its end, what follows may not be what it seems. (HTTP/2, whose frames cannot be confused, has no such
+/// header; the library takes it out there.)
+fn closes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::MalformedRequest
+            | Code::HeadTooLarge
+            | Code::UriTooLong
+            | Code::ExpectationFailed
+            | Code::UnsupportedTransferCoding
+            | Code::BodyTooLarge
+            | Code::BodyIncomplete
+            | Code::RequestTimeout
+    )
 }
 
 /// An answer of a provider.

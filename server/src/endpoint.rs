@@ -11,6 +11,7 @@ use ulid::Ulid;
 
 use crate::answer::{self, Body};
 use crate::client::{chat_completions, health, models, presented_key};
+use crate::front;
 use crate::limits::FrontLimits;
 
 /// One of them.
@@ -47,7 +48,8 @@ pub(crate) async fn answer(
     started: Instant,
 ) -> Response<Body> {
     let call_id = Ulid::generate();
-    let mut response = match Endpoint::of(request.method(), request.uri().path()) {
+    let endpoint = front::check(&request).and_then(|()| Endpoint::of(request.method(), request.uri().path()));
+    let mut response = match endpoint {
         Ok(Endpoint::ForCallers(endpoint)) => endpoint
             .answer(worker, request, limits, call_id, started)
             .await

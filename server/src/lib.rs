@@ -6,10 +6,13 @@
 mod accept;
 mod answer;
 mod client;
+mod connections;
 mod endpoint;
+mod front;
 mod limits;
 mod listen;
 
 pub use accept::{Phase, serve};
+pub use connections::Connections;
 pub use limits::FrontLimits;
 pub use listen::{ListenError, Listeners};

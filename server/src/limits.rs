@@ -11,15 +11,18 @@ pub struct FrontLimits {
     pub body_bytes_max: usize,
     /// For the whole body of a request.
     pub body_timeout: Duration,
+    /// For a client to take anything of what is sent to it.
+    pub write_stall: Duration,
 }
 
 impl Default for FrontLimits {
-    /// 10 s, 20 MiB, 120 s.
+    /// 10 s, 20 MiB, 120 s, 30 s.
     fn default() -> Self {
         Self {
             head_timeout: Duration::from_secs(10),
             body_bytes_max: 20 << 20,
             body_timeout: Duration::from_secs(120),
+            write_stall: Duration::from_secs(30),
         }
     }
 }

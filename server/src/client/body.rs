@@ -1,5 +1,7 @@
 //! Reading a request's body, within bounds.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use dialect::refusal::{Code, Refusal};
 use http::HeaderMap;
@@ -7,6 +9,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use crate::limits::FrontLimits;
 
@@ -14,19 +17,17 @@ use crate::limits::FrontLimits;
 ///
 /// # Errors
 /// When it is not JSON by its headers, compressed, too large, too slow or incomplete.
-pub(super) async fn read(headers: &HeaderMap, body: Incoming, limits: FrontLimits) -> Result<Bytes, Refusal> {
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    limits: FrontLimits,
+) -> Result<Bytes, Refusal> {
     accepted(headers)?;
     let max = limits.body_bytes_max;
     if body.size_hint().lower() > max as u64 {
         return Err(too_large(max));
     }
-    match tokio::time::timeout(limits.body_timeout, collect(body, max)).await {
-        Ok(collected) => collected,
-        Err(_) => Err(Refusal::new(
-            Code::RequestTimeout,
-            "The body did not arrive in time.",
-        )),
-    }
+    collect(body, max, limits.body_timeout).await
 }
 
 fn accepted(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -59,10 +60,46 @@ fn is_json(content_type: &str) -> bool {
     essence == "application/json" || essence.ends_with("+json")
 }
 
-async fn collect(mut body: Incoming, max: usize) -> Result<Bytes, Refusal> {
+/// A client may take its time at first; then it has to be this fast on the whole, or it holds a place for nothing.
+const BYTES_PER_S_MIN: usize = 1 << 10;
+const SLOW_START: Duration = Duration::from_secs(5);
+
+/// Reads what is left of the body of a refused request, and forgets it. A client that is still sending reads its answer
+/// only then; if the connection were closed under it, it would see that and not the refusal.
+pub(super) async fn discard(body: &mut Incoming) {
+    let left = body.size_hint().lower();
+    if left > LINGER_BYTES_MAX {
+        return;
+    }
+    let discarding = async {
+        let mut discarded = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            discarded += frame.into_data().map_or(0, |data| data.len() as u64);
+            if discarded > LINGER_BYTES_MAX {
+                return;
+            }
+        }
+    };
+    // One that is too slow for this sees the closed connection after all.
+    let _too_slow = tokio::time::timeout(LINGER, discarding).await;
+}
+
+/// How much of a refused body is read, and for how long.
+const LINGER_BYTES_MAX: u64 = 64 << 20;
+const LINGER: Duration = Duration::from_secs(2);
+
+async fn collect(body: &mut Incoming, max: usize, timeout: Duration) -> Result<Bytes, Refusal> {
+    let started = Instant::now();
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    loop {
+        let received = first.len().saturating_add(rest.len());
+        let earned = Duration::from_secs((received / BYTES_PER_S_MIN) as u64);
+        let deadline = started + timeout.min(SLOW_START.saturating_add(earned));
+        let frame = tokio::time::timeout_at(deadline, body.frame()).await;
+        let frame =
+            frame.map_err(|_| Refusal::new(Code::RequestTimeout, "The body does not arrive in time."))?;
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| Refusal::new(Code::BodyIncomplete, "The body is not complete."))?;
         // Trailers say nothing that we act on.
         let Ok(data) = frame.into_data() else { continue };

@@ -12,9 +12,13 @@ use crate::limits::FrontLimits;
 pub(crate) async fn answer(
     worker: &Worker,
     request: Request<'_>,
-    body: Incoming,
+    mut body: Incoming,
     limits: FrontLimits,
 ) -> Result<Response<Body>, Refusal> {
-    let body = body::read(request.headers, body, limits);
-    worker.chat_completions(request, body).await.map(answer::reply)
+    let reading = body::read(request.headers, &mut body, limits);
+    let replied = worker.chat_completions(request, reading).await;
+    if replied.is_err() {
+        body::discard(&mut body).await;
+    }
+    replied.map(answer::reply)
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use gateway::ledger::LedgerWriter;
 use gateway::{Gateway, Worker, live};
 use provider::{Catalog, Upstreams};
-use server::{FrontLimits, ListenError, Listeners, Phase};
+use server::{Connections, FrontLimits, ListenError, Listeners, Phase};
 use store::Store;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -116,6 +116,10 @@ fn start_workers(
     gateway: &Arc<Gateway>,
     told: &watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
+    let connections = Arc::new(Connections::new(
+        settings.connections_max,
+        settings.connections_per_address_max,
+    ));
     let mut workers = Vec::with_capacity(settings.workers);
     for (number, listener) in listeners.into_each().into_iter().enumerate() {
         let upstreams = Upstreams::new(&settings.upstream)
@@ -124,21 +128,27 @@ fn start_workers(
             gateway: gateway.clone(),
             upstreams,
         });
-        let (limits, told) = (settings.front, told.clone());
+        let (limits, connections, told) = (settings.front, connections.clone(), told.clone());
         let thread = std::thread::Builder::new()
             .name(format!("worker-{number}"))
-            .spawn(move || work(worker, listener, limits, told));
+            .spawn(move || work(worker, listener, limits, connections, told));
         workers.push(thread.map_err(|error| Failure::other(format!("no thread: {error}")))?);
     }
     Ok(workers)
 }
 
 /// One worker's life.
-fn work(worker: Arc<Worker>, listener: TcpListener, limits: FrontLimits, told: watch::Receiver<Phase>) {
+fn work(
+    worker: Arc<Worker>,
+    listener: TcpListener,
+    limits: FrontLimits,
+    connections: Arc<Connections>,
+    told: watch::Receiver<Phase>,
+) {
     let served = Builder::new_current_thread()
         .enable_all()
         .build()
-        .and_then(|runtime| runtime.block_on(server::serve(worker, listener, limits, told)));
+        .and_then(|runtime| runtime.block_on(server::serve(worker, listener, limits, connections, told)));
     if let Err(error) = served {
         tracing::error!(%error, "a worker ended");
     }

@@ -13,6 +13,7 @@ mod canary;
 mod changes;
 mod faithful;
 mod faults;
+mod front;
 mod inference;
 mod keys;
 mod rotate;
