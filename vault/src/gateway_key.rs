@@ -55,8 +55,11 @@ pub fn parse(text: &str) -> Option<Presented<'_>> {
         .find_map(|kind| text.strip_prefix(kind.prefix()).map(|rest| (kind, rest)))?;
     let (id, rest) = rest.split_at_checked(ID_LEN)?;
     let (secret, check_letters) = rest.strip_prefix('-')?.split_at_checked(SECRET_LEN)?;
-    let is_of = |text: &str, alphabet: &[u8]| text.bytes().all(|byte| alphabet.contains(&byte));
-    if !is_of(id, LOWER) || !is_of(secret, BASE62) {
+    // The letters of `LOWER` and of `BASE62`.
+    let is_id = id
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if !is_id || !secret.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return None;
     }
     let checked = text.strip_suffix(check_letters)?;

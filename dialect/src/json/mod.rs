@@ -2,14 +2,16 @@
 //!
 //! No tree is built and nothing is decoded but the names of the top-level members, so a body of many megabytes costs
 //! one pass and a few spans, and the bytes can go on as they came. The scan does not call itself: nesting is counted,
-//! so no input can exhaust the stack.
+//! so no input can exhaust the stack. What clients send is judged strictly ([`scan`]); what a provider has answered is
+//! passed on as it is, so there only its form matters ([`scan_answer`]).
 
 mod scanner;
 mod text;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-pub use scanner::scan;
+pub use scanner::{scan, scan_answer};
 
 /// How large a body's structure may be.
 #[derive(Debug, Clone, Copy)]
@@ -32,16 +34,16 @@ impl Default for Limits {
 
 /// A top-level object whose bytes have been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
+pub struct Object<'a> {
     /// In the order in which they stand.
-    pub members: Vec<Member>,
+    pub members: Vec<Member<'a>>,
 }
 
 /// One member of the top-level object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct Member<'a> {
     /// The name, decoded: `"mod\u0065l"` is `model`.
-    pub name: String,
+    pub name: Cow<'a, str>,
     /// Where the value stands in the body, without the white space around it.
     pub value: Range<usize>,
     /// How many values it holds directly, when it is an array.
@@ -65,13 +67,13 @@ pub enum JsonError {
     Duplicate { name: String },
 }
 
-impl Object {
+impl<'a> Object<'a> {
     /// Where the value of this member stands.
     pub fn get(&self, name: &str) -> Option<Range<usize>> {
         self.member(name).map(|member| member.value.clone())
     }
 
-    pub fn member(&self, name: &str) -> Option<&Member> {
+    pub fn member(&self, name: &str) -> Option<&Member<'a>> {
         self.members.iter().find(|member| member.name == name)
     }
 }

@@ -1,8 +1,10 @@
 //! The scan itself: a loop over values, with what is open on a stack of its own.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
-use super::text::{number_end, string_end};
+use super::text::{Surrogates, number_end, string_end};
 use super::{JsonError, Limits, Member, Object};
 
 /// Scans a body that must be one JSON object.
@@ -10,35 +12,57 @@ use super::{JsonError, Limits, Member, Object};
 /// # Errors
 /// When the body is not well-formed (RFC 8259), not UTF-8, no object, beyond the limits, or names a top-level member
 /// twice: of two members with one name, some programs take the first and some the last.
-pub fn scan(body: &[u8], limits: &Limits) -> Result<Object, JsonError> {
+pub fn scan<'a>(body: &'a [u8], limits: &Limits) -> Result<Object<'a>, JsonError> {
     if let Err(error) = std::str::from_utf8(body) {
         return Err(JsonError::NotUtf8 {
             at: error.valid_up_to(),
         });
     }
-    let mut scanner = Scanner {
-        body,
-        limits,
-        at: 0,
-        nodes: 0,
-        open: Vec::new(),
-        members: Vec::new(),
-    };
-    scanner.skip_space();
-    let is_object = scanner.peek() == Some(b'{');
-    scanner.value()?;
-    while !scanner.open.is_empty() {
-        scanner.step()?;
-    }
-    scanner.skip_space();
-    if scanner.at != body.len() {
-        return Err(scanner.malformed());
-    }
-    if !is_object {
-        return Err(JsonError::NotAnObject);
-    }
-    scanner.object()
+    let object = Scanner::new(body, limits, Surrogates::InPairs).object()?;
+    refuse_duplicates(&object.members)?;
+    Ok(object)
 }
+
+/// Scans an answer that must be one JSON object. Half surrogates, bytes that are no UTF-8 and names that stand twice are
+/// its sender's business.
+///
+/// # Errors
+/// When it is not well-formed, no object, or nested too deeply.
+pub fn scan_answer(body: &[u8]) -> Result<Object<'_>, JsonError> {
+    let limits = Limits {
+        nodes_max: usize::MAX,
+        ..Limits::default()
+    };
+    Scanner::new(body, &limits, Surrogates::Any).object()
+}
+
+fn refuse_duplicates(members: &[Member<'_>]) -> Result<(), JsonError> {
+    let duplicate = if members.len() <= FEW_MEMBERS {
+        let mut rest = members;
+        std::iter::from_fn(|| {
+            let (first, others) = rest.split_first()?;
+            rest = others;
+            Some((first, others))
+        })
+        .find(|(first, others)| others.iter().any(|other| other.name == first.name))
+        .map(|(first, _)| first)
+    } else {
+        let mut names = HashSet::with_capacity(members.len());
+        members.iter().find(|member| !names.insert(&member.name))
+    };
+    match duplicate {
+        Some(member) => Err(JsonError::Duplicate {
+            name: member.name.clone().into_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Up to so many names are compared with one another; more are hashed.
+const FEW_MEMBERS: usize = 24;
+/// Levels and members for which there is room before anything has to grow.
+const USUAL_DEPTH: usize = 16;
+const USUAL_MEMBERS: usize = 16;
 
 /// What is open, and whether something has already stood in it.
 struct Level {
@@ -59,9 +83,10 @@ struct Span {
     items: usize,
 }
 
-struct Scanner<'a> {
+struct Scanner<'a, 'l> {
     body: &'a [u8],
-    limits: &'a Limits,
+    limits: &'l Limits,
+    surrogates: Surrogates,
     at: usize,
     nodes: usize,
     open: Vec<Level>,
@@ -69,7 +94,41 @@ struct Scanner<'a> {
     members: Vec<Span>,
 }
 
-impl Scanner<'_> {
+impl<'a, 'l> Scanner<'a, 'l> {
+    fn new(body: &'a [u8], limits: &'l Limits, surrogates: Surrogates) -> Self {
+        Self {
+            body,
+            limits,
+            surrogates,
+            at: 0,
+            nodes: 0,
+            open: Vec::with_capacity(USUAL_DEPTH),
+            members: Vec::with_capacity(USUAL_MEMBERS),
+        }
+    }
+
+    /// The whole body, which has to be one object.
+    fn object(mut self) -> Result<Object<'a>, JsonError> {
+        self.skip_space();
+        let is_object = self.peek() == Some(b'{');
+        self.value()?;
+        while !self.open.is_empty() {
+            self.step()?;
+        }
+        self.skip_space();
+        if self.at != self.body.len() {
+            return Err(self.malformed());
+        }
+        if !is_object {
+            return Err(JsonError::NotAnObject);
+        }
+        let body = self.body;
+        let members = self.members.into_iter().map(|span| span.named(body));
+        Ok(Object {
+            members: members.collect(),
+        })
+    }
+
     /// Reads on inside what is open: its end, or one more of what it holds.
     fn step(&mut self) -> Result<(), JsonError> {
         let Some(Level { kind, empty }) = self.open.last_mut() else {
@@ -111,7 +170,7 @@ impl Scanner<'_> {
         if self.peek() != Some(b'"') {
             return Err(self.malformed());
         }
-        self.at = string_end(self.body, name)?;
+        self.at = string_end(self.body, name, self.surrogates)?;
         let name = name..self.at;
         self.skip_space();
         self.expect(b':')?;
@@ -136,7 +195,7 @@ impl Scanner<'_> {
         match self.peek() {
             Some(b'{') => return self.enter(Kind::Object),
             Some(b'[') => return self.enter(Kind::Array),
-            Some(b'"') => self.at = string_end(self.body, self.at)?,
+            Some(b'"') => self.at = string_end(self.body, self.at, self.surrogates)?,
             Some(b'-' | b'0'..=b'9') => self.at = number_end(self.body, self.at)?,
             Some(b't') => self.word(b"true")?,
             Some(b'f') => self.word(b"false")?,
@@ -194,19 +253,22 @@ impl Scanner<'_> {
     fn malformed(&self) -> JsonError {
         JsonError::Malformed { at: self.at }
     }
+}
 
-    fn object(self) -> Result<Object, JsonError> {
-        let mut names = std::collections::HashSet::new();
-        let mut members = Vec::with_capacity(self.members.len());
-        for Span { name, value, items } in self.members {
-            let at = name.start;
-            let quoted = self.body.get(name).unwrap_or_default();
-            let name: String = serde_json::from_slice(quoted).map_err(|_| JsonError::Malformed { at })?;
-            if !names.insert(name.clone()) {
-                return Err(JsonError::Duplicate { name });
-            }
-            members.push(Member { name, value, items });
-        }
-        Ok(Object { members })
+impl Span {
+    /// The member with its name decoded. Hardly any name has an escape; the others are taken as they stand.
+    fn named(self, body: &[u8]) -> Member<'_> {
+        let Self { name, value, items } = self;
+        let quoted = body.get(name).unwrap_or_default();
+        let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+        let name = match std::str::from_utf8(inside) {
+            Ok(text) if !text.contains('\\') => Cow::Borrowed(text),
+            // Only an answer can hold a name that cannot be decoded.
+            _ => serde_json::from_slice(quoted).map_or_else(
+                |_| String::from_utf8_lossy(inside),
+                |name: String| Cow::Owned(name),
+            ),
+        };
+        Member { name, value, items }
     }
 }

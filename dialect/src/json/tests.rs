@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn scanned(text: &str) -> Result<Object, JsonError> {
+fn scanned(text: &str) -> Result<Object<'_>, JsonError> {
     scan(text.as_bytes(), &Limits::default())
 }
 
@@ -13,7 +13,7 @@ fn members_are_found_where_they_stand() {
     let found: Vec<(&str, &str)> = object
         .members
         .iter()
-        .map(|member| (member.name.as_str(), &text[member.value.clone()]))
+        .map(|member| (member.name.as_ref(), &text[member.value.clone()]))
         .collect();
     assert_eq!(
         found,
@@ -119,5 +119,36 @@ proptest! {
             Err(_) => false,
         };
         prop_assert_eq!(ours, theirs, "{}", String::from_utf8_lossy(&bytes));
+    }
+}
+
+#[test]
+fn an_answer_is_taken_as_its_sender_made_it() {
+    for answer in [
+        &br#"{"text":"\ud83d","usage":{"n":1}}"#[..],
+        b"{\"text\":\"\xff\",\"usage\":{\"n\":1}}",
+        br#"{"usage":0,"usage":{"n":1}}"#,
+        b"{\"\xff\":1,\"usage\":{\"n\":1}}",
+    ] {
+        assert!(scan(answer, &Limits::default()).is_err());
+        let object = scan_answer(answer).unwrap();
+        let usage = &object.members.last().unwrap().value;
+        assert_eq!(&answer[usage.clone()], br#"{"n":1}"#);
+    }
+    for none in [&br#"{"a":1"#[..], b"[]", b"{}{}", b"", br#"{"a":01}"#] {
+        assert!(scan_answer(none).is_err(), "{}", none.escape_ascii());
+    }
+}
+
+#[test]
+fn what_ends_a_string_is_found_wherever_it_stands() {
+    for length in 0..100 {
+        let plain = "x".repeat(length);
+        let text = format!(r#"{{"a":"{plain}\"{plain}","b":1}}"#);
+        assert_eq!(scanned(&text).unwrap().members.len(), 2, "{length}");
+        for control in ["\n", "\0", "\u{1f}"] {
+            let text = format!(r#"{{"a":"{plain}{control}{plain}"}}"#);
+            assert_eq!(scanned(&text), Err(JsonError::Malformed { at: 6 + length }));
+        }
     }
 }

@@ -99,7 +99,7 @@ pub fn look(body: &[u8], limits: &Limits) -> Result<Envelope, LookError> {
 /// The member's value; null counts as absent.
 fn optional<T: DeserializeOwned>(
     body: &[u8],
-    object: &Object,
+    object: &Object<'_>,
     name: &'static str,
 ) -> Result<Option<T>, LookError> {
     object.get(name).map_or(Ok(None), |at| read(body, at, name))

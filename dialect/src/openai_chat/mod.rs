@@ -11,7 +11,7 @@ mod stream;
 pub use look::{Envelope, LookError, look};
 pub use models::{ModelEntry, read_model_list, write_model, write_model_list};
 pub use refusal::{write_refusal, write_refusal_event};
-pub use reply::{is_reply, reply_usage};
+pub use reply::Reply;
 pub use splice::splice;
 pub use stream::{StreamEnd, StreamLimits, StreamRelay, StreamTooLarge};
 

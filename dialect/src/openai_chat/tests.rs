@@ -6,6 +6,10 @@ use super::*;
 use crate::Usage;
 use crate::json::Limits;
 
+fn usage_of(answer: &[u8]) -> Option<Usage> {
+    Reply::look(answer)?.usage
+}
+
 fn looked(text: &str) -> Result<Envelope, LookError> {
     look(text.as_bytes(), &Limits::default())
 }
@@ -135,10 +139,10 @@ fn usage_is_read_in_every_spelling() {
         audio_input_tokens: 1,
         ..Usage::default()
     };
-    assert_eq!(reply_usage(openai.as_bytes()), Some(expected));
+    assert_eq!(usage_of(openai.as_bytes()), Some(expected));
     let groq = br#"{"choices":[],"x_groq":{"id":"r","usage":{"prompt_tokens":2,"completion_tokens":1}}}"#;
     assert_eq!(
-        reply_usage(groq),
+        usage_of(groq),
         Some(Usage {
             input_tokens: 2,
             output_tokens: 1,
@@ -147,7 +151,7 @@ fn usage_is_read_in_every_spelling() {
     );
     let deepseek = br#"{"usage":{"prompt_tokens":9,"completion_tokens":0,"prompt_cache_hit_tokens":8}}"#;
     assert_eq!(
-        reply_usage(deepseek),
+        usage_of(deepseek),
         Some(Usage {
             input_tokens: 9,
             cached_input_tokens: 8,
@@ -155,7 +159,7 @@ fn usage_is_read_in_every_spelling() {
         })
     );
     for nothing in ["{}", r#"{"usage":null}"#, r#"{"error":{}}"#, "no json"] {
-        assert_eq!(reply_usage(nothing.as_bytes()), None, "{nothing}");
+        assert_eq!(usage_of(nothing.as_bytes()), None, "{nothing}");
     }
 }
 
@@ -174,7 +178,7 @@ fn recorded_answers_give_the_usage_that_they_report() {
         let reported = value["usage"]["prompt_tokens"]
             .as_u64()
             .zip(value["usage"]["completion_tokens"].as_u64());
-        let read = reply_usage(&body).map(|usage| (usage.input_tokens, usage.output_tokens));
+        let read = usage_of(&body).map(|usage| (usage.input_tokens, usage.output_tokens));
         assert_eq!(read, reported, "{}", path.display());
     }
 }

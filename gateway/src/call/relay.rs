@@ -73,16 +73,16 @@ pub(super) async fn relay(answer: Answer, envelope: &Envelope, started: Instant)
         settlement.update(|attempt| attempt.first_byte = Some(Instant::now()));
         let collected = collect(body, &provider)
             .await
-            .and_then(|body| checked(body, status, &provider));
+            .and_then(|body| looked_at(body, status, &provider));
         let waited = sent.elapsed();
         match collected {
-            Ok(body) => {
+            Ok((body, seen)) => {
                 let outcome = if status.is_success() {
                     Outcome::Ok
                 } else {
                     Outcome::ProviderError
                 };
-                settlement.close(outcome, openai_chat::reply_usage(&body));
+                settlement.close(outcome, seen.usage);
                 (ReplyBody::Whole(body), waited)
             }
             Err((refusal, outcome)) => return Err(settlement.refuse(refusal, outcome)),
@@ -120,12 +120,11 @@ async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, Failed> 
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
-/// The body, if it is a JSON object.
-fn checked(body: Bytes, status: StatusCode, provider: &str) -> Result<Bytes, Failed> {
-    if openai_chat::is_reply(&body) {
-        Ok(body)
-    } else {
-        Err(fault::not_json(provider, status))
+/// The body with what was seen in it, if it is a JSON object.
+fn looked_at(body: Bytes, status: StatusCode, provider: &str) -> Result<(Bytes, openai_chat::Reply), Failed> {
+    match openai_chat::Reply::look(&body) {
+        Some(seen) => Ok((body, seen)),
+        None => Err(fault::not_json(provider, status)),
     }
 }
 

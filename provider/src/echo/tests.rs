@@ -1,5 +1,5 @@
 use dialect::Usage;
-use dialect::openai_chat::{StreamEnd, StreamLimits, StreamRelay, reply_usage};
+use dialect::openai_chat::{Reply, StreamEnd, StreamLimits, StreamRelay};
 use serde_json::json;
 
 use super::*;
@@ -123,6 +123,12 @@ async fn it_calls_a_tool_when_asked_to() {
 #[tokio::test]
 async fn what_it_cannot_answer_is_refused_as_a_provider_would() {
     let (status, pieces) = asked(json!({ "model": "echo-9", "messages": [] })).await;
-    assert_eq!((status, reply_usage(&pieces.concat())), (404, None));
+    assert_eq!(
+        (
+            status,
+            Reply::look(&pieces.concat()).and_then(|reply| reply.usage)
+        ),
+        (404, None)
+    );
     assert_eq!(asked(json!({ "model": MODEL, "messages": [1] })).await.0, 400);
 }
