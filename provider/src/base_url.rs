@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use http::Uri;
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderValue, Uri};
 
 use crate::address;
 
@@ -10,7 +11,10 @@ use crate::address;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     text: String,
+    uri: Uri,
     host: String,
+    /// The value of the header `host`.
+    host_header: HeaderValue,
     trust: Trust,
 }
 
@@ -65,11 +69,38 @@ impl BaseUrl {
             may_a_tenant_name(scheme, authority.host())?;
         }
         let text = text.trim_end_matches('/').to_owned();
+        let host_header = host_header(&uri).ok_or(BaseUrlError::Malformed)?;
         Ok(Self {
             text,
             host: authority.host().to_ascii_lowercase(),
+            host_header,
+            uri,
             trust,
         })
+    }
+
+    pub(crate) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// What a request names as its host in HTTP/1.1.
+    pub(crate) fn host_header(&self) -> &HeaderValue {
+        &self.host_header
+    }
+
+    /// The target of a request in HTTP/1.1 for what follows the base URL; `None` when that is no path.
+    pub(crate) fn target(&self, path: &str) -> Option<Uri> {
+        let base = self.uri.path().trim_end_matches('/');
+        let target = PathAndQuery::try_from([base, path].concat()).ok()?;
+        Some(Uri::from(target))
+    }
+
+    /// The same target as HTTP/2 names it, with scheme and host.
+    pub(crate) fn with_path_of(&self, target: &Uri) -> Uri {
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = target.path_and_query().cloned();
+        // Parts that were taken from two URIs are those of one.
+        Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
     }
 
     pub fn as_str(&self) -> &str {
@@ -84,6 +115,21 @@ impl BaseUrl {
     pub fn trust(&self) -> Trust {
         self.trust
     }
+}
+
+/// The host, with its port where it is not the scheme's own (RFC 9110, section 7.2).
+fn host_header(uri: &Uri) -> Option<HeaderValue> {
+    let authority = uri.authority()?;
+    let usual = if uri.scheme() == Some(&Scheme::HTTPS) {
+        443
+    } else {
+        80
+    };
+    let text = match authority.port_u16() {
+        Some(port) if port == usual => authority.host(),
+        _ => authority.as_str(),
+    };
+    HeaderValue::from_str(text).ok()
 }
 
 fn may_a_tenant_name(scheme: &str, host: &str) -> Result<(), BaseUrlError> {
@@ -142,6 +188,35 @@ mod tests {
                 .host(),
             "api.example.com"
         );
+    }
+
+    #[test]
+    fn paths_follow_the_base_and_the_host_stands_without_its_usual_port() {
+        let table = [
+            (
+                "https://api.example.com/v1/",
+                "api.example.com",
+                "https://api.example.com/v1/models",
+            ),
+            (
+                "https://api.example.com:443",
+                "api.example.com",
+                "https://api.example.com:443/models",
+            ),
+            (
+                "http://[::1]:8000/a/b",
+                "[::1]:8000",
+                "http://[::1]:8000/a/b/models",
+            ),
+            ("http://box:80", "box", "http://box:80/models"),
+        ];
+        for (text, host, expected) in table {
+            let base_url = BaseUrl::parse(text, Trust::Operator).unwrap();
+            assert_eq!(base_url.host_header(), host);
+            let target = base_url.target("/models").unwrap();
+            assert!(target.scheme().is_none() && target.authority().is_none());
+            assert_eq!(base_url.with_path_of(&target).to_string(), expected);
+        }
     }
 
     #[test]

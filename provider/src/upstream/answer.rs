@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::SendFault;
+use super::exchange::Busy;
 
 /// An answer whose body has not been read.
 pub struct Answer {
@@ -34,10 +35,13 @@ enum Source {
 /// A body that is on its way.
 struct Arriving {
     body: Incoming,
+    /// Given back when the body has come to its end.
+    connection: Option<Busy>,
     gap: Duration,
     deadline: Instant,
     /// Since when the next piece has been waited for: time that nobody waits is the client's, not the provider's.
     waiting_since: Option<Instant>,
+    /// The one that stood by for the head of the answer.
     timer: Pin<Box<Sleep>>,
 }
 
@@ -65,8 +69,10 @@ const PASSED: [HeaderName; 6] = [
 impl Answer {
     pub(super) fn new(
         response: Response<Incoming>,
+        connection: Option<Busy>,
         gap: Duration,
         deadline: Instant,
+        timer: Pin<Box<Sleep>>,
     ) -> Result<Self, SendFault> {
         let (head, body) = response.into_parts();
         if head
@@ -83,9 +89,9 @@ impl Answer {
                 headers.insert(name, value.clone());
             }
         }
-        let timer = Box::pin(tokio::time::sleep_until(deadline.into()));
         let body = Arriving {
             body,
+            connection,
             gap,
             deadline,
             waiting_since: None,
@@ -129,7 +135,12 @@ impl Arriving {
         while let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             self.waiting_since = None;
             match frame.map(|frame| frame.map(hyper::body::Frame::into_data)) {
-                None => return Poll::Ready(None),
+                None => {
+                    if let Some(connection) = self.connection.take() {
+                        connection.give_back();
+                    }
+                    return Poll::Ready(None);
+                }
                 Some(Ok(Ok(data))) => return Poll::Ready(Some(Ok(data))),
                 // Trailers, of which no vendor makes use.
                 Some(Ok(Err(_))) => {}

@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 
+use super::SendFault;
 use crate::address;
 use crate::base_url::Trust;
 
@@ -136,9 +137,14 @@ impl Service<Name> for Resolver {
 }
 
 impl ConnectFault {
-    /// The fault behind an error, if one of ours is.
-    pub(super) fn within(error: &(dyn Error + 'static)) -> Option<Self> {
-        std::iter::successors(Some(error), |error| (*error).source())
-            .find_map(|error| error.downcast_ref::<Self>().copied())
+    /// What an error means to whoever wanted to send something.
+    pub(super) fn as_send_fault(error: &(dyn Error + 'static)) -> SendFault {
+        let fault = std::iter::successors(Some(error), |error| (*error).source())
+            .find_map(|error| error.downcast_ref::<Self>());
+        match fault {
+            Some(Self::TooSlow) => SendFault::ConnectTimeout,
+            Some(Self::Forbidden) => SendFault::AddressForbidden,
+            None => SendFault::Connect,
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod connect;
+mod exchange;
 mod pool;
 mod request;
 
@@ -15,17 +16,19 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use vault::Secret;
 
-use crate::base_url::BaseUrl;
+use crate::base_url::{BaseUrl, Trust};
 use crate::catalog::AuthStyle;
 
 pub use answer::{Answer, AnswerBody, BodyFault};
 pub use connect::TlsError;
-use connect::{ConnectFault, Tls};
+use connect::{Connector, Tls};
 use pool::Pool;
 
 /// The upstream connections of one runtime.
 pub struct Upstreams {
     pool: Pool,
+    for_operators: Connector,
+    for_tenants: Connector,
 }
 
 /// What all upstream connections have in common.
@@ -121,8 +124,11 @@ impl Upstreams {
     /// When the extra certificate authorities cannot be read.
     pub fn new(settings: &UpstreamSettings) -> Result<Self, TlsError> {
         let tls = Tls::new(settings.extra_ca_pem.as_deref())?;
+        let connector = |trust| Connector::new(&tls, trust, settings.connect_timeout);
         Ok(Self {
-            pool: Pool::new(tls, settings.connect_timeout),
+            pool: Pool::new(),
+            for_operators: connector(Trust::Operator),
+            for_tenants: connector(Trust::Tenant),
         })
     }
 
@@ -142,26 +148,22 @@ impl Upstreams {
         } else {
             first_byte_whole
         };
-        let client = self.pool.client(&errand);
+        let place = self.pool.place(&errand);
+        let base_url = errand.base_url;
+        let mut connector = match base_url.trust() {
+            Trust::Operator => self.for_operators.clone(),
+            Trust::Tenant => self.for_tenants.clone(),
+        };
         let request = request::build(errand)?;
         let deadline = Instant::now() + total;
-        let sent = tokio::time::timeout(first_byte.min(total), client.request(request));
-        let response = sent
-            .await
-            .map_err(|_| SendFault::FirstByteTimeout)?
-            .map_err(|error| fault_of(&error))?;
-        Answer::new(response, gap, deadline)
-    }
-}
-
-fn fault_of(error: &hyper_util::client::legacy::Error) -> SendFault {
-    if !error.is_connect() {
-        return SendFault::Broken;
-    }
-    match ConnectFault::within(error) {
-        Some(ConnectFault::TooSlow) => SendFault::ConnectTimeout,
-        Some(ConnectFault::Forbidden) => SendFault::AddressForbidden,
-        None => SendFault::Connect,
+        let mut timer = Box::pin(tokio::time::sleep(first_byte.min(total)));
+        let exchanged = tokio::select! {
+            biased;
+            exchanged = exchange::exchange(&place, &mut connector, base_url, request) => exchanged,
+            () = timer.as_mut() => return Err(SendFault::FirstByteTimeout),
+        };
+        let (response, busy) = exchanged?;
+        Answer::new(response, busy, gap, deadline, timer)
     }
 }
 

@@ -1,97 +1,176 @@
-//! One client, with connections of its own, for each credential.
+//! The connections that are kept, for each credential its own.
 //!
 //! A provider may tie what it knows of a caller to the connection; and a mistake in one place must not send one
-//! tenant's request over another's. So nothing is shared: another secret or another base URL is another client.
+//! tenant's request over another's. So nothing is shared: another secret or another base URL is another place.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper::client::conn::{http1, http2};
+use vault::Secret;
 
 use super::Errand;
-use super::connect::{Connector, Tls};
 use super::request::Pieces;
-use crate::base_url::Trust;
+use crate::base_url::{BaseUrl, Trust};
 
-/// The clients of one runtime, made when first needed and dropped when idle.
-pub(super) struct Pool {
-    tls: Tls,
-    connect_timeout: Duration,
-    /// Keyed at random in each process: the fingerprints tell nothing about the secrets.
-    fingerprint: RandomState,
-    clients: Mutex<HashMap<ClientKey, Kept>>,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct ClientKey {
-    credential_id: String,
-    base_url: String,
-    is_tenants: bool,
-    secret_fingerprint: u64,
-}
+/// The kept connections of one runtime.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Mutex<Kept>>);
 
 struct Kept {
-    client: Client<Connector, Pieces>,
-    used: Instant,
+    /// By credential id. A credential has more than one place while it is being changed.
+    places: HashMap<String, Vec<Arc<Place>>>,
+    /// Keyed at random in each process: the fingerprints tell nothing about the secrets.
+    fingerprint: RandomState,
+    swept: Instant,
 }
 
-const CLIENTS_MAX: usize = 10_000;
+/// Where the connections of one credential, with one secret and one base URL, are kept.
+pub(super) struct Place {
+    base_url: String,
+    trust: Trust,
+    secret_fingerprint: u64,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    /// HTTP/1.1 connections over which nothing goes, the one used last at the end.
+    idle: Vec<Idle>,
+    /// The HTTP/2 connection, which carries many requests at once.
+    shared: Option<http2::SendRequest<Pieces>>,
+    used: Option<Instant>,
+}
+
+struct Idle {
+    sender: http1::SendRequest<Pieces>,
+    since: Instant,
+}
+
+const PLACES_MAX: usize = 10_000;
+const IDLE_MAX: usize = 1_024;
 const IDLE: Duration = Duration::from_secs(90);
+const SWEEP: Duration = Duration::from_secs(15);
 
 impl Pool {
-    pub(super) fn new(tls: Tls, connect_timeout: Duration) -> Self {
-        Self {
-            tls,
-            connect_timeout,
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Kept {
+            places: HashMap::new(),
             fingerprint: RandomState::new(),
-            clients: Mutex::default(),
-        }
+            swept: Instant::now(),
+        })))
     }
 
-    /// The client for this errand's credential. It shares its connections with those given out before.
-    pub(super) fn client(&self, errand: &Errand<'_>) -> Client<Connector, Pieces> {
-        let key = ClientKey {
-            credential_id: errand.credential_id.to_owned(),
-            base_url: errand.base_url.as_str().to_owned(),
-            is_tenants: errand.base_url.trust() == Trust::Tenant,
-            secret_fingerprint: self
-                .fingerprint
-                .hash_one(errand.secret.map(|secret| secret.expose())),
-        };
+    /// The place of this errand's credential, as it is now.
+    pub(super) fn place(&self, errand: &Errand<'_>) -> Arc<Place> {
+        let mut kept = locked(&self.0);
         let now = Instant::now();
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if clients.len() >= CLIENTS_MAX && !clients.contains_key(&key) {
-            make_room(&mut clients, now);
+        if now.duration_since(kept.swept) >= SWEEP {
+            kept.sweep(now);
         }
-        let kept = clients.entry(key).or_insert_with(|| Kept {
-            client: self.make(errand.base_url.trust()),
-            used: now,
-        });
-        kept.used = now;
-        kept.client.clone()
-    }
-
-    fn make(&self, trust: Trust) -> Client<Connector, Pieces> {
-        Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(Connector::new(&self.tls, trust, self.connect_timeout))
+        let secret_fingerprint = kept.fingerprint.hash_one(errand.secret.map(Secret::expose));
+        let known = kept
+            .places
+            .get(errand.credential_id)
+            .and_then(|places| places.iter().find(|place| place.is(errand, secret_fingerprint)));
+        if let Some(place) = known {
+            return place.clone();
+        }
+        if kept.places.len() >= PLACES_MAX {
+            kept.drop_the_oldest();
+        }
+        let place = Arc::new(Place::new(errand.base_url, secret_fingerprint));
+        let places = kept.places.entry(errand.credential_id.to_owned()).or_default();
+        places.push(place.clone());
+        place
     }
 }
 
-/// Drops the clients whose connections have been closed as idle anyway, or else the one idle for longest.
-fn make_room(clients: &mut HashMap<ClientKey, Kept>, now: Instant) {
-    clients.retain(|_, kept| now.duration_since(kept.used) < IDLE);
-    if clients.len() >= CLIENTS_MAX {
-        let oldest = clients
-            .iter()
-            .min_by_key(|(_, kept)| kept.used)
-            .map(|(key, _)| key.clone());
-        oldest.and_then(|key| clients.remove(&key));
+impl Kept {
+    /// Closes what has been idle for too long, and forgets places that have nothing left.
+    fn sweep(&mut self, now: Instant) {
+        self.swept = now;
+        self.places.retain(|_, places| {
+            places.retain(|place| place.sweep(now));
+            !places.is_empty()
+        });
     }
+
+    fn drop_the_oldest(&mut self) {
+        let used = |places: &Vec<Arc<Place>>| places.iter().map(|place| locked(&place.open).used).max();
+        let oldest = self.places.iter().min_by_key(|(_, places)| used(places));
+        if let Some(id) = oldest.map(|(id, _)| id.clone()) {
+            self.places.remove(&id);
+        }
+    }
+}
+
+impl Place {
+    fn new(base_url: &BaseUrl, secret_fingerprint: u64) -> Self {
+        Self {
+            base_url: base_url.as_str().to_owned(),
+            trust: base_url.trust(),
+            secret_fingerprint,
+            open: Mutex::default(),
+        }
+    }
+
+    fn is(&self, errand: &Errand<'_>, secret_fingerprint: u64) -> bool {
+        self.secret_fingerprint == secret_fingerprint
+            && self.trust == errand.base_url.trust()
+            && self.base_url == errand.base_url.as_str()
+    }
+
+    /// An HTTP/1.1 connection over which nothing goes. The one used last comes first: it is the likeliest to be open still,
+    /// and those that are not needed grow old and are closed.
+    pub(super) fn take(&self) -> Option<http1::SendRequest<Pieces>> {
+        let mut open = locked(&self.open);
+        open.used = Some(Instant::now());
+        while let Some(Idle { sender, .. }) = open.idle.pop() {
+            if !sender.is_closed() {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose answer has come to its end.
+    pub(super) fn keep(&self, sender: http1::SendRequest<Pieces>) {
+        let mut open = locked(&self.open);
+        if !sender.is_closed() && open.idle.len() < IDLE_MAX {
+            let since = Instant::now();
+            open.idle.push(Idle { sender, since });
+        }
+    }
+
+    /// The HTTP/2 connection, if there is one.
+    pub(super) fn shared(&self) -> Option<http2::SendRequest<Pieces>> {
+        let mut open = locked(&self.open);
+        open.used = Some(Instant::now());
+        if open.shared.as_ref().is_some_and(http2::SendRequest::is_closed) {
+            open.shared = None;
+        }
+        open.shared.clone()
+    }
+
+    /// Lets others use an HTTP/2 connection too, unless there is one already: of several made at once the first is kept.
+    pub(super) fn share(&self, sender: &http2::SendRequest<Pieces>) {
+        locked(&self.open).shared.get_or_insert_with(|| sender.clone());
+    }
+
+    /// Closes what has been idle for too long; says whether anything was used of late.
+    fn sweep(&self, now: Instant) -> bool {
+        let mut open = locked(&self.open);
+        open.idle
+            .retain(|idle| !idle.sender.is_closed() && now.duration_since(idle.since) < IDLE);
+        open.used.is_some_and(|used| now.duration_since(used) < IDLE)
+    }
+}
+
+/// A thread that panicked in here has at worst lost a connection.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Request, Uri};
+use http::{HeaderMap, Request};
 use http_body::{Body, Frame, SizeHint};
 
 use super::{Errand, SendFault};
@@ -21,10 +21,9 @@ const AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 /// Headers of a client that reach the provider: switches of its API that stand outside the body.
 const FROM_CLIENT: [HeaderName; 1] = [HeaderName::from_static("openai-beta")];
 
+/// A request whose target is a path; its host is named when it is known over what it goes.
 pub(super) fn build(errand: Errand<'_>) -> Result<Request<Pieces>, SendFault> {
-    let uri: Uri = format!("{}{}", errand.base_url.as_str(), errand.path)
-        .parse()
-        .map_err(|_| SendFault::BadRequest)?;
+    let uri = errand.base_url.target(errand.path).ok_or(SendFault::BadRequest)?;
     let headers = headers(&errand)?;
     let mut request = Request::new(Pieces(errand.body.into()));
     *request.method_mut() = errand.method;

@@ -258,8 +258,8 @@ async fn a_tenants_name_that_leads_inside_is_not_resolved() {
     assert!(resolve(Trust::Operator).await.unwrap().count() > 0);
     let error = resolve(Trust::Tenant).await.unwrap_err();
     assert_eq!(
-        ConnectFault::within(error.as_ref()),
-        Some(ConnectFault::Forbidden)
+        connect::ConnectFault::as_send_fault(error.as_ref()),
+        SendFault::AddressForbidden
     );
 }
 

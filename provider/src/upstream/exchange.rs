@@ -1,0 +1,132 @@
+//! One request and the head of its answer, over a kept connection or a new one.
+
+use std::sync::Arc;
+
+use http::header::HOST;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_util::client::legacy::connect::Connection as _;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tower_service::Service as _;
+
+use super::SendFault;
+use super::connect::{ConnectFault, Connector};
+use super::pool::Place;
+use super::request::Pieces;
+use crate::base_url::BaseUrl;
+
+/// An HTTP/1.1 connection that carries an answer. Given back when the answer has come to its end; dropped before, it is
+/// closed.
+pub(super) struct Busy {
+    sender: http1::SendRequest<Pieces>,
+    place: Arc<Place>,
+}
+
+/// The head of an answer, and what the rest of it comes over (an HTTP/2 connection looks after itself).
+pub(super) type Answered = (Response<Incoming>, Option<Busy>);
+
+/// The largest head of an answer, and how far an HTTP/1.1 connection reads ahead of whoever takes the answer.
+const READ_AHEAD_BYTES: usize = 64 << 10;
+const H2_HEAD_BYTES_MAX: u32 = 64 << 10;
+
+impl Busy {
+    pub(super) fn give_back(self) {
+        self.place.keep(self.sender);
+    }
+}
+
+/// Sends the request, whose target is a path, and waits for the head of the answer. A kept connection that turns out to
+/// be closed before anything was written is passed over; what may have been written is never sent again.
+///
+/// # Errors
+/// When no connection comes about, or the one used breaks.
+pub(super) async fn exchange(
+    place: &Arc<Place>,
+    connector: &mut Connector,
+    base_url: &BaseUrl,
+    mut request: Request<Pieces>,
+) -> Result<Answered, SendFault> {
+    if let Some(mut sender) = place.shared() {
+        if sender.ready().await.is_ok() {
+            match over_http2(&mut sender, base_url, request).await {
+                Ok(answered) => return Ok(answered),
+                Err(error) => request = unsent(error)?,
+            }
+        }
+    } else {
+        while let Some(mut sender) = place.take() {
+            // It may have been closed since, or still be at the end of its last answer.
+            if sender.ready().await.is_err() {
+                continue;
+            }
+            match over_http1(sender, place, base_url, request).await {
+                Ok(answered) => return Ok(answered),
+                Err(error) => request = unsent(error)?,
+            }
+        }
+    }
+    over_a_new_one(place, connector, base_url, request).await
+}
+
+async fn over_a_new_one(
+    place: &Arc<Place>,
+    connector: &mut Connector,
+    base_url: &BaseUrl,
+    request: Request<Pieces>,
+) -> Result<Answered, SendFault> {
+    let stream = connector
+        .call(base_url.uri().clone())
+        .await
+        .map_err(|error| ConnectFault::as_send_fault(error.as_ref()))?;
+    let failed = |_| SendFault::Broken;
+    let answered = if stream.connected().is_negotiated_h2() {
+        let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_header_list_size(H2_HEAD_BYTES_MAX)
+            .handshake(stream)
+            .await
+            .map_err(failed)?;
+        tokio::spawn(connection);
+        place.share(&sender);
+        over_http2(&mut sender, base_url, request).await
+    } else {
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(READ_AHEAD_BYTES)
+            .handshake(stream)
+            .await
+            .map_err(failed)?;
+        tokio::spawn(connection);
+        over_http1(sender, place, base_url, request).await
+    };
+    answered.map_err(|_| SendFault::Broken)
+}
+
+async fn over_http1(
+    mut sender: http1::SendRequest<Pieces>,
+    place: &Arc<Place>,
+    base_url: &BaseUrl,
+    mut request: Request<Pieces>,
+) -> Result<Answered, TrySendError<Request<Pieces>>> {
+    request.headers_mut().insert(HOST, base_url.host_header().clone());
+    let response = sender.try_send_request(request).await?;
+    let place = place.clone();
+    Ok((response, Some(Busy { sender, place })))
+}
+
+/// HTTP/2 has the host in the target.
+async fn over_http2(
+    sender: &mut http2::SendRequest<Pieces>,
+    base_url: &BaseUrl,
+    mut request: Request<Pieces>,
+) -> Result<Answered, TrySendError<Request<Pieces>>> {
+    request.headers_mut().remove(HOST);
+    *request.uri_mut() = base_url.with_path_of(request.uri());
+    let response = sender.try_send_request(request).await?;
+    Ok((response, None))
+}
+
+/// The request, when none of it was written.
+fn unsent(mut error: TrySendError<Request<Pieces>>) -> Result<Request<Pieces>, SendFault> {
+    error.take_message().ok_or(SendFault::Broken)
+}
