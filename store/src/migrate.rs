@@ -18,7 +18,10 @@ pub struct Migrated {
 }
 
 /// The versions in order, the first being version 1.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_begin.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_begin.sql"),
+    include_str!("../migrations/0002_ledger_by_id.sql"),
+];
 /// The same in SQLite's words: what it calls a column of bytes is the one word in which the two differ.
 static MIGRATIONS_FOR_SQLITE: LazyLock<Vec<String>> = LazyLock::new(|| {
     MIGRATIONS

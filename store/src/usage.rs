@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use sqlx::any::AnyRow;
 
 use crate::error::{StoreError, unreadable};
-use crate::ledger::AttemptUsage;
+use crate::ledger::{AttemptUsage, ids_from};
 use crate::open::Store;
 use crate::row::Columns;
 
@@ -63,7 +63,7 @@ macro_rules! usage_sql {
              CAST(COALESCE(SUM(reasoning_tokens), 0) AS BIGINT) AS reasoning_tokens, \
              CAST(COALESCE(SUM(audio_input_tokens), 0) AS BIGINT) AS audio_input_tokens, \
              CAST(COALESCE(SUM(audio_output_tokens), 0) AS BIGINT) AS audio_output_tokens \
-             FROM attempts WHERE (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND started_at_ms >= $2 \
+             FROM attempts WHERE (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND started_at_ms >= $2 AND attempt_id >= $3 \
              GROUP BY ", $group, " ORDER BY ", $group
         )
     };
@@ -91,6 +91,7 @@ impl Store {
         let rows = sqlx::query(query.by.sql())
             .bind(query.tenant_id)
             .bind(query.since_at_ms)
+            .bind(ids_from(query.since_at_ms))
             .fetch_all(&self.pool)
             .await
             .map_err(unreadable("attempts", "?"))?;

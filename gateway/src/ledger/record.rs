@@ -1,5 +1,6 @@
 //! One call and its attempts, as they are logged and booked.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -112,7 +113,7 @@ impl CallRecord {
     }
 
     /// The rows that book this call: one for each attempt.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = AttemptRow> + '_ {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = AttemptRow<Cow<'_, str>>> {
         self.attempts.iter().map(|attempt| self.row(attempt))
     }
 
@@ -143,18 +144,18 @@ impl CallRecord {
         );
     }
 
-    fn row(&self, attempt: &AttemptRecord) -> AttemptRow {
+    fn row<'a>(&'a self, attempt: &'a AttemptRecord) -> AttemptRow<Cow<'a, str>> {
         AttemptRow {
-            attempt_id: attempt_id(self.call_id, attempt.number),
-            call_id: self.call_id.to_string(),
+            attempt_id: attempt_id(self.call_id, attempt.number).into(),
+            call_id: self.call_id.to_string().into(),
             attempt_number: i64::from(attempt.number),
-            tenant_id: self.tenant_id.as_deref().unwrap_or_default().to_owned(),
-            key_id: self.key_id.clone().unwrap_or_default(),
-            credential_id: attempt.credential_id.clone(),
-            provider: attempt.provider.clone(),
-            model_name: self.model_name.clone(),
-            model: attempt.model.clone(),
-            dialect: attempt.dialect.to_owned(),
+            tenant_id: self.tenant_id.as_deref().unwrap_or_default().into(),
+            key_id: self.key_id.as_deref().unwrap_or_default().into(),
+            credential_id: attempt.credential_id.as_deref().map(Cow::from),
+            provider: attempt.provider.as_str().into(),
+            model_name: self.model_name.as_str().into(),
+            model: attempt.model.as_str().into(),
+            dialect: attempt.dialect.into(),
             streamed: self.streamed,
             started_at_ms: attempt.started_at_ms,
             duration_us: micros(attempt.ended.saturating_duration_since(attempt.started)),
@@ -162,7 +163,7 @@ impl CallRecord {
                 .first_byte
                 .map(|at| micros(at.saturating_duration_since(attempt.started))),
             status: i64::from(attempt.status),
-            outcome: attempt.outcome.as_str().to_owned(),
+            outcome: attempt.outcome.as_str().into(),
             usage: attempt.usage.map(usage_columns),
         }
     }

@@ -1,5 +1,6 @@
 //! From the queue to the database, in batches.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use store::{AttemptRow, Store};
@@ -12,6 +13,7 @@ use super::record::CallRecord;
 pub struct LedgerWriter {
     store: Store,
     waiting: mpsc::Receiver<CallRecord>,
+    logged: Box<dyn Fn() + Send + Sync>,
 }
 
 /// Records taken from the queue at once.
@@ -24,23 +26,30 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 
 impl LedgerWriter {
     pub(super) fn new(store: Store, waiting: mpsc::Receiver<CallRecord>) -> Self {
-        Self { store, waiting }
+        Self {
+            store,
+            waiting,
+            logged: Box::new(|| ()),
+        }
+    }
+
+    /// Has this called each time that the lines of a batch of calls have been logged, before their rows are written.
+    pub fn when_logged(&mut self, logged: impl Fn() + Send + Sync + 'static) {
+        self.logged = Box::new(logged);
     }
 
     /// Writes until the gateway is gone and everything it left behind is in the database.
     pub async fn run(mut self) {
         let mut batch: Vec<CallRecord> = Vec::with_capacity(BATCH_MAX);
         while self.waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            for record in &batch {
-                record.log();
-            }
-            let rows: Vec<AttemptRow> = batch
-                .drain(..)
-                .flat_map(|record| record.rows().collect::<Vec<_>>())
-                .collect();
+            batch.iter().for_each(CallRecord::log);
+            (self.logged)();
+            let rows: Vec<AttemptRow<Cow<'_, str>>> = batch.iter().flat_map(CallRecord::rows).collect();
             if !rows.is_empty() {
                 self.write(&rows).await;
             }
+            drop(rows);
+            batch.clear();
             if !self.waiting.is_closed() && self.waiting.len() < BATCH_MAX {
                 sleep(GATHER).await;
             }
@@ -49,7 +58,7 @@ impl LedgerWriter {
 
     /// Writes the rows, again and again until the database has taken them: writing the same rows twice changes
     /// nothing, since they are known by their attempt's id.
-    async fn write(&self, rows: &[AttemptRow]) {
+    async fn write(&self, rows: &[AttemptRow<Cow<'_, str>>]) {
         let mut pause = RETRY_MIN;
         while let Err(error) = self.store.append_attempts(rows).await {
             tracing::warn!(%error, rows = rows.len(), "the ledger cannot be written; trying again");

@@ -7,6 +7,7 @@ use crate::world::{CHANGE, NOW_MS, World};
 
 crate::on_both_databases!(
     an_attempt_is_booked_once_and_comes_back,
+    many_attempts_are_booked_together,
     sums_are_grouped_by_what_is_asked,
     the_ledger_outlives_the_tenant,
     a_row_that_cannot_be_kept_does_not_hold_up_the_others,
@@ -79,6 +80,20 @@ async fn an_attempt_is_booked_once_and_comes_back(database: TestDatabase) {
             .unwrap()
             .is_empty()
     );
+}
+
+async fn many_attempts_are_booked_together(database: TestDatabase) {
+    let world = World::new(database).await;
+    let rows: Vec<AttemptRow> = (0..100)
+        .map(|call| attempt(&format!("call{call:03}"), 1))
+        .collect();
+    let appended = world.store.append_attempts(&rows[10..20]).await.unwrap();
+    assert_eq!(appended.new, 10);
+    let twice = [&rows[..], &rows[..]].concat();
+    assert_eq!(world.store.append_attempts(&twice).await.unwrap().new, 90);
+    let mut booked = world.store.list_attempts(None, 0, 1_000).await.unwrap();
+    booked.reverse();
+    assert_eq!(booked, rows);
 }
 
 async fn sums_are_grouped_by_what_is_asked(database: TestDatabase) {
