@@ -40,7 +40,7 @@ const LAST_RECORDS: Duration = Duration::from_secs(10);
 /// When it cannot start.
 pub(crate) fn serve(source: &Source) -> Result<(), Failure> {
     let settings = Settings::read(source)?;
-    log::start(&settings)?;
+    let log = log::start(&settings)?;
     let listeners = listen(&settings)?;
     let address = listeners.address();
     let control = Builder::new_multi_thread()
@@ -50,7 +50,8 @@ pub(crate) fn serve(source: &Source) -> Result<(), Failure> {
         .build();
     let control = control.map_err(|error| Failure::other(format!("no runtime: {error}")))?;
     let catalog = Arc::new(Catalog::built_in().map_err(|error| Failure::other(error.to_string()))?);
-    let parts = control.block_on(open(&settings, source, catalog, &control, address))?;
+    let mut parts = control.block_on(open(&settings, source, catalog, &control, address))?;
+    parts.ledger.when_logged(move || log.flush());
     let signals = {
         let _inside = control.enter();
         StopSignals::catch()?

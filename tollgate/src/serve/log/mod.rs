@@ -1,29 +1,33 @@
 //! Where log lines go, and how they look.
 
-use std::io::stderr;
+mod line;
+mod sink;
+
+use std::io::{IsTerminal as _, stderr};
 
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::{Failure, Kind};
 use crate::settings::{LogFormat, Settings};
+use line::Line;
+pub(super) use sink::Sink;
 
 /// Starts logging, to standard error: standard output is for what the program answers.
-pub(super) fn start(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn start(settings: &Settings) -> Result<Sink, Failure> {
     let filter = EnvFilter::try_new(&settings.log)
         .map_err(|error| Failure::new(Kind::Settings, format!("TOLLGATE_LOG: {error}")))?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(stderr);
-    let started = match settings.log_format {
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .try_init(),
-        LogFormat::Human => lines
-            .with_ansi(std::io::IsTerminal::is_terminal(&stderr()))
-            .try_init(),
+    let line = match settings.log_format {
+        LogFormat::Json => Line::Json,
+        LogFormat::Human => Line::Human {
+            coloured: stderr().is_terminal(),
+        },
     };
-    started.map_err(|error| Failure::other(format!("no log: {error}")))
+    let sink = Sink::new(stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .event_format(line)
+        .with_writer(sink.clone())
+        .try_init()
+        .map_err(|error| Failure::other(format!("no log: {error}")))?;
+    Ok(sink)
 }
