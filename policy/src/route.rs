@@ -75,7 +75,9 @@ impl FromStr for RouteTarget {
             Some((provider, model)) => (provider, Some(model)),
             None => (text, None),
         };
-        if provider.is_empty() || model.is_some_and(str::is_empty) {
+        let is_of_a_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        let is_name = !provider.is_empty() && provider.chars().all(is_of_a_name);
+        if !is_name || model.is_some_and(|model| model.is_empty() || model.contains(char::is_control)) {
             return Err(RouteTargetError(text.to_owned()));
         }
         Ok(Self {
@@ -109,7 +111,15 @@ mod tests {
 
     #[test]
     fn half_a_target_is_refused() {
-        for text in ["", "/", "/gpt-4o", "openai/"] {
+        for text in [
+            "",
+            "/",
+            "/gpt-4o",
+            "openai/",
+            "{\"provider\": \"openai\"}",
+            "open ai/m",
+            "openai/a\nb",
+        ] {
             assert_eq!(
                 text.parse::<RouteTarget>(),
                 Err(RouteTargetError(text.to_owned()))

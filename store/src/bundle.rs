@@ -11,7 +11,7 @@ use crate::error::{StoreError, unreadable};
 use crate::gateway_key::GatewayKey;
 use crate::master::{INSTALLATION, opened};
 use crate::open::Store;
-use crate::route::read_rule;
+use crate::route::{read_pattern_alone, read_rule};
 use crate::row::Columns;
 use crate::tenant::Tenant;
 
@@ -48,6 +48,9 @@ pub struct GlobalBundle {
     /// The number of the last change that this takes in.
     pub revision: i64,
     pub routes: Vec<Route>,
+    /// What is wrong with routes that make no sense. Where the pattern of such a one can be read, the route is there
+    /// without targets.
+    pub broken: Vec<StoreError>,
 }
 
 impl Store {
@@ -97,18 +100,32 @@ impl Store {
         Ok(Some(bundle))
     }
 
-    /// What holds for every tenant.
+    /// What holds for every tenant. A row that makes no sense is told, and leaves the others as they are.
     ///
     /// # Errors
-    /// When the database does not answer, or a row makes no sense.
+    /// When the database does not answer.
     pub async fn load_global(&self) -> Result<GlobalBundle, StoreError> {
         let mut reading = self.begin_read().await?;
         let revision = sqlx::query_scalar("SELECT revision FROM revision_counter WHERE id = 1")
             .fetch_one(&mut *reading)
             .await?;
-        let routes = load_routes(&mut reading, EVERY_TENANT).await?;
+        let rows = select_routes(&mut reading, EVERY_TENANT).await?;
         reading.commit().await?;
-        Ok(GlobalBundle { revision, routes })
+        let mut global = GlobalBundle {
+            revision,
+            routes: Vec::with_capacity(rows.len()),
+            broken: Vec::new(),
+        };
+        for row in &rows {
+            match read_rule(row) {
+                Ok(route) => global.routes.push(route),
+                Err(error) => {
+                    global.routes.extend(read_pattern_alone(row));
+                    global.broken.push(error);
+                }
+            }
+        }
+        Ok(global)
     }
 
     /// The key under which secrets of gateway and admin keys are digested. It stays the same for the life of the
@@ -184,11 +201,14 @@ fn read_credential(row: &AnyRow, data_key: &DataKey) -> Result<CredentialBundle,
 }
 
 async fn load_routes(connection: &mut AnyConnection, scope: &str) -> Result<Vec<Route>, StoreError> {
-    let rows =
-        sqlx::query("SELECT id, scope, pattern, targets FROM routes WHERE scope = $1 ORDER BY pattern")
-            .bind(scope)
-            .fetch_all(connection)
-            .await
-            .map_err(unreadable("routes", scope))?;
+    let rows = select_routes(connection, scope).await?;
     rows.iter().map(read_rule).collect()
+}
+
+async fn select_routes(connection: &mut AnyConnection, scope: &str) -> Result<Vec<AnyRow>, StoreError> {
+    sqlx::query("SELECT id, scope, pattern, targets FROM routes WHERE scope = $1 ORDER BY pattern")
+        .bind(scope)
+        .fetch_all(connection)
+        .await
+        .map_err(unreadable("routes", scope))
 }

@@ -248,12 +248,14 @@ impl Store {
 impl Credential {
     pub(crate) fn read(row: &AnyRow) -> Result<Self, StoreError> {
         let columns = Columns::of(TABLE, row)?;
+        let weight = columns.number("weight")?;
+        check_weight(weight).map_err(|error| columns.poison(error.to_string()))?;
         Ok(Self {
             id: columns.id(),
             tenant_id: columns.text("tenant_id")?,
             provider: columns.text("provider")?,
             name: columns.text("name")?,
-            weight: columns.number("weight")?,
+            weight,
             base_url: columns.text_or_null("base_url")?,
             base_url_by: columns.word("base_url_by", BaseUrlBy::read)?,
             disabled: columns.flag("disabled")?,

@@ -18,6 +18,7 @@ mod master;
 mod migrate;
 mod name;
 mod open;
+mod presence;
 mod revision;
 mod route;
 mod row;

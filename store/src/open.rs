@@ -8,6 +8,7 @@ use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 use vault::Vault;
 
 use crate::error::StoreError;
+use crate::presence::Presence;
 
 /// A handle on the database. Its clones share the connections.
 ///
@@ -17,6 +18,8 @@ pub struct Store {
     pub(crate) pool: AnyPool,
     pub(crate) vault: Vault,
     pub(crate) database: Database,
+    pub(crate) presence: Presence,
+    pub(crate) answer_timeout: Duration,
 }
 
 /// How the database is used.
@@ -27,6 +30,8 @@ pub struct StoreOptions {
     pub statement_timeout: Duration,
     /// For getting a connection, a new one or one that becomes free.
     pub connect_timeout: Duration,
+    /// For all of what [`Store::in_time`] does.
+    pub answer_timeout: Duration,
 }
 
 /// Which database it is.
@@ -43,6 +48,7 @@ impl Default for StoreOptions {
             connections_max: 10,
             statement_timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
+            answer_timeout: Duration::from_secs(2),
         }
     }
 }
@@ -59,9 +65,26 @@ impl Store {
         let connect: AnyConnectOptions = url.parse().map_err(|_| StoreError::BadUrl("it cannot be read"))?;
         let timeout_ms = i64::try_from(options.statement_timeout.as_millis()).unwrap_or(i64::MAX);
         let is_sqlite = matches!(database, Database::Sqlite);
-        let pool = AnyPoolOptions::new()
+        let presence = Presence::new();
+        let mut pool = AnyPoolOptions::new()
             .max_connections(options.connections_max.max(1))
-            .acquire_timeout(options.connect_timeout)
+            .acquire_timeout(options.connect_timeout);
+        if !is_sqlite {
+            let (before, after) = (presence.clone(), presence.clone());
+            // In place of the pool's own test, which waits for as long as it takes. On being given back, the pool tests
+            // once more, when this has found an answer.
+            pool = pool
+                .test_before_acquire(false)
+                .before_acquire(move |connection, metadata| {
+                    let presence = before.clone();
+                    Box::pin(async move { presence.test(connection, metadata).await })
+                })
+                .after_release(move |connection, metadata| {
+                    let presence = after.clone();
+                    Box::pin(async move { presence.test(connection, metadata).await })
+                });
+        }
+        let pool = pool
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if is_sqlite {
@@ -77,6 +100,8 @@ impl Store {
             pool,
             vault,
             database,
+            presence,
+            answer_timeout: options.answer_timeout,
         })
     }
 
@@ -90,8 +115,8 @@ impl Store {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
-        Ok(())
+        let asked = async { Ok(sqlx::query("SELECT 1").execute(&self.pool).await?) };
+        self.in_time(asked).await.map(|_| ())
     }
 
     pub fn vault(&self) -> &Vault {

@@ -7,12 +7,13 @@ use sqlx::Row;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::EVERY_TENANT;
 use crate::change::CHANNEL;
 use crate::error::{StoreError, unreadable};
 use crate::open::{Database, Store};
+use crate::presence::Presence;
 
 /// What changed since a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,9 @@ pub struct Wakeups {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// After so long without an announcement the connection is tested: it may hang, and nothing would ever be sent on it.
+const QUIET_MAX: Duration = Duration::from_secs(30);
 
 impl Store {
     /// What changed after this revision. When the database is behind it, because an older state was restored,
@@ -86,7 +89,8 @@ impl Store {
         let listening = match &self.database {
             Database::Sqlite => None,
             Database::Postgres(url) => {
-                Some(tokio::spawn(listen(Arc::clone(url), Arc::clone(&woken))).abort_handle())
+                let listening = listen(Arc::clone(url), self.presence.clone(), Arc::clone(&woken));
+                Some(tokio::spawn(listening).abort_handle())
             }
         };
         Wakeups { woken, listening }
@@ -109,18 +113,36 @@ impl Drop for Wakeups {
 }
 
 /// Wakes at every announcement, and after each connect, since announcements may have been missed before it.
-async fn listen(url: Arc<str>, woken: Arc<Notify>) {
+async fn listen(url: Arc<str>, presence: Presence, woken: Arc<Notify>) {
     let mut pause = PAUSE_MIN;
     loop {
-        if let Ok(mut listener) = connect(&url).await {
+        let connected = timeout(CONNECT_TIMEOUT, connect(&url)).await;
+        if let Ok(Ok(mut listener)) = connected {
             pause = PAUSE_MIN;
             woken.notify_one();
-            while listener.try_recv().await.is_ok() {
-                woken.notify_one();
+            tokio::select! {
+                () = pass_on(&mut listener, &woken) => {}
+                () = presence.lost() => {}
             }
         }
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Until the connection breaks, or hangs.
+async fn pass_on(listener: &mut PgListener, woken: &Notify) {
+    loop {
+        match timeout(QUIET_MAX, listener.try_recv()).await {
+            Ok(Ok(_)) => woken.notify_one(),
+            Ok(Err(_)) => return,
+            Err(_quiet) => {
+                let asked = sqlx::query("SELECT 1").execute(&mut *listener);
+                if !matches!(timeout(CONNECT_TIMEOUT, asked).await, Ok(Ok(_))) {
+                    return;
+                }
+            }
+        }
     }
 }
 

@@ -142,6 +142,17 @@ pub(crate) fn read_rule(row: &AnyRow) -> Result<Route, StoreError> {
     })
 }
 
+/// What can be said of a row that is no rule: which names it was about.
+pub(crate) fn read_pattern_alone(row: &AnyRow) -> Option<Route> {
+    let columns = Columns::of(TABLE, row).ok()?;
+    Some(Route {
+        id: columns.id(),
+        scope: Scope::Global,
+        pattern: Pattern::parse(&columns.text("pattern").ok()?).ok()?,
+        targets: Vec::new(),
+    })
+}
+
 fn read_targets(text: &str) -> Result<Vec<RouteTarget>, String> {
     text.split(',')
         .map(|target| {

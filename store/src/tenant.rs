@@ -91,6 +91,22 @@ impl Store {
         rows.iter().map(Tenant::read).collect()
     }
 
+    /// Whether there is neither a tenant nor an admin key yet.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn is_empty(&self) -> Result<bool, StoreError> {
+        for first in [
+            "SELECT id FROM tenants LIMIT 1",
+            "SELECT id FROM admin_keys LIMIT 1",
+        ] {
+            if sqlx::query(first).fetch_optional(&self.pool).await?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Refuses a tenant's calls from now on, or serves them again.
     ///
     /// # Errors
