@@ -75,13 +75,22 @@ impl Installation {
 
     /// Starts it and waits until it listens.
     pub fn serve(&self) -> Serving {
+        self.serve_as(&["serve"])
+    }
+
+    /// The same, in place of the one that serves at the same address.
+    pub fn take_over(&self) -> Serving {
+        self.serve_as(&["serve", "--take-over"])
+    }
+
+    fn serve_as(&self, arguments: &[&str]) -> Serving {
         let log = self.folder.path().join("serve.log");
         let errors = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .expect("a log file");
-        let mut command = self.command(&["serve"]);
+        let mut command = self.command(arguments);
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -218,15 +227,25 @@ impl Serving {
         self.child.id()
     }
 
-    /// Tells it to stop, and waits until it has.
-    pub fn stop(mut self) -> ExitStatus {
+    /// Sends it a signal, such as `-TERM`.
+    pub fn signal(&self, signal: &str) {
         let told = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([signal, &self.child.id().to_string()])
             .status();
         assert!(
             told.is_ok_and(|status| status.success()),
-            "the gateway can be told to stop"
+            "the gateway can be told {signal}"
         );
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub fn stop(self) -> ExitStatus {
+        self.signal("-TERM");
+        self.ended()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("its status") {

@@ -32,6 +32,8 @@ pub struct Play {
     headers: Vec<(String, String)>,
     framing: Framing,
     pieces: Vec<Vec<u8>>,
+    /// Before each piece but the first.
+    pause: Duration,
     end: End,
 }
 
@@ -139,6 +141,7 @@ impl Play {
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             framing: Framing::ContentLength,
             pieces: vec![body.into()],
+            pause: Duration::ZERO,
             end: End::Whole,
         }
     }
@@ -150,6 +153,7 @@ impl Play {
             headers: vec![("content-type".to_owned(), "text/event-stream".to_owned())],
             framing: Framing::Chunked,
             pieces: pieces.into_iter().collect(),
+            pause: Duration::ZERO,
             end: End::Whole,
         }
     }
@@ -157,6 +161,12 @@ impl Play {
     #[must_use]
     pub fn end(self, end: End) -> Self {
         Self { end, ..self }
+    }
+
+    /// Waits before each piece but the first.
+    #[must_use]
+    pub fn pause(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     #[must_use]
@@ -222,7 +232,10 @@ impl Play {
             }
             Framing::Chunked => write!(out, "transfer-encoding: chunked\r\n\r\n")?,
         }
-        for piece in self.pieces.iter().filter(|piece| !piece.is_empty()) {
+        for (number, piece) in self.pieces.iter().filter(|piece| !piece.is_empty()).enumerate() {
+            if number > 0 && !self.pause.is_zero() {
+                thread::sleep(self.pause);
+            }
             match self.framing {
                 Framing::ContentLength => out.write_all(piece)?,
                 Framing::Chunked => {
