@@ -31,6 +31,7 @@ impl Default for GatewaySettings {
             directory: DirectorySettings {
                 tenants_max: 100_000,
                 tenant_idle: Duration::from_secs(15 * 60),
+                stale_max: Duration::from_secs(15 * 60),
             },
             body: Limits::default(),
             timeouts: Timeouts::default(),

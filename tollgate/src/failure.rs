@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     NotFound = 8,
     /// What was to be made is there already.
     Conflict = 9,
+    /// A row of the database that makes no sense.
+    Poison = 10,
 }
 
 impl Failure {
@@ -60,7 +62,11 @@ impl Failure {
         ExitCode::from(self.kind as u8)
     }
 
-    #[cfg(test)]
+    /// Whether a row of the database is to blame.
+    pub(crate) fn is_about_a_row(&self) -> bool {
+        self.kind == Kind::Poison
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
@@ -75,7 +81,8 @@ impl From<StoreError> for Failure {
             StoreError::WrongMasterKey | StoreError::Vault(_) => Kind::Secret,
             StoreError::NotFound { .. } => Kind::NotFound,
             StoreError::Conflict { .. } => Kind::Conflict,
-            StoreError::Invalid { .. } | StoreError::Poison { .. } | StoreError::Other(_) => Kind::Other,
+            StoreError::Poison { .. } => Kind::Poison,
+            StoreError::Invalid { .. } | StoreError::Other(_) => Kind::Other,
         };
         Self::new(kind, error.to_string())
     }

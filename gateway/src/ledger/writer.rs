@@ -22,7 +22,7 @@ const BATCH_MAX: usize = 512;
 /// enough that `tollgate usage` shows a call as soon as a person can ask for it.
 const GATHER: Duration = Duration::from_millis(100);
 const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_secs(2);
 
 impl LedgerWriter {
     pub(super) fn new(store: Store, waiting: mpsc::Receiver<CallRecord>) -> Self {
@@ -60,7 +60,11 @@ impl LedgerWriter {
     /// nothing, since they are known by their attempt's id.
     async fn write(&self, rows: &[AttemptRow<Cow<'_, str>>]) {
         let mut pause = RETRY_MIN;
-        while let Err(error) = self.store.append_attempts(rows).await {
+        while let Err(error) = self
+            .store
+            .while_there(self.store.append_attempts(rows))
+            .await
+        {
             tracing::warn!(%error, rows = rows.len(), "the ledger cannot be written; trying again");
             sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);

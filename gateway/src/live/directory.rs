@@ -4,14 +4,21 @@
 //! while, so memory follows the tenants that call. A key id that the database does not know is remembered too, but
 //! only as long as nothing has changed in the database, so that a key works from the moment it was made.
 //!
+//! A tenant with a row that makes no sense is out of service, alone; that is remembered for a moment, so that its
+//! calls do not occupy the database. While the database does not answer, what is in memory goes on being served for
+//! as long as it may be stale, and what is not is refused at once: only [`super::follow`] goes on asking.
+//!
 //! The database is asked on the control runtime. The workers' runtimes only wait for the answer: a database
 //! connection belongs to the runtime that opened it, and must not be driven by one that may go away.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream;
 use moka::future::Cache;
 use policy::{Pattern, Route, RouteTarget, Scope};
 use provider::Catalog;
@@ -20,6 +27,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use vault::DigestKey;
 
+use super::poison::Poisoned;
+use super::signs::Signs;
 use super::tenant::{GlobalState, TenantState};
 
 /// How much is kept, and for how long.
@@ -29,6 +38,8 @@ pub struct DirectorySettings {
     pub tenants_max: u64,
     /// A tenant without calls for this long is dropped.
     pub tenant_idle: Duration,
+    /// For how long what is in memory is served without word from the database.
+    pub stale_max: Duration,
 }
 
 /// The live state of all tenants that call.
@@ -45,10 +56,12 @@ pub struct Directory {
     changed: Cache<Arc<str>, i64>,
     /// The last revision of the database whose changes have been taken in.
     revision: AtomicI64,
-    /// Whether the database answered when it was last asked.
-    store_answers: AtomicBool,
+    signs: Signs,
+    poisoned: Poisoned,
     /// Look-ups of unknown key ids under way. Bounded, so that a flood of invented keys cannot occupy the database.
     lookups: Semaphore,
+    /// The same with those that wait for their turn: a process that has just started knows none of its callers.
+    waiting: Semaphore,
 }
 
 /// Who owns a key id.
@@ -75,7 +88,13 @@ pub enum LookupError {
 /// Key ids remembered for each tenant that may be kept.
 const OWNERS_PER_TENANT: u64 = 16;
 const UNKNOWN_LOOKUPS_MAX: usize = 32;
+const WAITING_LOOKUPS_MAX: usize = 4096;
+/// For a call to wait for its tenant to be found and loaded. A database that is slower is no help to it; that it is
+/// slow is no reason to give its connections up.
+const LOOKUP_MAX: Duration = Duration::from_secs(3);
 const CHANGES_KEPT: Duration = Duration::from_secs(300);
+/// Changed tenants that are loaded again at once: fewer than there are connections, so that others can be loaded too.
+const REFRESHED_AT_ONCE: usize = 4;
 
 impl Directory {
     /// Reads what is global and starts empty otherwise. `control` is the runtime that owns the database's connections.
@@ -103,8 +122,10 @@ impl Directory {
                 .max_capacity(settings.tenants_max)
                 .time_to_live(CHANGES_KEPT)
                 .build(),
-            store_answers: AtomicBool::new(true),
+            signs: Signs::new(settings.stale_max),
+            poisoned: Poisoned::new(),
             lookups: Semaphore::new(UNKNOWN_LOOKUPS_MAX),
+            waiting: Semaphore::new(WAITING_LOOKUPS_MAX),
             store,
             control,
             catalog,
@@ -115,8 +136,11 @@ impl Directory {
     /// The tenant that owns this key id; `None` when nobody does.
     ///
     /// # Errors
-    /// When the tenant is not in memory and cannot be loaded.
+    /// When the tenant is not in memory and cannot be loaded, or the database was not heard of for too long.
     pub async fn tenant_of_key(&self, key_id: &str) -> Result<Option<Arc<TenantState>>, LookupError> {
+        if self.signs.too_old() {
+            return Err(LookupError::Unavailable);
+        }
         match self.owners.get(key_id).await {
             Some(Owner::Tenant(tenant_id)) => {
                 let tenant = self.tenant(&tenant_id).await?;
@@ -127,7 +151,7 @@ impl Directory {
                 Ok(tenant)
             }
             Some(Owner::Nobody { revision }) if revision == self.revision() => Ok(None),
-            _ => self.find_owner(key_id).await,
+            _ => in_time(self.find_owner(key_id)).await,
         }
     }
 
@@ -136,14 +160,19 @@ impl Directory {
         if let Some(tenant) = self.tenants.get(id).await {
             return Ok(Some(tenant));
         }
-        let loaded = self.tenants.try_get_with(id.clone(), self.load(id)).await;
-        match loaded {
-            Ok(tenant) => self.settle_race(tenant).await,
-            Err(missing) => match missing.as_ref() {
-                LoadError::NoTenant => Ok(None),
-                LoadError::Failed(error) => Err(error.clone()),
-            },
+        if self.poisoned.is_known(id) {
+            return Err(LookupError::Poison);
         }
+        in_time(async {
+            match self.tenants.try_get_with(id.clone(), self.load(id)).await {
+                Ok(tenant) => self.settle_race(tenant).await,
+                Err(missing) => match missing.as_ref() {
+                    LoadError::NoTenant => Ok(None),
+                    LoadError::Failed(error) => Err(error.clone()),
+                },
+            }
+        })
+        .await
     }
 
     pub fn digest_key(&self) -> &DigestKey {
@@ -170,18 +199,42 @@ impl Directory {
 
     /// Whether the database answered when it was last asked. It is asked at least at every poll.
     pub fn store_answers(&self) -> bool {
-        self.store_answers.load(Ordering::Relaxed)
+        self.signs.answers()
+    }
+
+    /// How long ago the database was last heard of.
+    pub fn store_silent_for(&self) -> Duration {
+        self.signs.silent_for()
+    }
+
+    /// Tenants in memory, about.
+    pub fn tenants_in_memory(&self) -> u64 {
+        self.tenants.entry_count()
+    }
+
+    /// How often a tenant was put out of service, or a route for all left out, for a row that makes no sense.
+    pub fn poison_found(&self) -> u64 {
+        self.poisoned.found()
+    }
+
+    /// Tenants that are out of service for such a row, as far as they have called of late.
+    pub fn tenants_poisoned(&self) -> usize {
+        self.poisoned.count()
     }
 
     async fn find_owner(&self, key_id: &str) -> Result<Option<Arc<TenantState>>, LookupError> {
-        let revision = self.revision();
-        let Ok(_slot) = self.lookups.try_acquire() else {
+        let Ok(_place) = self.waiting.try_acquire() else {
             return Err(LookupError::Unavailable);
         };
+        let _turn = self.lookups.acquire().await;
+        // Somebody else with the same key may have been before us.
+        if let Some(Owner::Tenant(tenant_id)) = self.owners.get(key_id).await {
+            return self.tenant(&tenant_id).await;
+        }
+        let revision = self.revision();
         let (store, id) = (self.store.clone(), key_id.to_owned());
-        let owner = self
-            .on_control(async move { store.tenant_of_key(&id).await })
-            .await?;
+        let asked = async move { store.while_there(store.tenant_of_key(&id)).await };
+        let owner = self.if_there(asked).await?;
         let Some(tenant_id) = owner else {
             self.owners
                 .insert(key_id.to_owned(), Owner::Nobody { revision })
@@ -206,13 +259,19 @@ impl Directory {
 
     async fn load(&self, id: &Arc<str>) -> Result<Arc<TenantState>, LoadError> {
         let (store, wanted) = (self.store.clone(), id.clone());
-        let bundle = self
-            .on_control(async move { store.load_tenant(&wanted).await })
-            .await;
-        match bundle {
-            Ok(Some(bundle)) => Ok(Arc::new(TenantState::build(bundle, &self.catalog))),
+        let asked = async move { store.while_there(store.load_tenant(&wanted)).await };
+        match self.if_there(asked).await {
+            Ok(Some(bundle)) => {
+                self.poisoned.mended(id);
+                Ok(Arc::new(TenantState::build(bundle, &self.catalog)))
+            }
             Ok(None) => Err(LoadError::NoTenant),
-            Err(error) => Err(LoadError::Failed(error)),
+            Err(error) => {
+                if matches!(error, LookupError::Poison) {
+                    self.poisoned.note(id);
+                }
+                Err(LoadError::Failed(error))
+            }
         }
     }
 
@@ -261,47 +320,88 @@ impl Directory {
     pub async fn take_in_changes(&self) -> Result<(), LookupError> {
         let (store, since) = (self.store.clone(), self.revision());
         let changes = self
-            .on_control(async move { store.changes_since(since).await })
+            .on_control(async move { store.in_time(store.changes_since(since)).await })
             .await?;
         if changes.revision == since {
             return Ok(());
         }
-        for tenant_id in &changes.tenants {
-            let id: Arc<str> = Arc::from(tenant_id.as_str());
-            self.changed.insert(id.clone(), changes.revision).await;
-            if self.tenants.contains_key(&id) {
-                self.refresh(&id).await?;
-            }
-        }
+        let revision = changes.revision;
+        let refreshed = stream::iter(changes.tenants)
+            .map(|tenant_id| self.take_in(Arc::from(tenant_id), revision))
+            .buffer_unordered(REFRESHED_AT_ONCE);
+        let refreshed: Vec<Result<(), LookupError>> = refreshed.collect().await;
+        refreshed.into_iter().collect::<Result<(), LookupError>>()?;
         if changes.global {
             let store = self.store.clone();
-            let bundle = self.on_control(async move { store.load_global().await }).await?;
-            self.global.store(Arc::new(GlobalState::build(bundle)));
+            let asked = async move { store.in_time(store.load_global()).await };
+            let global = GlobalState::build(self.on_control(asked).await?);
+            if global.broken > 0 {
+                self.poisoned.note_global(global.broken);
+            }
+            self.global.store(Arc::new(global));
         }
-        self.revision.store(changes.revision, Ordering::Release);
+        self.revision.store(revision, Ordering::Release);
         Ok(())
+    }
+
+    async fn take_in(&self, id: Arc<str>, revision: i64) -> Result<(), LookupError> {
+        self.poisoned.mended(&id);
+        self.changed.insert(id.clone(), revision).await;
+        if self.tenants.contains_key(&id) {
+            self.refresh(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// The same as [`Self::on_control`] while the database answers. When it does not, nobody waits to find out.
+    async fn if_there<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, LookupError> {
+        if !self.signs.answers() {
+            return Err(LookupError::Unavailable);
+        }
+        self.on_control(work).await
     }
 
     async fn on_control<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, LookupError> {
-        let answer = self.control.spawn(work).await;
-        let answered = matches!(answer, Ok(Ok(_) | Err(StoreError::Poison { .. })));
-        self.store_answers.store(answered, Ordering::Relaxed);
-        match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(StoreError::Poison { table, row, why })) => {
-                tracing::error!(%table, %row, %why, "a stored row makes no sense; its tenant is out of service");
+        match self.control.spawn(work).await {
+            Ok(Ok(answer)) => {
+                self.signs.heard();
+                Ok(answer)
+            }
+            Ok(Err(StoreError::Unavailable(why))) => {
+                if self.signs.missed() {
+                    tracing::warn!(%why, "the store does not answer");
+                }
+                Err(LookupError::Unavailable)
+            }
+            // Whatever else it is, it concerns what was asked for, and would hold up all others if it were asked for
+            // again and again.
+            Ok(Err(error)) => {
+                tracing::error!(%error, "what is stored cannot be used; its tenant is out of service");
                 Err(LookupError::Poison)
             }
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the store did not answer");
-                Err(LookupError::Unavailable)
+            Err(ended) if ended.is_panic() => {
+                tracing::error!("reading what is stored panicked; its tenant is out of service");
+                Err(LookupError::Poison)
             }
             Err(_stopped) => Err(LookupError::Unavailable),
         }
     }
+}
+
+/// On the heap: every call carries this with it, and few of them come to need it.
+fn in_time<'a, T>(
+    lookup: impl Future<Output = Result<T, LookupError>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, LookupError>> {
+    Box::pin(async move {
+        let found = tokio::time::timeout(LOOKUP_MAX, lookup).await;
+        found.unwrap_or(Err(LookupError::Unavailable))
+    })
 }
 
 /// Why a tenant could not be loaded.

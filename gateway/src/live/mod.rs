@@ -6,6 +6,8 @@
 mod directory;
 mod follow;
 mod model_lists;
+mod poison;
+mod signs;
 mod tenant;
 
 pub use directory::{Directory, DirectorySettings, LookupError, built_in_routes};

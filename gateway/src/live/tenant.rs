@@ -50,6 +50,8 @@ pub struct Credential {
 pub struct GlobalState {
     pub revision: i64,
     pub routes: Vec<Route>,
+    /// Routes that cannot be read.
+    pub broken: u64,
 }
 
 impl TenantState {
@@ -191,10 +193,16 @@ impl Credential {
 }
 
 impl GlobalState {
+    /// A route that cannot be read leads nowhere, and is reported: no other rule takes its calls, and it does not keep
+    /// the others from being true.
     pub fn build(bundle: GlobalBundle) -> Self {
+        for why in &bundle.broken {
+            tracing::error!(%why, "a route for every tenant makes no sense; what it matches leads nowhere");
+        }
         Self {
             revision: bundle.revision,
             routes: bundle.routes,
+            broken: bundle.broken.len() as u64,
         }
     }
 }

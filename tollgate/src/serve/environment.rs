@@ -16,12 +16,22 @@ const ACTOR: &str = "environment";
 const NAME: &str = "environment";
 
 /// Takes them in: a new one is added, one whose key has changed is replaced, one that is no longer there stays. Does
-/// nothing when there is no tenant of that name.
+/// nothing when there is no tenant of that name, or one whose rows make no sense.
 pub(super) async fn take_in_credentials(
     store: &Store,
     catalog: &Catalog,
     source: &Source,
 ) -> Result<(), Failure> {
+    match look_for_credentials(store, catalog, source).await {
+        Err(failure) if failure.is_about_a_row() => {
+            tracing::error!(why = %failure.message(), tenant = DEFAULT_TENANT, "no credential from the environment");
+            Ok(())
+        }
+        done => done,
+    }
+}
+
+async fn look_for_credentials(store: &Store, catalog: &Catalog, source: &Source) -> Result<(), Failure> {
     let Some(tenant) = store.tenant_by_name_or_id(DEFAULT_TENANT).await? else {
         return Ok(());
     };

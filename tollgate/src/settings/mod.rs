@@ -183,6 +183,7 @@ fn gateway(source: &Source) -> Result<GatewaySettings, Failure> {
         directory: DirectorySettings {
             tenants_max: source.parsed("TOLLGATE_TENANTS_CACHED_MAX", "a number")?,
             tenant_idle: source.duration("TOLLGATE_TENANT_IDLE")?,
+            stale_max: source.duration("TOLLGATE_STALE_KEYS")?,
         },
         timeouts: Timeouts {
             first_byte_streamed: source.duration("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT")?,

@@ -65,5 +65,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("TOLLGATE_DRAIN_TIMEOUT", "30s", "For calls under way to end after SIGTERM."),
     setting("TOLLGATE_REVISION_POLL", "500ms", "How often the database is asked for changes. On Postgres changes are also announced."),
     setting("TOLLGATE_TENANT_IDLE", "15m", "A tenant without calls for this long is dropped from memory."),
+    setting("TOLLGATE_STALE_KEYS", "15m", "For how long keys in memory are served without word from the database. After that they are refused, since nobody knows which were revoked."),
     setting("TOLLGATE_TENANTS_CACHED_MAX", "100000", "Tenants in memory at most."),
 ];
