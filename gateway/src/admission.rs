@@ -1,17 +1,19 @@
-//! The door: open while the gateway serves, closed while it drains. It knows how many calls are inside.
+//! The door: open while the gateway serves, then ajar for those who are on their way, then closed. It knows how many
+//! calls are inside.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use tokio::sync::Notify;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 /// The door.
 #[derive(Default)]
 pub struct Admission {
-    closed: AtomicBool,
+    state: AtomicU8,
     in_flight: AtomicUsize,
-    emptied: Notify,
 }
+
+const OPEN: u8 = 0;
+const AJAR: u8 = 1;
+const CLOSED: u8 = 2;
 
 /// Counts as one call in flight until dropped.
 pub(crate) struct InFlight(Arc<Admission>);
@@ -22,41 +24,33 @@ impl Admission {
         // Counted before the door is looked at: whoever closes it and then sees nobody inside can be sure.
         self.in_flight.fetch_add(1, Ordering::SeqCst);
         let inside = InFlight(self.clone());
-        self.is_open().then_some(inside)
+        (self.state.load(Ordering::SeqCst) != CLOSED).then_some(inside)
+    }
+
+    /// Calls should be sent elsewhere. Those that come all the same, on connections that were open, are let in: their
+    /// clients could not know.
+    pub fn leave_ajar(&self) {
+        self.state.fetch_max(AJAR, Ordering::SeqCst);
     }
 
     /// Lets no more calls in.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+        self.state.store(CLOSED, Ordering::SeqCst);
     }
 
+    /// Whether calls should be sent here.
     pub fn is_open(&self) -> bool {
-        !self.closed.load(Ordering::SeqCst)
+        self.state.load(Ordering::SeqCst) == OPEN
     }
 
     /// Calls that were admitted and are not settled.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::SeqCst)
     }
-
-    /// Waits until no call is in flight. Call [`Admission::close`] first, or it may never come.
-    pub async fn emptied(&self) {
-        loop {
-            let mut emptied = std::pin::pin!(self.emptied.notified());
-            // Waiting begins before the count is looked at, so that the last call cannot leave in between unnoticed.
-            emptied.as_mut().enable();
-            if self.in_flight() == 0 {
-                return;
-            }
-            emptied.await;
-        }
-    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if self.0.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.emptied.notify_waiters();
-        }
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }

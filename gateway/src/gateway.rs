@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use crate::admission::Admission;
 use crate::ledger::{Ledger, LedgerWriter};
 use crate::live::{Directory, DirectorySettings, ModelLists};
+use crate::vitals::Vitals;
 
 /// How the gateway behaves, as settled at start.
 #[derive(Debug, Clone)]
@@ -47,6 +48,7 @@ pub struct Gateway {
     directory: Arc<Directory>,
     ledger: Ledger,
     admission: Arc<Admission>,
+    vitals: Arc<Vitals>,
     model_lists: ModelLists,
 }
 
@@ -69,6 +71,7 @@ impl Gateway {
             directory: Arc::new(directory),
             ledger,
             admission: Arc::default(),
+            vitals: Arc::default(),
             model_lists: ModelLists::new(settings.model_list_age),
             settings,
         };
@@ -89,6 +92,10 @@ impl Gateway {
 
     pub fn admission(&self) -> &Arc<Admission> {
         &self.admission
+    }
+
+    pub fn vitals(&self) -> &Arc<Vitals> {
+        &self.vitals
     }
 
     pub(crate) fn model_lists(&self) -> &ModelLists {

@@ -14,11 +14,15 @@ pub mod live;
 
 mod admission;
 mod clock;
+mod failpoint;
 mod gateway;
 mod models;
+mod vitals;
 mod worker;
 
 pub use admission::Admission;
 pub use call::{Reply, ReplyBody, ReplyHead, StreamBody};
+pub use failpoint::failpoint;
 pub use gateway::{Gateway, GatewaySettings};
+pub use vitals::Vitals;
 pub use worker::{Request, Worker};

@@ -2,22 +2,23 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use gateway::Worker;
+use futures_util::FutureExt as _;
+use gateway::{Worker, failpoint};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 
-use crate::connections::Connections;
+use crate::connections::{Connected, Connections};
+use crate::drain::{Drain, Line};
 use crate::endpoint;
 use crate::limits::FrontLimits;
 
@@ -42,8 +43,8 @@ const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// After a failed accept: the usual reason is that there are no file descriptors, which only waiting mends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves connections of `listener` until it is to drain, and then those that are open until their calls are done, or
-/// until it is to stop.
+/// Serves connections of `listener` until it is to drain, and then those that are open until their clients have been
+/// told and their calls are done, or until it is to stop.
 ///
 /// # Errors
 /// When the listener cannot be used on this runtime.
@@ -55,67 +56,106 @@ pub async fn serve(
     mut phase: watch::Receiver<Phase>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let builder = Arc::new(connection_builder(limits));
-    let open = GracefulShutdown::new();
+    // Dropped by each connection when it ends.
+    let (all_ended, open) = watch::channel(());
+    let front = Front {
+        worker,
+        builder: Arc::new(connection_builder(limits)),
+        limits,
+        connections,
+        drain: Drain::new(limits.drain_linger),
+        phase: phase.clone(),
+        open,
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = phase.wait_for(|phase| *phase >= Phase::Drain) => break,
         };
+        failpoint("accept");
         match accepted {
-            Ok((stream, address)) => {
-                // Too many: the connection is closed before it costs anything.
-                let Some(connected) = connections.connect(address.ip()) else {
-                    continue;
-                };
-                let (worker, builder) = (worker.clone(), builder.clone());
-                let watcher = open.watcher();
-                tokio::spawn(async move {
-                    connection(worker, &builder, stream, limits, watcher).await;
-                    drop(connected);
-                });
-            }
+            Ok((stream, address)) => front.take(stream, address),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-    drop(listener);
+    front.drain.begin();
+    // Who was queued by the kernel has been told that somebody is there.
+    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
+        front.take(stream, address);
+    }
+    drop((listener, front));
     tokio::select! {
-        () = open.shutdown() => {}
+        () = all_ended.closed() => {}
         _ = phase.wait_for(|phase| *phase == Phase::Stop) => {}
     }
     Ok(())
 }
 
+/// What a worker needs for each connection.
+struct Front {
+    worker: Arc<Worker>,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    limits: FrontLimits,
+    connections: Arc<Connections>,
+    drain: Arc<Drain>,
+    phase: watch::Receiver<Phase>,
+    open: watch::Receiver<()>,
+}
+
+impl Front {
+    fn take(&self, stream: TcpStream, address: SocketAddr) {
+        // Too many: the connection is closed before it costs anything.
+        let Some(connected) = self.connections.connect(address.ip()) else {
+            return;
+        };
+        let served = connection(
+            self.worker.clone(),
+            self.builder.clone(),
+            stream,
+            self.limits,
+            Line::new(&self.drain),
+            self.phase.clone(),
+        );
+        let open = self.open.clone();
+        tokio::spawn(async move {
+            let _held: (Connected, watch::Receiver<()>) = (connected, open);
+            served.await;
+        });
+    }
+}
+
 async fn connection(
     worker: Arc<Worker>,
-    builder: &auto::Builder<TokioExecutor>,
+    builder: Arc<auto::Builder<TokioExecutor>>,
     stream: TcpStream,
     limits: FrontLimits,
-    watcher: hyper_util::server::graceful::Watcher,
+    line: Arc<Line>,
+    phase: watch::Receiver<Phase>,
 ) {
     // A chunk is never held back; a socket that cannot be told so works all the same.
     let _slower = stream.set_nodelay(true);
-    let asked = Arc::new(AtomicBool::new(false));
-    let first = asked.clone();
-    let service = service_fn(move |request| {
-        let worker = worker.clone();
+    let on_line = line.clone();
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let (worker, line) = (worker.clone(), on_line.clone());
         let started = Instant::now();
-        first.store(true, Ordering::Relaxed);
-        async move { Ok::<_, Infallible>(endpoint::answer(&worker, request, limits, started).await) }
+        line.asked(request.version());
+        async move {
+            let answer = endpoint::answer(&worker, request, limits, started).await;
+            Ok::<_, Infallible>(line.answered(answer))
+        }
     });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_stall));
-    let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let mut connection = pin!(watcher.watch(connection));
+    let connection = pin!(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
+    let mut served = pin!(line.run(connection, phase));
     // The library's own time-out begins with the first byte of a head in HTTP/1: a client that says nothing, or speaks
     // HTTP/2 and asks nothing, would stay for ever.
-    let in_time = tokio::time::timeout(limits.head_timeout, &mut connection).await;
-    if in_time.is_err() && asked.load(Ordering::Relaxed) {
-        // A connection that breaks is the client's business; the call in it has been settled by its drop.
-        let _broken = connection.await;
+    let in_time = tokio::time::timeout(limits.head_timeout, &mut served).await;
+    if in_time.is_err() && line.was_asked() {
+        served.await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use dialect::refusal::{Code, Refusal};
-use gateway::{Gateway, Request, Worker};
+use gateway::{Gateway, Request, Worker, failpoint};
 use http::{HeaderValue, Method, Response};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -13,6 +13,7 @@ use crate::answer::{self, Body};
 use crate::client::{chat_completions, health, models, presented_key};
 use crate::front;
 use crate::limits::FrontLimits;
+use crate::panic;
 
 /// One of them.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,10 +51,13 @@ pub(crate) async fn answer(
     let call_id = Ulid::generate();
     let endpoint = front::check(&request).and_then(|()| Endpoint::of(request.method(), request.uri().path()));
     let mut response = match endpoint {
-        Ok(Endpoint::ForCallers(endpoint)) => endpoint
-            .answer(worker, request, limits, call_id, started)
-            .await
-            .unwrap_or_else(|refusal| answer::refusal(&refusal)),
+        Ok(Endpoint::ForCallers(endpoint)) => {
+            let answered = endpoint.answer(worker, request, limits, call_id, started);
+            panic::caught_in(answered)
+                .await
+                .flatten()
+                .unwrap_or_else(|refusal| answer::refusal(&refusal))
+        }
         Ok(Endpoint::ForAnybody(endpoint)) => endpoint.answer(&worker.gateway),
         Err(refusal) => answer::refusal(&refusal),
     };
@@ -103,6 +107,7 @@ impl ForCallers {
             key,
             headers: &head.headers,
         };
+        failpoint("answer");
         match self {
             Self::ChatCompletions => chat_completions::answer(worker, call, body, limits).await,
             Self::Models => models::list(worker, &call).await,

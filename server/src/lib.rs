@@ -7,10 +7,12 @@ mod accept;
 mod answer;
 mod client;
 mod connections;
+mod drain;
 mod endpoint;
 mod front;
 mod limits;
 mod listen;
+mod panic;
 
 pub use accept::{Phase, serve};
 pub use connections::Connections;

@@ -32,13 +32,25 @@ impl Listeners {
         let alone = bind(address, false)?;
         let address = alone.local_addr()?.as_socket().unwrap_or(address);
         drop(alone);
-        let listeners = (0..workers.max(1)).map(|_| {
-            let socket = bind(address, true)?;
-            socket.set_nonblocking(true)?;
-            socket.listen(BACKLOG)?;
-            Ok(TcpListener::from(socket))
-        });
+        let listeners = (0..workers.max(1)).map(|_| listen(address));
         let listeners = listeners.collect::<Result<_, ListenError>>()?;
+        Ok(Self { address, listeners })
+    }
+
+    /// Goes on listening where another process of this program does, with its sockets: what the kernel has queued on
+    /// one stays there whichever of the two closes it. There may be more of them than workers were asked for, since
+    /// each of them needs one.
+    ///
+    /// # Errors
+    /// When these sockets listen nowhere.
+    pub fn inherit(mut listeners: Vec<TcpListener>, workers: usize) -> Result<Self, ListenError> {
+        let address = match listeners.first() {
+            Some(first) => first.local_addr()?,
+            None => return Err(io::Error::from(io::ErrorKind::NotConnected).into()),
+        };
+        while listeners.len() < workers {
+            listeners.push(listen(address)?);
+        }
         Ok(Self { address, listeners })
     }
 
@@ -50,6 +62,13 @@ impl Listeners {
     pub fn into_each(self) -> Vec<TcpListener> {
         self.listeners
     }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let socket = bind(address, true)?;
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from(socket))
 }
 
 fn bind(address: SocketAddr, shared: bool) -> Result<Socket, ListenError> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::output::Form;
+use crate::serve;
 use crate::settings;
 use crate::verb::{audit, completions, credential, key, route, tenant, usage, vault};
 
@@ -26,7 +27,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Verb {
     /// Runs the gateway.
     #[command(after_help = settings::help())]
-    Serve,
+    Serve(serve::Arguments),
     /// Who owns credentials, is limited and is billed.
     #[command(subcommand)]
     Tenant(tenant::Verb),

@@ -8,11 +8,14 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::record::CallRecord;
+use crate::failpoint::failpoint;
 
 /// Writes what calls have left behind. Runs on the control runtime.
 pub struct LedgerWriter {
     store: Store,
     waiting: mpsc::Receiver<CallRecord>,
+    /// Taken from the queue and logged, and not yet written.
+    batch: Vec<CallRecord>,
     logged: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -29,6 +32,7 @@ impl LedgerWriter {
         Self {
             store,
             waiting,
+            batch: Vec::with_capacity(BATCH_MAX),
             logged: Box::new(|| ()),
         }
     }
@@ -38,21 +42,28 @@ impl LedgerWriter {
         self.logged = Box::new(logged);
     }
 
-    /// Writes until the gateway is gone and everything it left behind is in the database.
-    pub async fn run(mut self) {
-        let mut batch: Vec<CallRecord> = Vec::with_capacity(BATCH_MAX);
-        while self.waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            batch.iter().for_each(CallRecord::log);
-            (self.logged)();
-            let rows: Vec<AttemptRow<Cow<'_, str>>> = batch.iter().flat_map(CallRecord::rows).collect();
-            if !rows.is_empty() {
-                self.write(&rows).await;
+    /// Writes until the gateway is gone and everything it left behind is in the database. May be called again after it
+    /// has panicked: what had been taken from the queue is written first.
+    pub async fn run(&mut self) {
+        loop {
+            if !self.batch.is_empty() {
+                failpoint("ledger");
+                let rows: Vec<AttemptRow<Cow<'_, str>>> =
+                    self.batch.iter().flat_map(CallRecord::rows).collect();
+                if !rows.is_empty() {
+                    self.write(&rows).await;
+                }
+                drop(rows);
+                self.batch.clear();
             }
-            drop(rows);
-            batch.clear();
             if !self.waiting.is_closed() && self.waiting.len() < BATCH_MAX {
                 sleep(GATHER).await;
             }
+            if self.waiting.recv_many(&mut self.batch, BATCH_MAX).await == 0 {
+                return;
+            }
+            self.batch.iter().for_each(CallRecord::log);
+            (self.logged)();
         }
     }
 
@@ -60,11 +71,7 @@ impl LedgerWriter {
     /// nothing, since they are known by their attempt's id.
     async fn write(&self, rows: &[AttemptRow<Cow<'_, str>>]) {
         let mut pause = RETRY_MIN;
-        while let Err(error) = self
-            .store
-            .while_there(self.store.append_attempts(rows))
-            .await
-        {
+        while let Err(error) = self.store.while_there(self.store.append_attempts(rows)).await {
             tracing::warn!(%error, rows = rows.len(), "the ledger cannot be written; trying again");
             sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);

@@ -7,6 +7,7 @@ use store::Store;
 use tokio::time::{Instant, sleep_until};
 
 use super::directory::Directory;
+use crate::failpoint::failpoint;
 
 /// Takes in changes whenever the database announces one, and at the latest every `poll`, until dropped.
 ///
@@ -16,6 +17,7 @@ pub async fn follow(directory: Arc<Directory>, store: Store, poll: Duration) {
     let mut wakeups = store.wakeups();
     loop {
         let next_poll = Instant::now() + poll;
+        failpoint("follow");
         if directory.take_in_changes().await.is_err() {
             sleep_until(next_poll).await;
             continue;

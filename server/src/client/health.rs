@@ -13,14 +13,16 @@ pub(crate) fn live() -> Response<Body> {
 
 /// Whether calls should be sent here. A database that is away does not change that: known keys go on being served.
 pub(crate) fn ready(gateway: &Gateway) -> Response<Body> {
-    if gateway.admission().is_open() {
-        answer::json(StatusCode::OK, json!({"status": "ready"}).to_string())
+    let falling = gateway.vitals().falling();
+    let (status, body) = if !gateway.admission().is_open() {
+        (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "draining"}))
+    } else if !falling.is_empty() {
+        let body = json!({"status": "unwell", "falling": falling});
+        (StatusCode::SERVICE_UNAVAILABLE, body)
     } else {
-        answer::json(
-            StatusCode::SERVICE_UNAVAILABLE,
-            json!({"status": "draining"}).to_string(),
-        )
-    }
+        (StatusCode::OK, json!({"status": "ready"}))
+    };
+    answer::json(status, body.to_string())
 }
 
 /// How the parts are, for people and dashboards.

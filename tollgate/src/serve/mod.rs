@@ -2,27 +2,42 @@
 
 mod environment;
 mod first_start;
+mod hand_over;
 mod log;
+mod sockets;
 mod stop;
+mod supervise;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use clap::Args;
 use gateway::ledger::LedgerWriter;
 use gateway::{Gateway, Worker, live};
 use provider::{Catalog, Upstreams};
-use server::{Connections, FrontLimits, ListenError, Listeners, Phase};
+use server::{Connections, ListenError, Listeners, Phase};
 use store::Store;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::desk::open_and_migrate;
 use crate::failure::{Failure, Kind};
 use crate::output::print;
 use crate::settings::{Settings, Source};
+use hand_over::{Offer, Predecessor};
+use sockets::Sockets;
 use stop::StopSignals;
+use supervise::{supervise, supervise_thread};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Takes over from the gateway that serves at the same address with the same data folder, without a call being cut:
+    /// that one drains and ends. Where there is none, this just starts.
+    #[arg(long)]
+    take_over: bool,
+}
 
 /// What runs beside the workers.
 struct Control {
@@ -31,17 +46,28 @@ struct Control {
     ledger: LedgerWriter,
 }
 
+/// What is needed to end.
+struct GoingDown {
+    signals: StopSignals,
+    offer: Option<Offer>,
+    sockets: Sockets,
+    phase: watch::Sender<Phase>,
+    workers: Vec<JoinHandle<()>>,
+}
+
 /// How long the ledger may take to write its last records, once no call is left.
 const LAST_RECORDS: Duration = Duration::from_secs(10);
+/// For the database to be told goodbye.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Serves until the process is told to stop, and then ends the calls that are under way.
+/// Serves until the process is told to stop, or another takes over, and then ends the calls that are under way.
 ///
 /// # Errors
 /// When it cannot start.
-pub(crate) fn serve(source: &Source) -> Result<(), Failure> {
+pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failure> {
     let settings = Settings::read(source)?;
     let log = log::start(&settings)?;
-    let listeners = listen(&settings)?;
+    let (listeners, predecessor) = listen(&settings, arguments)?;
     let address = listeners.address();
     let control = Builder::new_multi_thread()
         .worker_threads(1)
@@ -57,15 +83,39 @@ pub(crate) fn serve(source: &Source) -> Result<(), Failure> {
         StopSignals::catch()?
     };
     let (phase, told) = watch::channel(Phase::Serve);
-    let workers = start_workers(&settings, listeners, &parts.gateway, &told)?;
+    let sockets = Sockets::new(listeners.into_each());
+    let offer = Offer::make(&settings.data_dir, address, sockets.clone())
+        .inspect_err(|error| tracing::warn!(%error, "no other process will be able to take over"))
+        .ok();
+    let workers = start_workers(&settings, &sockets, &parts.gateway, &told)?;
+    if let Some(predecessor) = predecessor {
+        predecessor.relieve()?;
+        tracing::info!("taken over");
+    }
     print(&format!("listening on http://{address}"))?;
-    run(&control, parts, &settings, signals, &phase, workers);
+    let going_down = GoingDown {
+        signals,
+        offer,
+        sockets,
+        phase,
+        workers,
+    };
+    run(&control, parts, &settings, going_down);
     Ok(())
 }
 
-fn listen(settings: &Settings) -> Result<Listeners, Failure> {
+fn listen(settings: &Settings, arguments: &Arguments) -> Result<(Listeners, Option<Predecessor>), Failure> {
     let address = settings.listen;
-    Listeners::bind(address, settings.workers).map_err(|error| match error {
+    let predecessor = if arguments.take_over {
+        hand_over::ask(&settings.data_dir, address)?
+    } else {
+        None
+    };
+    let (listening, predecessor) = match predecessor {
+        Some((predecessor, sockets)) => (Listeners::inherit(sockets, settings.workers), Some(predecessor)),
+        None => (Listeners::bind(address, settings.workers), None),
+    };
+    let listeners = listening.map_err(|error| match error {
         ListenError::InUse => Failure::new(
             Kind::PortInUse,
             format!("{address} is in use by another program: set TOLLGATE_LISTEN to another port"),
@@ -73,7 +123,8 @@ fn listen(settings: &Settings) -> Result<Listeners, Failure> {
         ListenError::Other(error) => {
             Failure::new(Kind::Settings, format!("TOLLGATE_LISTEN={address}: {error}"))
         }
-    })
+    })?;
+    Ok((listeners, predecessor))
 }
 
 /// Opens everything that calls need, in the order in which one thing needs the other.
@@ -113,7 +164,7 @@ async fn open(
 
 fn start_workers(
     settings: &Settings,
-    listeners: Listeners,
+    sockets: &Sockets,
     gateway: &Arc<Gateway>,
     told: &watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
@@ -122,86 +173,97 @@ fn start_workers(
         settings.connections_per_address_max,
     ));
     let mut workers = Vec::with_capacity(settings.workers);
-    for (number, listener) in listeners.into_each().into_iter().enumerate() {
+    for number in 0..sockets.count() {
         let upstreams = Upstreams::new(&settings.upstream)
             .map_err(|error| Failure::new(Kind::Settings, format!("TOLLGATE_UPSTREAM_CA_FILE: {error}")))?;
         let worker = Arc::new(Worker {
             gateway: gateway.clone(),
             upstreams,
         });
-        let (limits, connections, told) = (settings.front, connections.clone(), told.clone());
-        let thread = std::thread::Builder::new()
-            .name(format!("worker-{number}"))
-            .spawn(move || work(worker, listener, limits, connections, told));
+        let (limits, connections, to_serve) = (settings.front, connections.clone(), told.clone());
+        let sockets = sockets.clone();
+        let work = move || {
+            let listener = sockets.one(number).map_err(|error| error.to_string())?;
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| error.to_string())?;
+            let serve = server::serve(
+                worker.clone(),
+                listener,
+                limits,
+                connections.clone(),
+                to_serve.clone(),
+            );
+            runtime.block_on(serve).map_err(|error| error.to_string())
+        };
+        let thread = supervise_thread(format!("worker-{number}"), gateway.vitals(), told.clone(), work);
         workers.push(thread.map_err(|error| Failure::other(format!("no thread: {error}")))?);
     }
     Ok(workers)
 }
 
-/// One worker's life.
-fn work(
-    worker: Arc<Worker>,
-    listener: TcpListener,
-    limits: FrontLimits,
-    connections: Arc<Connections>,
-    told: watch::Receiver<Phase>,
-) {
-    let served = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .and_then(|runtime| runtime.block_on(server::serve(worker, listener, limits, connections, told)));
-    if let Err(error) = served {
-        tracing::error!(%error, "a worker ended");
-    }
-}
-
-/// Waits for the signal, then goes down in order: no new calls, the open ones end or run out of time, the ledger is
-/// written, the database is closed.
-fn run(
-    control: &Runtime,
-    parts: Control,
-    settings: &Settings,
-    signals: StopSignals,
-    phase: &watch::Sender<Phase>,
-    workers: Vec<JoinHandle<()>>,
-) {
+/// Waits for the signal, or for another process to take over, and then goes down in order: no new connections, the open
+/// ones are told and their calls end or run out of time, the ledger is written, the database is closed.
+fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: GoingDown) {
+    let GoingDown {
+        signals,
+        offer,
+        sockets,
+        phase,
+        workers,
+    } = going_down;
     let Control {
         gateway,
         store,
         ledger,
     } = parts;
-    let writing = control.spawn(ledger.run());
-    let following = control.spawn(live::follow(
-        gateway.directory().clone(),
-        store.clone(),
-        settings.revision_poll,
-    ));
-    control.block_on(async {
-        signals.asked().await;
-        tracing::info!(in_flight = gateway.admission().in_flight(), "stopping");
-        gateway.admission().close();
-        phase.send_replace(Phase::Drain);
-        if tokio::time::timeout(settings.drain_timeout, gateway.admission().emptied())
-            .await
-            .is_err()
-        {
-            tracing::warn!(in_flight = gateway.admission().in_flight(), "calls are cut off");
-        }
-        phase.send_replace(Phase::Stop);
+    let (handle, vitals) = (control.handle(), gateway.vitals().clone());
+    let ledger = Arc::new(Mutex::new(ledger));
+    let writing = supervise(handle, &vitals, "ledger", move || {
+        let ledger = ledger.clone();
+        async move { ledger.lock().await.run().await }
     });
-    following.abort();
-    drop(gateway);
+    let (directory, to_follow, poll) = (gateway.directory().clone(), store.clone(), settings.revision_poll);
+    let following = supervise(handle, &vitals, "follow", move || {
+        live::follow(directory.clone(), to_follow.clone(), poll)
+    });
     control.block_on(async {
+        until_told(signals, offer).await;
+        tracing::info!(in_flight = gateway.admission().in_flight(), "stopping");
+        gateway.admission().leave_ajar();
+        sockets.let_go();
+        phase.send_replace(Phase::Drain);
+        let mut ended = tokio::task::spawn_blocking(move || {
+            workers.into_iter().for_each(|worker| drop(worker.join()));
+        });
+        let in_time = tokio::time::timeout(settings.drain_timeout, &mut ended).await;
+        if in_time.is_err() {
+            tracing::warn!(in_flight = gateway.admission().in_flight(), "calls are cut off");
+            gateway.admission().close();
+            phase.send_replace(Phase::Stop);
+        }
+        following.abort();
+        drop(gateway);
         // The workers drop what they had left, by which it is booked; then nobody can write to the ledger any more, and
         // its writer ends.
-        let joined =
-            tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
-        if tokio::time::timeout(LAST_RECORDS, async { (joined.await, writing.await) })
-            .await
-            .is_err()
-        {
+        let written = async {
+            if in_time.is_err() {
+                let _ended = ended.await;
+            }
+            let _written = writing.await;
+        };
+        if tokio::time::timeout(LAST_RECORDS, written).await.is_err() {
             tracing::warn!("the last records of the ledger may be lost");
         }
-        store.close().await;
+        let _silent = tokio::time::timeout(LAST_WORDS, store.close()).await;
     });
+}
+
+async fn until_told(signals: StopSignals, offer: Option<Offer>) {
+    let Some(mut offer) = offer else {
+        return signals.asked().await;
+    };
+    tokio::select! {
+        () = signals.asked() => offer.withdraw(),
+        () = offer.taken() => tracing::info!("another process has taken over"),
+    }
 }

@@ -27,6 +27,7 @@ use crate::master_key::MasterKeySource;
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) data_dir: PathBuf,
     pub(crate) database_url: Secret,
     pub(crate) master_key: MasterKeySource,
     pub(crate) admin_key: Option<Secret>,
@@ -69,7 +70,8 @@ impl Settings {
                 .given("TOLLGATE_PUBLIC_URL")
                 .map(|url| url.trim_end_matches('/').to_owned()),
             database_url: database_url(source, &data_dir),
-            master_key: master_key(source, data_dir)?,
+            master_key: master_key(source, &data_dir)?,
+            data_dir,
             admin_key: admin_key(source)?,
             log: source.text("TOLLGATE_LOG").to_owned(),
             log_format: log_format(source)?,
@@ -85,6 +87,7 @@ impl Settings {
                 body_bytes_max: source.parsed("TOLLGATE_BODY_BYTES_MAX", "a number of bytes")?,
                 body_timeout: source.duration("TOLLGATE_BODY_TIMEOUT")?,
                 write_stall: source.duration("TOLLGATE_WRITE_STALL_TIMEOUT")?,
+                drain_linger: source.duration("TOLLGATE_DRAIN_LINGER")?,
             },
             connections_max: source.parsed("TOLLGATE_CONNECTIONS_MAX", "a number")?,
             connections_per_address_max: source.parsed("TOLLGATE_CONNECTIONS_PER_ADDRESS_MAX", "a number")?,
@@ -130,7 +133,7 @@ fn escaped(path: &str) -> String {
     path.replace('%', "%25").replace('?', "%3F").replace('#', "%23")
 }
 
-fn master_key(source: &Source, data_dir: PathBuf) -> Result<MasterKeySource, Failure> {
+fn master_key(source: &Source, data_dir: &std::path::Path) -> Result<MasterKeySource, Failure> {
     let file = source.given("TOLLGATE_MASTER_KEY_FILE").map(PathBuf::from);
     match (secret(source, "TOLLGATE_MASTER_KEY")?, file) {
         (Some(_), Some(_)) => Err(Failure::new(

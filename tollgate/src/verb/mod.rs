@@ -29,8 +29,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         return vault::generate(output);
     }
     let source = Source::of_process(config.as_deref())?;
-    if matches!(verb, Verb::Serve) {
-        return serve(&source);
+    if let Verb::Serve(arguments) = verb {
+        return serve(&source, &arguments);
     }
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::other(format!("no runtime: {error}")))?;
@@ -55,6 +55,6 @@ async fn at_desk(desk: &Desk, verb: Verb) -> Result<(), Failure> {
         Verb::Vault(verb) => vault::run(desk, &verb).await,
         Verb::Audit(arguments) => audit::run(desk, &arguments).await,
         // These need no desk and are done before.
-        Verb::Serve | Verb::Migrate | Verb::Completions(_) => Ok(()),
+        Verb::Serve(_) | Verb::Migrate | Verb::Completions(_) => Ok(()),
     }
 }

@@ -29,5 +29,12 @@ pub(super) fn start(settings: &Settings) -> Result<Sink, Failure> {
         .with_writer(sink.clone())
         .try_init()
         .map_err(|error| Failure::other(format!("no log: {error}")))?;
+    std::panic::set_hook(Box::new(log_panic));
     Ok(sink)
+}
+
+/// Where it happened, without its message: that may quote what the program was working on.
+fn log_panic(panicked: &std::panic::PanicHookInfo<'_>) {
+    let place = panicked.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, "a panic");
 }
