@@ -1,9 +1,11 @@
 //! Rotating the master key under a running gateway.
 
 use std::fs;
+use std::time::Duration;
 
 use testkit::client;
 use testkit::database::TestDatabase;
+use testkit::load::{Called, Caller, Load};
 use testkit::vendor::{Play, Vendor};
 
 use crate::world::{TENANT, World, completion, request};
@@ -116,5 +118,40 @@ fn two_sealed_values_that_were_swapped_are_noticed() {
             (503, "store_unavailable".into())
         );
         assert!(vendor.seen().is_empty());
+    }
+}
+
+#[test]
+fn no_call_fails_while_the_master_key_is_rotated() {
+    for database in TestDatabase::each() {
+        let vendor = Vendor::start(|_| Play::json(200, completion()));
+        let world = World::new(database, &vendor);
+        let is_good = |called: &Called| called.status == 200;
+        let (warm, body) = (Duration::from_millis(2), request("custom/m", false));
+        let caller = || Caller::new(world.serving.url(), &world.key);
+        let load = Load::start(4, warm, caller, &body, is_good);
+        for round in 0..3 {
+            // Under the key before, and asked for, which loads them, under the one after.
+            let cold: Vec<String> = (0..4)
+                .map(|number| {
+                    let name = format!("cold-{round}-{number}");
+                    world.installation.ask(&["tenant", "create", &name]);
+                    let key = world.installation.ask(&["key", "create", "--tenant", &name]);
+                    key["secret"].as_str().unwrap().to_owned()
+                })
+                .collect();
+            let mut rotating = world.installation.command(&["vault", "rotate"]).spawn().unwrap();
+            for key in &cold {
+                let called = Caller::new(world.serving.url(), key).call(&request("echo-1", false));
+                assert_eq!(called.unwrap().status, 200);
+            }
+            assert!(rotating.wait().unwrap().success());
+        }
+        let report = load.stop();
+        assert_eq!(report.failed, Vec::<String>::new());
+        assert!(report.took.len() > 100, "{}", report.took.len());
+        let versions = world.installation.ask(&["vault", "status"])["data_keys"].clone();
+        assert_eq!(versions, serde_json::json!(["14 under version 4"]));
+        println!("{} calls during three rotations, none failed", report.took.len());
     }
 }
