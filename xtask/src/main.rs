@@ -3,6 +3,7 @@
 mod bench;
 mod command;
 mod needs;
+mod scale;
 mod serve;
 mod test;
 
@@ -32,6 +33,8 @@ enum Task {
     },
     /// Measures the gateway beside nginx. Needs root, nginx, and the rig.
     Bench(bench::Arguments),
+    /// Measures what many tenants cost that nobody calls.
+    Scale(scale::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -39,5 +42,6 @@ fn main() -> anyhow::Result<()> {
         Task::Serve { arguments } => serve::serve(&arguments),
         Task::Test { arguments } => test::test(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
+        Task::Scale(arguments) => scale::scale(&arguments),
     }
 }

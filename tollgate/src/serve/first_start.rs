@@ -22,7 +22,7 @@ const ACTOR: &str = "first-start";
 
 /// Makes them when there is no tenant yet. Of several replicas that start at once, one makes them.
 pub(super) async fn prepare(store: &Store, admin_key: Option<&Secret>) -> Result<Option<Made>, Failure> {
-    if !store.list_tenants().await?.is_empty() || !store.list_admin_keys(None).await?.is_empty() {
+    if !store.is_empty().await? {
         return Ok(None);
     }
     let change = Change {

@@ -21,6 +21,7 @@ mod panics;
 mod poison;
 mod replicas;
 mod rotate;
+mod scale;
 mod sdk;
 mod starting;
 mod upgrade;
