@@ -182,14 +182,15 @@ async fn prepare_sqlite(connection: &mut AnyConnection) -> Result<(), sqlx::Erro
     Ok(())
 }
 
-/// A transaction that is left open would hold its locks for ever.
+/// A transaction that is left open would hold its locks for ever: that of a replica which was cut off keeps the others
+/// waiting, and itself when it is back.
 async fn prepare_postgres(connection: &mut AnyConnection, timeout_ms: i64) -> Result<(), sqlx::Error> {
     sqlx::query(
         "SELECT set_config('statement_timeout', $1, false), \
                 set_config('idle_in_transaction_session_timeout', $2, false)",
     )
     .bind(timeout_ms.to_string())
-    .bind(timeout_ms.saturating_mul(5).to_string())
+    .bind(timeout_ms.to_string())
     .execute(&mut *connection)
     .await?;
     Ok(())
