@@ -28,6 +28,7 @@ pub struct Changes {
 
 /// Tells when it is worth asking for changes. Only makes it sooner: whoever waits must also ask from time to time.
 pub struct Wakeups {
+    store: Store,
     woken: Arc<Notify>,
     listening: Option<AbortHandle>,
 }
@@ -85,21 +86,30 @@ impl Store {
 
     /// Begins to listen for announcements of changes. Call it inside a tokio runtime. On SQLite nothing is announced.
     pub fn wakeups(&self) -> Wakeups {
-        let woken = Arc::new(Notify::new());
-        let listening = match &self.database {
-            Database::Sqlite => None,
-            Database::Postgres(url) => {
-                let listening = listen(Arc::clone(url), self.presence.clone(), Arc::clone(&woken));
-                Some(tokio::spawn(listening).abort_handle())
-            }
+        let woken = Arc::default();
+        Wakeups {
+            listening: self.listen(&woken),
+            woken,
+            store: self.clone(),
+        }
+    }
+
+    fn listen(&self, woken: &Arc<Notify>) -> Option<AbortHandle> {
+        let Database::Postgres(url) = &self.database else {
+            return None;
         };
-        Wakeups { woken, listening }
+        let listening = listen(Arc::clone(url), self.presence.clone(), Arc::clone(woken));
+        Some(tokio::spawn(listening).abort_handle())
     }
 }
 
 impl Wakeups {
     /// Waits for the next announcement. One that comes while nobody waits is not lost; several become one.
     pub async fn next(&mut self) {
+        if self.listening.as_ref().is_some_and(AbortHandle::is_finished) {
+            // Only a panic ends it.
+            self.listening = self.store.listen(&self.woken);
+        }
         self.woken.notified().await;
     }
 }
