@@ -133,6 +133,27 @@ fn what_a_crate_must_not_do_it_cannot() {
     }
 }
 
+/// What can be made to fail is only what tests build: no crate's own dependencies turn that on.
+#[test]
+fn nothing_but_tests_can_be_made_to_fail() {
+    for name in floor_table().keys() {
+        let manifest: toml::Table = read(&format!("{name}/Cargo.toml")).parse().unwrap();
+        for part in ["dependencies", "build-dependencies"] {
+            let table = manifest.get(part).and_then(toml::Value::as_table);
+            for (dependency, how) in table.into_iter().flatten() {
+                let features = how.get("features").map(ToString::to_string).unwrap_or_default();
+                assert!(
+                    !features.contains("failpoints"),
+                    "`{name}` turns on the failpoints of `{dependency}` for everybody"
+                );
+            }
+        }
+        let features = manifest.get("features").and_then(toml::Value::as_table);
+        let default = features.and_then(|features| features.get("default"));
+        assert!(!default.is_some_and(|default| default.to_string().contains("failpoints")));
+    }
+}
+
 #[test]
 fn every_path_in_the_map_exists() {
     let map = read("ARCHITECTURE.md");

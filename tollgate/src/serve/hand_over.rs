@@ -81,12 +81,17 @@ pub(super) fn ask(
 
 impl Predecessor {
     /// Tells it that this process takes calls, and waits until it has begun to drain.
-    pub(super) fn relieve(mut self) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// When it does not say so.
+    pub(super) fn relieve(mut self) -> io::Result<()> {
         let mut answer = String::new();
-        let told = self.0.get_mut().write_all(READY.as_bytes());
-        match told.and_then(|()| self.0.read_line(&mut answer)) {
-            Ok(_) if answer == DRAINING => Ok(()),
-            _ => Err(Failure::other("the gateway that served before does not drain")),
+        self.0.get_mut().write_all(READY.as_bytes())?;
+        self.0.read_line(&mut answer)?;
+        if answer == DRAINING {
+            Ok(())
+        } else {
+            Err(io::Error::other("it says nothing"))
         }
     }
 }

@@ -89,8 +89,11 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         .ok();
     let workers = start_workers(&settings, &sockets, &parts.gateway, &told)?;
     if let Some(predecessor) = predecessor {
-        predecessor.relieve()?;
-        tracing::info!("taken over");
+        match predecessor.relieve() {
+            Ok(()) => tracing::info!("taken over"),
+            // It was told to stop, or killed, while this process started. The sockets are here all the same.
+            Err(error) => tracing::warn!(%error, "the gateway that served before is gone already"),
+        }
     }
     print(&format!("listening on http://{address}"))?;
     let going_down = GoingDown {

@@ -5,6 +5,10 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use testkit::client;
 use testkit::database::TestDatabase;
 use testkit::load::{Called, Caller, Load};
@@ -161,6 +165,33 @@ fn a_kept_connection_is_told_before_it_is_closed() {
         begun.elapsed() < Duration::from_secs(10),
         "a silent connection is closed"
     );
+}
+
+#[test]
+fn an_http_2_connection_is_told_at_once_and_its_streams_end_whole() {
+    let vendor = slow_vendor();
+    let world = world(&vendor, |installation| installation);
+    let address = world.serving.url().trim_start_matches("http://").to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(async {
+        let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (mut sender, connection) = handshake.await.unwrap();
+        let connection = tokio::spawn(connection);
+        let asked = hyper::Request::post(world.serving.endpoint("/v1/chat/completions"))
+            .header("authorization", format!("Bearer {}", world.key))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(request("custom/m", true))));
+        let answer = sender.send_request(asked.unwrap()).await.unwrap();
+        world.serving.signal("-TERM");
+        let told = Instant::now();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.ends_with(DONE));
+        // With nothing under way any more it is closed, without the while that others are given.
+        assert!(connection.await.unwrap().is_ok());
+        assert!(told.elapsed() < Duration::from_secs(4), "{:?}", told.elapsed());
+    });
+    assert!(world.serving.ended().success());
 }
 
 #[test]
