@@ -64,7 +64,6 @@ pub async fn serve(
         limits,
         connections,
         drain: Drain::new(limits.drain_linger),
-        phase: phase.clone(),
         open,
     };
     loop {
@@ -101,7 +100,6 @@ struct Front {
     limits: FrontLimits,
     connections: Arc<Connections>,
     drain: Arc<Drain>,
-    phase: watch::Receiver<Phase>,
     open: watch::Receiver<()>,
 }
 
@@ -117,7 +115,6 @@ impl Front {
             stream,
             self.limits,
             Line::new(&self.drain),
-            self.phase.clone(),
         );
         let open = self.open.clone();
         tokio::spawn(async move {
@@ -133,7 +130,6 @@ async fn connection(
     stream: TcpStream,
     limits: FrontLimits,
     line: Arc<Line>,
-    phase: watch::Receiver<Phase>,
 ) {
     // A chunk is never held back; a socket that cannot be told so works all the same.
     let _slower = stream.set_nodelay(true);
@@ -150,7 +146,7 @@ async fn connection(
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_stall));
     let connection = pin!(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
-    let mut served = pin!(line.run(connection, phase));
+    let mut served = pin!(line.run(connection));
     // The library's own time-out begins with the first byte of a head in HTTP/1: a client that says nothing, or speaks
     // HTTP/2 and asks nothing, would stay for ever.
     let in_time = tokio::time::timeout(limits.head_timeout, &mut served).await;

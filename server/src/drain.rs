@@ -5,7 +5,8 @@
 //! HTTP/1 with the next answer (`connection: close`), for which it has a while. Only one that stays silent for that
 //! while is closed.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -20,7 +21,6 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::accept::Phase;
 use crate::answer::Body;
 use crate::panic;
 
@@ -28,6 +28,8 @@ use crate::panic;
 pub(crate) struct Drain {
     /// Whether clients are to be told that their connection ends.
     closing: AtomicBool,
+    /// Wakes the connections, when that is so.
+    told: watch::Sender<()>,
     /// How long a silent connection is kept for one more request.
     linger: Duration,
 }
@@ -57,6 +59,7 @@ impl Drain {
     pub(crate) fn new(linger: Duration) -> Arc<Self> {
         Arc::new(Self {
             closing: AtomicBool::new(false),
+            told: watch::Sender::new(()),
             linger,
         })
     }
@@ -64,6 +67,11 @@ impl Drain {
     /// From now on connections are told.
     pub(crate) fn begin(&self) {
         self.closing.store(true, Ordering::Relaxed);
+        self.told.send_replace(());
+    }
+
+    fn has_begun(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 }
 
@@ -93,7 +101,7 @@ impl Line {
 
     /// Its answer.
     pub(crate) fn answered(self: Arc<Self>, mut response: Response<Body>) -> Response<Answering> {
-        if self.drain.closing.load(Ordering::Relaxed) && !self.http2.load(Ordering::Relaxed) {
+        if self.drain.has_begun() && !self.http2.load(Ordering::Relaxed) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }
@@ -105,15 +113,10 @@ impl Line {
     }
 
     /// Runs the connection to its end, which it comes to sooner when the worker drains.
-    pub(crate) async fn run<C: GracefulConnection>(
-        &self,
-        mut connection: Pin<&mut C>,
-        mut phase: watch::Receiver<Phase>,
-    ) {
-        tokio::select! {
-            // A connection that breaks is the client's business; the call in it has been settled by its drop.
-            _broken = connection.as_mut() => return,
-            _ = phase.wait_for(|phase| *phase >= Phase::Drain) => {}
+    pub(crate) async fn run<C: GracefulConnection>(&self, mut connection: Pin<&mut C>) {
+        // A connection that breaks is the client's business; the call in it has been settled by its drop.
+        if self.ends_first(connection.as_mut()).await {
+            return;
         }
         if !self.http2.load(Ordering::Relaxed) {
             tokio::select! {
@@ -123,6 +126,29 @@ impl Line {
         }
         connection.as_mut().graceful_shutdown();
         let _broken = connection.await;
+    }
+
+    /// Whether the connection ends before the worker drains.
+    async fn ends_first<C: GracefulConnection>(&self, mut connection: Pin<&mut C>) -> bool {
+        let mut listener = self.drain.told.subscribe();
+        let mut told = pin!(listener.changed());
+        let mut listening = false;
+        poll_fn(|context| {
+            if connection.as_mut().poll(context).is_ready() {
+                return Poll::Ready(true);
+            }
+            if self.drain.has_begun() {
+                return Poll::Ready(false);
+            }
+            // A task is woken in one and the same way all its life: to listen once is enough, and a chunk does not pay
+            // for it.
+            if !listening {
+                listening = true;
+                return told.as_mut().poll(context).map(|_| false);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// Waits until nothing has been asked or answered for a while.
