@@ -2,7 +2,8 @@
 //!
 //! Two bounded caches: key id to tenant id, and tenant id to [`TenantState`]. Both drop what has not been used for a
 //! while, so memory follows the tenants that call. A key id that the database does not know is remembered too, but
-//! only as long as nothing has changed in the database, so that a key works from the moment it was made.
+//! only as long as nothing has changed in the database, so that a key works from the moment it was made; and apart from
+//! the others, so that no flood of invented keys drives them out.
 //!
 //! A tenant with a row that makes no sense is out of service, alone; that is remembered for a moment, so that its
 //! calls do not occupy the database. While the database does not answer, what is in memory goes on being served for
@@ -11,6 +12,7 @@
 //! The database is asked on the control runtime. The workers' runtimes only wait for the answer: a database
 //! connection belongs to the runtime that opened it, and must not be driven by one that may go away.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -30,6 +32,7 @@ use vault::DigestKey;
 use super::poison::Poisoned;
 use super::signs::Signs;
 use super::tenant::{GlobalState, TenantState};
+use crate::failpoint::failpoint;
 
 /// How much is kept, and for how long.
 #[derive(Debug, Clone)]
@@ -50,7 +53,9 @@ pub struct Directory {
     digest_key: DigestKey,
     built_in: Vec<Route>,
     global: ArcSwap<GlobalState>,
-    owners: Cache<String, Owner>,
+    owners: Cache<String, Arc<str>>,
+    /// Key ids that nobody owns, as of these revisions of the database.
+    strangers: Cache<String, i64>,
     tenants: Cache<Arc<str>, Arc<TenantState>>,
     /// The newest revision of each tenant that changed of late: a load that raced with the change is done again.
     changed: Cache<Arc<str>, i64>,
@@ -62,16 +67,6 @@ pub struct Directory {
     lookups: Semaphore,
     /// The same with those that wait for their turn: a process that has just started knows none of its callers.
     waiting: Semaphore,
-}
-
-/// Who owns a key id.
-#[derive(Clone)]
-enum Owner {
-    Tenant(Arc<str>),
-    /// Nobody, as of this revision of the database.
-    Nobody {
-        revision: i64,
-    },
 }
 
 /// A look-up that could not be answered, as opposed to one answered "nobody".
@@ -87,6 +82,7 @@ pub enum LookupError {
 
 /// Key ids remembered for each tenant that may be kept.
 const OWNERS_PER_TENANT: u64 = 16;
+const STRANGERS_MAX: u64 = 10_000;
 const UNKNOWN_LOOKUPS_MAX: usize = 32;
 const WAITING_LOOKUPS_MAX: usize = 4096;
 /// For a call to wait for its tenant to be found and loaded. A database that is slower is no help to it; that it is
@@ -114,6 +110,7 @@ impl Directory {
                 .max_capacity(settings.tenants_max.saturating_mul(OWNERS_PER_TENANT))
                 .time_to_idle(settings.tenant_idle)
                 .build(),
+            strangers: Cache::builder().max_capacity(STRANGERS_MAX).build(),
             tenants: Cache::builder()
                 .max_capacity(settings.tenants_max)
                 .time_to_idle(settings.tenant_idle)
@@ -141,18 +138,18 @@ impl Directory {
         if self.signs.too_old() {
             return Err(LookupError::Unavailable);
         }
-        match self.owners.get(key_id).await {
-            Some(Owner::Tenant(tenant_id)) => {
-                let tenant = self.tenant(&tenant_id).await?;
-                if tenant.is_none() {
-                    // The tenant was removed. The next look-up finds nobody, and remembers that.
-                    self.owners.invalidate(key_id).await;
-                }
-                Ok(tenant)
+        if let Some(tenant_id) = self.owners.get(key_id).await {
+            let tenant = self.tenant(&tenant_id).await?;
+            if tenant.is_none() {
+                // The tenant was removed. The next look-up finds nobody, and remembers that.
+                self.owners.invalidate(key_id).await;
             }
-            Some(Owner::Nobody { revision }) if revision == self.revision() => Ok(None),
-            _ => in_time(self.find_owner(key_id)).await,
+            return Ok(tenant);
         }
+        if self.strangers.get(key_id).await == Some(self.revision()) {
+            return Ok(None);
+        }
+        in_time(self.find_owner(key_id)).await
     }
 
     /// The tenant's state, loaded when it is not in memory; `None` when there is no such tenant.
@@ -228,7 +225,7 @@ impl Directory {
         };
         let _turn = self.lookups.acquire().await;
         // Somebody else with the same key may have been before us.
-        if let Some(Owner::Tenant(tenant_id)) = self.owners.get(key_id).await {
+        if let Some(tenant_id) = self.owners.get(key_id).await {
             return self.tenant(&tenant_id).await;
         }
         let revision = self.revision();
@@ -236,9 +233,7 @@ impl Directory {
         let asked = async move { store.while_there(store.tenant_of_key(&id)).await };
         let owner = self.if_there(asked).await?;
         let Some(tenant_id) = owner else {
-            self.owners
-                .insert(key_id.to_owned(), Owner::Nobody { revision })
-                .await;
+            self.strangers.insert(key_id.to_owned(), revision).await;
             return Ok(None);
         };
         let tenant_id: Arc<str> = Arc::from(tenant_id);
@@ -251,19 +246,24 @@ impl Directory {
         {
             self.refresh(&tenant_id).await?;
         }
-        self.owners
-            .insert(key_id.to_owned(), Owner::Tenant(tenant_id.clone()))
-            .await;
+        self.owners.insert(key_id.to_owned(), tenant_id.clone()).await;
         self.tenant(&tenant_id).await
     }
 
     async fn load(&self, id: &Arc<str>) -> Result<Arc<TenantState>, LoadError> {
         let (store, wanted) = (self.store.clone(), id.clone());
         let asked = async move { store.while_there(store.load_tenant(&wanted)).await };
-        match self.if_there(asked).await {
-            Ok(Some(bundle)) => {
+        let built = self.if_there(asked).await.and_then(|bundle| {
+            let build = |bundle| {
+                failpoint("tenant");
+                TenantState::build(bundle, &self.catalog)
+            };
+            bundle.map(|bundle| unless_panics(|| build(bundle))).transpose()
+        });
+        match built {
+            Ok(Some(tenant)) => {
                 self.poisoned.mended(id);
-                Ok(Arc::new(TenantState::build(bundle, &self.catalog)))
+                Ok(Arc::new(tenant))
             }
             Ok(None) => Err(LoadError::NoTenant),
             Err(error) => {
@@ -392,6 +392,11 @@ impl Directory {
             Err(_stopped) => Err(LookupError::Unavailable),
         }
     }
+}
+
+/// What makes the program panic makes no sense either: it must not stop whoever goes through all that has changed.
+fn unless_panics<T>(build: impl FnOnce() -> T) -> Result<T, LookupError> {
+    catch_unwind(AssertUnwindSafe(build)).map_err(|_| LookupError::Poison)
 }
 
 /// On the heap: every call carries this with it, and few of them come to need it.

@@ -52,6 +52,17 @@ fn a_panic_in_a_stream_ends_it_as_a_failure() {
 }
 
 #[test]
+fn a_tenant_that_makes_the_program_panic_stops_nobody() {
+    let world = world("tenant=1*panic->off");
+    let refused = world.chat(&request("echo-1", false));
+    let told = (refused.status, refused.json()["error"]["code"].clone());
+    assert_eq!(told, (503, "store_unavailable".into()));
+    until("looked at again", || {
+        world.chat(&request("echo-1", false)).status == 200
+    });
+}
+
+#[test]
 fn what_runs_beside_the_calls_is_started_again() {
     let world = world("ledger=1*panic->off;follow=1*panic->off;accept=1*panic->off");
     // The worker that falls takes along the connection that it was about to take.
