@@ -25,10 +25,14 @@ use rustix::net::{
 use tokio::sync::mpsc;
 
 use super::sockets::Sockets;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 
-/// The process that serves, when there is one.
-pub(super) struct Predecessor(BufReader<UnixStream>);
+/// What was got from the process that serves; nothing, where there is none.
+#[derive(Default)]
+pub(super) struct Inheritance {
+    predecessor: Option<BufReader<UnixStream>>,
+    sockets: Vec<TcpListener>,
+}
 
 /// Where this process can be asked.
 pub(super) struct Offer {
@@ -48,50 +52,50 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// For a new process to become ready: it may have a schema to migrate.
 const START: Duration = Duration::from_secs(600);
 
-/// Asks the process that serves at this address for its sockets; `None` when there is no such process.
-pub(super) fn ask(
-    data_dir: &Path,
-    address: SocketAddr,
-) -> Result<Option<(Predecessor, Vec<TcpListener>)>, Failure> {
+/// Asks the process that serves at this address for its sockets.
+pub(super) fn ask(data_dir: &Path, address: SocketAddr) -> Result<Inheritance, Failure> {
     let path = path(data_dir, address);
-    let failed = |why: &str| {
+    let failed = |error: io::Error| {
         let message = format!(
-            "the gateway at {address} does not hand over ({}): {why}",
+            "the gateway at {address} does not hand over ({}): {error}",
             path.display()
         );
-        Failure::new(Kind::Other, message)
+        Failure::other(message)
     };
     let stream = match UnixStream::connect(&path) {
         Ok(stream) => stream,
         Err(error) if [ErrorKind::NotFound, ErrorKind::ConnectionRefused].contains(&error.kind()) => {
-            return Ok(None);
+            return Ok(Inheritance::default());
         }
-        Err(error) => return Err(failed(&error.to_string())),
+        Err(error) => return Err(failed(error)),
     };
     let asked = stream
         .set_read_timeout(Some(ANSWER))
         .and_then(|()| receive(&stream));
-    let sockets = asked.map_err(|error| failed(&error.to_string()))?;
-    let elsewhere = |socket: &TcpListener| socket.local_addr().ok() != Some(address);
-    if sockets.is_empty() || sockets.iter().any(elsewhere) {
-        return Err(failed("what it sent are not its sockets"));
-    }
-    Ok(Some((Predecessor(BufReader::new(stream)), sockets)))
+    Ok(Inheritance {
+        sockets: asked.map_err(failed)?,
+        predecessor: Some(BufReader::new(stream)),
+    })
 }
 
-impl Predecessor {
-    /// Tells it that this process takes calls, and waits until it has begun to drain.
-    ///
-    /// # Errors
-    /// When it does not say so.
-    pub(super) fn relieve(mut self) -> io::Result<()> {
+impl Inheritance {
+    /// The sockets that listen at this address.
+    pub(super) fn take(&mut self, address: SocketAddr) -> Vec<TcpListener> {
+        let listens_there = |socket: &mut TcpListener| socket.local_addr().ok() == Some(address);
+        self.sockets.extract_if(.., listens_there).collect()
+    }
+
+    /// Tells the process from which it came that this one takes calls, and waits until that has begun to drain.
+    pub(super) fn enter(self) {
+        let Some(mut predecessor) = self.predecessor else {
+            return;
+        };
         let mut answer = String::new();
-        self.0.get_mut().write_all(READY.as_bytes())?;
-        self.0.read_line(&mut answer)?;
-        if answer == DRAINING {
-            Ok(())
-        } else {
-            Err(io::Error::other("it says nothing"))
+        let told = predecessor.get_mut().write_all(READY.as_bytes());
+        match told.and_then(|()| predecessor.read_line(&mut answer)) {
+            Ok(_) if answer == DRAINING => tracing::info!("taken over"),
+            // It was told to stop, or killed, while this process started. The sockets are here all the same.
+            _ => tracing::warn!("the gateway that served before is gone already"),
         }
     }
 }

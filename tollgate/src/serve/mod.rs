@@ -26,7 +26,7 @@ use crate::desk::open_and_migrate;
 use crate::failure::{Failure, Kind};
 use crate::output::print;
 use crate::settings::{Settings, Source};
-use hand_over::{Offer, Predecessor};
+use hand_over::{Inheritance, Offer};
 use sockets::Sockets;
 use stop::StopSignals;
 use supervise::{supervise, supervise_thread};
@@ -67,7 +67,17 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failure> {
     let settings = Settings::read(source)?;
     let log = log::start(&settings)?;
-    let (listeners, predecessor) = listen(&settings, arguments)?;
+    let mut inheritance = if arguments.take_over {
+        hand_over::ask(&settings.data_dir, settings.listen)?
+    } else {
+        Inheritance::default()
+    };
+    let listeners = listen_on(
+        "TOLLGATE_LISTEN",
+        settings.listen,
+        settings.workers,
+        &mut inheritance,
+    )?;
     let address = listeners.address();
     let control = Builder::new_multi_thread()
         .worker_threads(1)
@@ -88,13 +98,7 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         .inspect_err(|error| tracing::warn!(%error, "no other process will be able to take over"))
         .ok();
     let workers = start_workers(&settings, &sockets, &parts.gateway, &told)?;
-    if let Some(predecessor) = predecessor {
-        match predecessor.relieve() {
-            Ok(()) => tracing::info!("taken over"),
-            // It was told to stop, or killed, while this process started. The sockets are here all the same.
-            Err(error) => tracing::warn!(%error, "the gateway that served before is gone already"),
-        }
-    }
+    inheritance.enter();
     print(&format!("listening on http://{address}"))?;
     let going_down = GoingDown {
         signals,
@@ -107,27 +111,26 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
     Ok(())
 }
 
-fn listen(settings: &Settings, arguments: &Arguments) -> Result<(Listeners, Option<Predecessor>), Failure> {
-    let address = settings.listen;
-    let predecessor = if arguments.take_over {
-        hand_over::ask(&settings.data_dir, address)?
+/// Takes the address that is set by this name, with the sockets that were inherited for it.
+fn listen_on(
+    setting: &str,
+    address: SocketAddr,
+    workers: usize,
+    inheritance: &mut Inheritance,
+) -> Result<Listeners, Failure> {
+    let inherited = inheritance.take(address);
+    let listening = if inherited.is_empty() {
+        Listeners::bind(address, workers)
     } else {
-        None
+        Listeners::inherit(inherited, workers)
     };
-    let (listening, predecessor) = match predecessor {
-        Some((predecessor, sockets)) => (Listeners::inherit(sockets, settings.workers), Some(predecessor)),
-        None => (Listeners::bind(address, settings.workers), None),
-    };
-    let listeners = listening.map_err(|error| match error {
+    listening.map_err(|error| match error {
         ListenError::InUse => Failure::new(
             Kind::PortInUse,
-            format!("{address} is in use by another program: set TOLLGATE_LISTEN to another port"),
+            format!("{address} is in use by another program: set {setting} to another port"),
         ),
-        ListenError::Other(error) => {
-            Failure::new(Kind::Settings, format!("TOLLGATE_LISTEN={address}: {error}"))
-        }
-    })?;
-    Ok((listeners, predecessor))
+        ListenError::Other(error) => Failure::new(Kind::Settings, format!("{setting}={address}: {error}")),
+    })
 }
 
 /// Opens everything that calls need, in the order in which one thing needs the other.
@@ -208,7 +211,7 @@ fn start_workers(
 /// ones are told and their calls end or run out of time, the ledger is written, the database is closed.
 fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: GoingDown) {
     let GoingDown {
-        signals,
+        mut signals,
         offer,
         sockets,
         phase,
@@ -230,7 +233,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         live::follow(directory.clone(), to_follow.clone(), poll)
     });
     control.block_on(async {
-        until_told(signals, offer).await;
+        until_told(&mut signals, offer).await;
         tracing::info!(in_flight = gateway.admission().in_flight(), "stopping");
         gateway.admission().leave_ajar();
         sockets.let_go();
@@ -238,8 +241,13 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         let mut ended = tokio::task::spawn_blocking(move || {
             workers.into_iter().for_each(|worker| drop(worker.join()));
         });
-        let in_time = tokio::time::timeout(settings.drain_timeout, &mut ended).await;
-        if in_time.is_err() {
+        // Whoever asks a second time means at once.
+        let drained = tokio::select! {
+            _ = &mut ended => true,
+            () = tokio::time::sleep(settings.drain_timeout) => false,
+            () = signals.asked() => false,
+        };
+        if !drained {
             tracing::warn!(in_flight = gateway.admission().in_flight(), "calls are cut off");
             gateway.admission().close();
             phase.send_replace(Phase::Stop);
@@ -249,7 +257,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         // The workers drop what they had left, by which it is booked; then nobody can write to the ledger any more, and
         // its writer ends.
         let written = async {
-            if in_time.is_err() {
+            if !drained {
                 let _ended = ended.await;
             }
             let _written = writing.await;
@@ -261,7 +269,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
     });
 }
 
-async fn until_told(signals: StopSignals, offer: Option<Offer>) {
+async fn until_told(signals: &mut StopSignals, offer: Option<Offer>) {
     let Some(mut offer) = offer else {
         return signals.asked().await;
     };

@@ -21,8 +21,8 @@ impl StopSignals {
         })
     }
 
-    /// Waits for either.
-    pub(super) async fn asked(mut self) {
+    /// Waits for either; called again, for the next.
+    pub(super) async fn asked(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

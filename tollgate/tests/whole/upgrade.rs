@@ -13,7 +13,7 @@ use testkit::client;
 use testkit::database::TestDatabase;
 use testkit::load::{Called, Caller, Load};
 use testkit::process::{Installation, Serving};
-use testkit::vendor::{Play, Vendor};
+use testkit::vendor::{End, Play, Vendor};
 
 use crate::world::{DONE, World, chunk, request};
 
@@ -192,6 +192,24 @@ fn an_http_2_connection_is_told_at_once_and_its_streams_end_whole() {
         assert!(told.elapsed() < Duration::from_secs(4), "{:?}", told.elapsed());
     });
     assert!(world.serving.ended().success());
+}
+
+#[test]
+fn who_asks_twice_means_at_once() {
+    let vendor = Vendor::start(|_| Play::stream([chunk("a", None)]).end(End::Hang));
+    let world = world(&vendor, |installation| {
+        installation.set("TOLLGATE_DRAIN_TIMEOUT", "10m")
+    });
+    let mut caller = Caller::new(world.serving.url(), &world.key);
+    let stream = std::thread::spawn(move || caller.call(&request("custom/m", true)).is_ok());
+    assert!(vendor.wait_until_asked(1));
+    world.serving.signal("-TERM");
+    drains(&world.serving);
+    world.serving.signal("-INT");
+    let told = Instant::now();
+    assert!(world.serving.ended().success());
+    assert!(told.elapsed() < Duration::from_secs(10));
+    assert!(!stream.join().unwrap(), "it was cut off");
 }
 
 #[test]
