@@ -11,8 +11,10 @@ use testkit::process::{Installation, Serving};
 
 use crate::world::{PROGRAM, TENANT, request};
 
-/// From the end of an outage until everything is as before.
+/// From the end of an outage until everybody is served as before.
 const RECOVERED: Duration = Duration::from_secs(5);
+/// The same until the ledger has all that was called in the meantime.
+const WRITTEN: Duration = Duration::from_secs(20);
 /// For a key that is not in memory, when it is not yet known that the database is away.
 const TOLD: Duration = Duration::from_secs(3);
 /// The same, when it is known.
@@ -70,15 +72,20 @@ impl World {
         assert!(took < within, "told after {took:?}");
     }
 
-    /// Until a key that is not in memory works and the ledger is written.
+    /// Until a key that is not in memory works. What the ledger owes is written, too, but may take longer.
     fn recovers(&self, key: &str) -> Duration {
         let over = Instant::now();
+        while self.ask(key).status != 200 {
+            assert!(over.elapsed() < RECOVERED, "{}", self.serving.log());
+            sleep(Duration::from_millis(20));
+        }
+        let recovered = over.elapsed();
         loop {
             let health = client::get(&self.serving.endpoint("/healthz"), "").json();
-            if self.ask(key).status == 200 && health["ledger"]["waiting"] == 0 {
-                return over.elapsed();
+            if health["ledger"]["waiting"] == 0 {
+                return recovered;
             }
-            assert!(over.elapsed() < RECOVERED, "{health}: {}", self.serving.log());
+            assert!(over.elapsed() < WRITTEN, "{health}: {}", self.serving.log());
             sleep(Duration::from_millis(20));
         }
     }
