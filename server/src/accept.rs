@@ -138,10 +138,12 @@ async fn connection(
         let (worker, line) = (worker.clone(), on_line.clone());
         let started = Instant::now();
         line.asked(request.version());
-        async move {
+        // In a box of its own, since it is large: the library keeps room for it as long as there is a connection, also
+        // while nothing but a stream's body is left of it.
+        Box::pin(async move {
             let answer = endpoint::answer(&worker, request, limits, started).await;
             Ok::<_, Infallible>(line.answered(answer))
-        }
+        })
     });
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_stall));
