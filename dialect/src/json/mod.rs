@@ -20,6 +20,8 @@ pub struct Limits {
     pub depth_max: usize,
     /// Values altogether, member names not counted.
     pub nodes_max: usize,
+    /// Members of the top-level object, each of which is kept.
+    pub members_max: usize,
 }
 
 impl Default for Limits {
@@ -28,6 +30,7 @@ impl Default for Limits {
         Self {
             depth_max: 127,
             nodes_max: 4_194_304,
+            members_max: 1_024,
         }
     }
 }

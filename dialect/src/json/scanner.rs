@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::text::{Surrogates, number_end, string_end};
+use super::text::{Surrogates, finite_number_end, number_end, string_end};
 use super::{JsonError, Limits, Member, Object};
 
 /// Scans a body that must be one JSON object.
@@ -176,6 +176,9 @@ impl<'a, 'l> Scanner<'a, 'l> {
         self.expect(b':')?;
         self.skip_space();
         if self.open.len() == 1 {
+            if self.members.len() >= self.limits.members_max {
+                return Err(JsonError::TooManyNodes { at: self.at });
+            }
             let value = self.at..self.at;
             self.members.push(Span {
                 name,
@@ -196,7 +199,7 @@ impl<'a, 'l> Scanner<'a, 'l> {
             Some(b'{') => return self.enter(Kind::Object),
             Some(b'[') => return self.enter(Kind::Array),
             Some(b'"') => self.at = string_end(self.body, self.at, self.surrogates)?,
-            Some(b'-' | b'0'..=b'9') => self.at = number_end(self.body, self.at)?,
+            Some(b'-' | b'0'..=b'9') => self.at = self.number_end()?,
             Some(b't') => self.word(b"true")?,
             Some(b'f') => self.word(b"false")?,
             Some(b'n') => self.word(b"null")?,
@@ -204,6 +207,13 @@ impl<'a, 'l> Scanner<'a, 'l> {
         }
         self.member_ended();
         Ok(())
+    }
+
+    fn number_end(&self) -> Result<usize, JsonError> {
+        match self.surrogates {
+            Surrogates::InPairs => finite_number_end(self.body, self.at),
+            Surrogates::Any => number_end(self.body, self.at),
+        }
     }
 
     fn enter(&mut self, kind: Kind) -> Result<(), JsonError> {

@@ -60,6 +60,33 @@ fn bounds_hold_and_no_depth_exhausts_the_stack() {
 }
 
 #[test]
+fn numbers_that_nobody_can_hold_are_refused() {
+    let with = |number: &str| format!("{{\"a\":[{number}]}}");
+    for number in [
+        "-0",
+        "1e308",
+        "-1E-400",
+        &"1".repeat(309),
+        &format!("0.{}", "1".repeat(500)),
+    ] {
+        assert!(scanned(&with(number)).is_ok(), "{number}");
+    }
+    for number in [
+        "1e309",
+        "-1e400",
+        "1e99999999999999999999",
+        &"9".repeat(310),
+        &"1".repeat(1 << 20),
+    ] {
+        assert!(
+            matches!(scanned(&with(number)), Err(JsonError::Malformed { at: 6 })),
+            "{number:.20}"
+        );
+    }
+    assert!(scan_answer(with("1e400").as_bytes()).is_ok());
+}
+
+#[test]
 fn what_is_no_object_is_told_apart_from_what_is_no_json() {
     for text in ["null", "[]", "\"x\"", "1", "[{}]"] {
         assert_eq!(scanned(text), Err(JsonError::NotAnObject), "{text}");

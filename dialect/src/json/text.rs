@@ -100,6 +100,28 @@ fn hex4(body: &[u8], at: usize) -> Option<u32> {
     })
 }
 
+/// Longer numbers are nobody's.
+const NUMBER_BYTES_MAX: usize = 1 << 10;
+/// Digits that, without an exponent, cannot make a number too large for a double.
+const SURELY_FINITE_BYTES: usize = 300;
+
+/// The place after the number that begins at `start`. One that no double can hold (`1e400`) is refused: some readers
+/// take it for infinity, some fail.
+pub(super) fn finite_number_end(body: &[u8], start: usize) -> Result<usize, JsonError> {
+    let end = number_end(body, start)?;
+    let text = body.get(start..end).unwrap_or_default();
+    let is_plain = text.len() <= SURELY_FINITE_BYTES && memchr::memchr2(b'e', b'E', text).is_none();
+    let is_finite = || {
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        text.len() <= NUMBER_BYTES_MAX && text.parse().is_ok_and(f64::is_finite)
+    };
+    if is_plain || is_finite() {
+        Ok(end)
+    } else {
+        Err(JsonError::Malformed { at: start })
+    }
+}
+
 /// The place after the number that begins at `start`.
 pub(super) fn number_end(body: &[u8], start: usize) -> Result<usize, JsonError> {
     let mut at = start;

@@ -55,6 +55,11 @@ const MODEL_BYTES_MAX: usize = 256;
 const MESSAGES_MAX: usize = 16_384;
 const TOOLS_MAX: usize = 1_024;
 
+/// OpenAI's bound of `n`; no vendor has a higher one.
+const CHOICES_MAX: u64 = 128;
+/// What an answer may be limited to, in tokens. Some servers take -1 for no limit, so that and 0 are theirs to judge.
+const ANSWER_TOKENS: std::ops::RangeInclusive<i64> = -1..=i32::MAX as i64;
+
 #[derive(Deserialize)]
 struct StreamOptions {
     include_usage: Option<bool>,
@@ -83,17 +88,59 @@ pub fn look(body: &[u8], limits: &Limits) -> Result<Envelope, LookError> {
             return Err(LookError::TooMany { name, max });
         }
     }
-    let options: Option<StreamOptions> = optional(body, &object, "stream_options")?;
+    refuse_unstorable(body, &object)?;
+    for name in ["max_tokens", "max_completion_tokens"] {
+        let tokens: Option<i64> = optional(body, &object, name)?;
+        if tokens.is_some_and(|tokens| !ANSWER_TOKENS.contains(&tokens)) {
+            return Err(LookError::Invalid(name));
+        }
+    }
+    let choices = optional(body, &object, "n")?.unwrap_or(1);
+    if !(1..=CHOICES_MAX).contains(&choices) {
+        return Err(LookError::Invalid("n"));
+    }
+    let stream = optional(body, &object, "stream")?.unwrap_or(false);
     Ok(Envelope {
         model,
-        stream: optional(body, &object, "stream")?.unwrap_or(false),
-        include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
-        // A count that makes no sense is the provider's to refuse.
-        choices: optional(body, &object, "n").ok().flatten().unwrap_or(1),
+        stream,
+        include_usage: asks_usage(body, &object, stream)?,
+        choices,
         model_at,
         stream_options_at: object.get("stream_options"),
         end_at: body.iter().rposition(|byte| *byte == b'}').unwrap_or(body.len()),
     })
+}
+
+/// Whether the client's `stream_options` ask for usage. They are edited, so they are held to what the whole request is
+/// held to; and they belong to a stream.
+fn asks_usage(body: &[u8], object: &Object<'_>, stream: bool) -> Result<bool, LookError> {
+    let name = "stream_options";
+    let options: Option<StreamOptions> = optional(body, object, name)?;
+    let (Some(options), Some(at)) = (options, object.get(name)) else {
+        return Ok(false);
+    };
+    if !stream {
+        return Err(LookError::Invalid(name));
+    }
+    scan(body.get(at).unwrap_or_default(), &Limits::default())?;
+    Ok(options.include_usage.unwrap_or(false))
+}
+
+/// Refuses NUL in texts by which callers name things: a database cannot hold it, and a row with it would be refused
+/// long after the call. In texts for the model it passes.
+fn refuse_unstorable(body: &[u8], object: &Object<'_>) -> Result<(), LookError> {
+    for name in ["user", "metadata"] {
+        let value = object.get(name).and_then(|at| body.get(at)).unwrap_or_default();
+        // Behind a second backslash these letters are just letters.
+        let is_nul = |at: usize| {
+            let before = value.get(..at).unwrap_or_default();
+            before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+        };
+        if memchr::memmem::find_iter(value, br"\u0000").any(is_nul) {
+            return Err(LookError::Invalid(name));
+        }
+    }
+    Ok(())
 }
 
 /// The member's value; null counts as absent.
@@ -109,12 +156,15 @@ fn read<T: DeserializeOwned>(body: &[u8], at: Range<usize>, name: &'static str) 
     serde_json::from_slice(body.get(at).unwrap_or_default()).map_err(|_| LookError::Invalid(name))
 }
 
-/// Whether a text can be a model name. Controls and letters that are not seen are refused: in logs and lists such a
-/// name would look like another, and a database may not hold it.
+/// Whether a text can be a model name. Names of other letters are refused: in logs and lists they could look like
+/// another, and some day a name may be part of a path, where `..`, `?` or `%` would lead elsewhere.
 fn is_a_name(text: &str) -> bool {
-    let unseen = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    let is_known = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'/' | b'@' | b'-' | b'+' | b'~')
     };
-    !text.is_empty() && text.len() <= MODEL_BYTES_MAX && !text.contains(unseen)
+    let is_way = |part: &str| part == "." || part == "..";
+    !text.is_empty()
+        && text.len() <= MODEL_BYTES_MAX
+        && text.bytes().all(is_known)
+        && !text.split('/').any(is_way)
 }

@@ -31,14 +31,16 @@ pub struct StreamRelay {
 /// How much of a stream is believed to be one, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct StreamLimits {
+    pub line_bytes_max: usize,
     pub event_bytes_max: usize,
     pub stream_bytes_max: usize,
 }
 
 impl Default for StreamLimits {
-    /// 4 MiB and 64 MiB.
+    /// 1 MiB, 4 MiB and 64 MiB.
     fn default() -> Self {
         Self {
+            line_bytes_max: 1 << 20,
             event_bytes_max: 4 << 20,
             stream_bytes_max: 64 << 20,
         }
@@ -152,10 +154,14 @@ impl StreamRelay {
 
     fn within_limits(&self) -> Result<(), StreamTooLarge> {
         let StreamLimits {
+            line_bytes_max,
             event_bytes_max,
             stream_bytes_max,
         } = self.limits;
-        if self.held.len() > event_bytes_max || self.passed_bytes > stream_bytes_max {
+        if self.search.line_bytes() > line_bytes_max
+            || self.held.len() > event_bytes_max
+            || self.passed_bytes > stream_bytes_max
+        {
             Err(StreamTooLarge)
         } else {
             Ok(())
@@ -220,6 +226,11 @@ impl EventSearch {
                 return Some(next);
             }
         }
+    }
+
+    /// How much of a line without an end is there.
+    fn line_bytes(&self) -> usize {
+        self.searched.saturating_sub(self.line_start)
     }
 
     /// The same search after the first `bytes` of its buffer are gone.

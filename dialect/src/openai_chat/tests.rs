@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::Usage;
-use crate::json::Limits;
+use crate::json::{JsonError, Limits};
 
 fn usage_of(answer: &[u8]) -> Option<Usage> {
     Reply::look(answer)?.usage
@@ -65,6 +65,74 @@ fn what_cannot_be_routed_is_refused_by_name() {
     ];
     for (text, expected) in table {
         assert_eq!(looked(text), Err(expected), "{text}");
+    }
+}
+
+#[test]
+fn members_that_are_acted_on_have_to_make_sense() {
+    let with = |member: &str| looked(&format!(r#"{{"model":"m","messages":[],{member}}}"#));
+    let nul = r"\u0000";
+    let table: [(&'static str, &[&str], &[&str]); 6] = [
+        (
+            "max_tokens",
+            &["null", "5", "-1", "0"],
+            &["1.5", "1.0", "\"5\"", "2147483648", "-2", "18446744073709551616"],
+        ),
+        ("max_completion_tokens", &["null", "2147483647"], &["[]", "1e3"]),
+        ("n", &["null", "1", "128"], &["0", "-1", "129", "1e9", "\"1\""]),
+        (
+            "stream_options",
+            &["null"],
+            &["{}", "[]", "1", "{\"include_usage\":true}"],
+        ),
+        (
+            "user",
+            &["\"\\\\u0000\"", "\"a\""],
+            &[&format!("\"{nul}\""), &format!("\"{}{nul}\"", r"\\")],
+        ),
+        (
+            "metadata",
+            &["{\"a\":\"b\"}"],
+            &[&format!("{{\"a\":\"x{nul}\"}}")],
+        ),
+    ];
+    for (name, right, wrong) in table {
+        for value in right {
+            assert!(with(&format!("\"{name}\":{value}")).is_ok(), "{name}: {value}");
+        }
+        for value in wrong {
+            assert_eq!(
+                with(&format!("\"{name}\":{value}")),
+                Err(LookError::Invalid(name)),
+                "{name}: {value}"
+            );
+        }
+    }
+    let twice = r#""stream":true,"stream_options":{"x":1,"x":2}"#;
+    assert!(matches!(
+        with(twice),
+        Err(LookError::Json(JsonError::Duplicate { .. }))
+    ));
+    for model in [
+        "a b",
+        "../../x",
+        "a/./b",
+        "..",
+        "m?key=1",
+        "m#x",
+        "m%2f",
+        r"m\r\nx",
+        "\u{e9}",
+        &"m".repeat(1_024),
+    ] {
+        let text = format!(r#"{{"model":"{model}","messages":[]}}"#);
+        assert_eq!(looked(&text), Err(LookError::Invalid("model")), "{model}");
+    }
+    for model in ["ft:gpt-4o:org::id", "@cf/meta/llama_3.1", "a..b", "x+y~z"] {
+        assert!(
+            looked(&format!(r#"{{"model":"{model}","messages":[]}}"#)).is_ok(),
+            "{model}"
+        );
     }
 }
 
@@ -382,6 +450,7 @@ fn an_error_event_is_seen_wherever_its_lines_stand() {
 #[test]
 fn a_stream_has_a_limit_and_so_has_an_event() {
     let limits = StreamLimits {
+        line_bytes_max: 12,
         event_bytes_max: 16,
         stream_bytes_max: 64,
     };
@@ -391,7 +460,9 @@ fn a_stream_has_a_limit_and_so_has_an_event() {
     };
     assert_eq!(push("data: 1\n\n", 7), Ok(()));
     assert_eq!(push("data: 1\n\n", 8), Err(StreamTooLarge));
-    assert_eq!(push("data: 1", 3), Err(StreamTooLarge));
+    assert_eq!(push("data: 1", 2), Err(StreamTooLarge), "a line");
+    assert_eq!(push("data: 1\n", 2), Ok(()));
+    assert_eq!(push("data: 1\n", 3), Err(StreamTooLarge), "an event");
 }
 
 #[test]
