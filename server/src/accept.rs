@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,12 +15,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_io_timeout::TimeoutStream;
 
-use crate::connections::{Connected, Connections};
+use crate::connections::Connected;
+use crate::door::Door;
 use crate::drain::{Drain, Line};
-use crate::endpoint;
 use crate::limits::FrontLimits;
+use crate::patience::{Patient, holding};
+use crate::{answer, endpoint};
 
 /// What a worker is told to do. It only goes forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +53,7 @@ pub async fn serve(
     worker: Arc<Worker>,
     listener: TcpListener,
     limits: FrontLimits,
-    connections: Arc<Connections>,
+    door: Arc<Door>,
     mut phase: watch::Receiver<Phase>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -60,9 +61,9 @@ pub async fn serve(
     let (all_ended, open) = watch::channel(());
     let front = Front {
         worker,
-        builder: Arc::new(connection_builder(limits)),
+        builder: Arc::new(connection_builder()),
         limits,
-        connections,
+        door,
         drain: Drain::new(limits.drain_linger),
         open,
     };
@@ -98,21 +99,23 @@ struct Front {
     worker: Arc<Worker>,
     builder: Arc<auto::Builder<TokioExecutor>>,
     limits: FrontLimits,
-    connections: Arc<Connections>,
+    door: Arc<Door>,
     drain: Arc<Drain>,
     open: watch::Receiver<()>,
 }
 
 impl Front {
     fn take(&self, stream: TcpStream, address: SocketAddr) {
-        // Too many: the connection is closed before it costs anything.
-        let Some(connected) = self.connections.connect(address.ip()) else {
+        let Some(connected) = self.door.connect(address.ip()) else {
+            turn_away(&stream);
             return;
         };
         let served = connection(
             self.worker.clone(),
+            self.door.clone(),
             self.builder.clone(),
             stream,
+            address.ip(),
             self.limits,
             Line::new(&self.drain),
         );
@@ -124,45 +127,55 @@ impl Front {
     }
 }
 
+/// What who is one too many is told, if the socket takes it at once: before it has cost anything.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+fn turn_away(stream: &TcpStream) {
+    let _untold = stream.try_write(TOO_MANY);
+}
+
 async fn connection(
     worker: Arc<Worker>,
+    door: Arc<Door>,
     builder: Arc<auto::Builder<TokioExecutor>>,
     stream: TcpStream,
+    peer: IpAddr,
     limits: FrontLimits,
     line: Arc<Line>,
 ) {
     // A chunk is never held back; a socket that cannot be told so works all the same.
     let _slower = stream.set_nodelay(true);
     let on_line = line.clone();
+    let (stream, turns) = Patient::new(stream, limits);
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let (worker, line) = (worker.clone(), on_line.clone());
+        let (worker, door, line) = (worker.clone(), door.clone(), on_line.clone());
         let started = Instant::now();
         line.asked(request.version());
+        let turn = turns.begin(request.version());
         // In a box of its own, since it is large: the library keeps room for it as long as there is a connection, also
         // while nothing but a stream's body is left of it.
         Box::pin(async move {
-            let answer = endpoint::answer(&worker, request, limits, started).await;
-            Ok::<_, Infallible>(line.answered(answer))
+            let (answer, visit) = match door.enter(peer, request.headers()) {
+                Ok(visit) => {
+                    let answer = endpoint::answer(&worker, request, limits, started).await;
+                    (door.judge(&visit, answer), Some(visit))
+                }
+                Err(refusal) => (answer::refusal(&refusal), None),
+            };
+            Ok::<_, Infallible>(holding(line.answered(answer), (visit, turn)))
         })
     });
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.write_stall));
-    let connection = pin!(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
-    let mut served = pin!(line.run(connection));
-    // The library's own time-out begins with the first byte of a head in HTTP/1: a client that says nothing, or speaks
-    // HTTP/2 and asks nothing, would stay for ever.
-    let in_time = tokio::time::timeout(limits.head_timeout, &mut served).await;
-    if in_time.is_err() && line.was_asked() {
-        served.await;
-    }
+    let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    line.run(connection).await;
 }
 
-fn connection_builder(limits: FrontLimits) -> auto::Builder<TokioExecutor> {
+fn connection_builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
+        // `Patient` has the time for heads.
+        .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX);
     builder

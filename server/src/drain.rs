@@ -94,11 +94,6 @@ impl Line {
         }
     }
 
-    /// Whether any request has come.
-    pub(crate) fn was_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) > 0
-    }
-
     /// Its answer.
     pub(crate) fn answered(self: Arc<Self>, mut response: Response<Body>) -> Response<Answering> {
         if self.drain.has_begun() && !self.http2.load(Ordering::Relaxed) {

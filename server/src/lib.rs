@@ -7,14 +7,17 @@ mod accept;
 mod answer;
 mod client;
 mod connections;
+mod door;
 mod drain;
 mod endpoint;
 mod front;
 mod limits;
 mod listen;
 mod panic;
+mod patience;
 
 pub use accept::{Phase, serve};
 pub use connections::Connections;
+pub use door::{Door, FailureLimit, TrustedProxies};
 pub use limits::FrontLimits;
 pub use listen::{ListenError, Listeners};

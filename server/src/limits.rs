@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct FrontLimits {
     /// For the head of a request.
     pub head_timeout: Duration,
+    /// Between two requests on one connection.
+    pub idle_timeout: Duration,
     /// The largest request body, in bytes.
     pub body_bytes_max: usize,
     /// For the whole body of a request.
@@ -18,10 +20,11 @@ pub struct FrontLimits {
 }
 
 impl Default for FrontLimits {
-    /// 10 s, 20 MiB, 120 s, 30 s, 5 s.
+    /// 10 s, 60 s, 20 MiB, 120 s, 30 s, 5 s.
     fn default() -> Self {
         Self {
             head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
             body_bytes_max: 20 << 20,
             body_timeout: Duration::from_secs(120),
             write_stall: Duration::from_secs(30),

@@ -31,11 +31,8 @@ pub(super) async fn read(
 }
 
 fn accepted(headers: &HeaderMap) -> Result<(), Refusal> {
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .map(|value| value.to_str().unwrap_or_default());
-    // Several clients send none; then the body itself decides.
-    if content_type.is_some_and(|text| !is_json(text)) {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !content_type.is_some_and(is_json) {
         let message = "The body has to be JSON: send `content-type: application/json`.";
         return Err(Refusal::new(Code::UnsupportedMediaType, message));
     }
@@ -50,14 +47,18 @@ fn accepted(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// JSON, in the one charset that it has (RFC 8259, section 8.1).
 fn is_json(content_type: &str) -> bool {
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    essence == "application/json" || essence.ends_with("+json")
+    let content_type = content_type.to_ascii_lowercase();
+    let mut parts = content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let is_other_charset = |parameter: &str| {
+        let charset = parameter
+            .strip_prefix("charset=")
+            .map(|text| text.trim_matches('"'));
+        charset.is_some_and(|charset| charset != "utf-8" && charset != "utf8")
+    };
+    (essence == "application/json" || essence.ends_with("+json")) && !parts.any(is_other_charset)
 }
 
 /// A client may take its time at first; then it has to be this fast on the whole, or it holds a place for nothing.

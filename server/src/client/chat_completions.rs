@@ -1,6 +1,6 @@
 //! `POST /v1/chat/completions`.
 
-use dialect::refusal::Refusal;
+use dialect::refusal::{Code, Refusal};
 use gateway::{Request, Worker};
 use http::Response;
 use hyper::body::Incoming;
@@ -17,7 +17,11 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, Refusal> {
     let reading = body::read(request.headers, &mut body, limits);
     let replied = worker.chat_completions(request, reading).await;
-    if replied.is_err() {
+    // Who was too slow already is not waited for again.
+    if replied
+        .as_ref()
+        .is_err_and(|refusal| refusal.code != Code::RequestTimeout)
+    {
         body::discard(&mut body).await;
     }
     replied.map(answer::reply)

@@ -17,7 +17,7 @@ use clap::Args;
 use gateway::ledger::LedgerWriter;
 use gateway::{Gateway, Worker, live};
 use provider::{Catalog, Upstreams};
-use server::{Connections, ListenError, Listeners, Phase};
+use server::{Connections, Door, ListenError, Listeners, Phase};
 use store::Store;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, watch};
@@ -67,6 +67,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failure> {
     let settings = Settings::read(source)?;
     let log = log::start(&settings)?;
+    raise_open_files();
     let mut inheritance = if arguments.take_over {
         hand_over::ask(&settings.data_dir, settings.listen)?
     } else {
@@ -109,6 +110,15 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
     };
     run(&control, parts, &settings, going_down);
     Ok(())
+}
+
+/// Each connection is an open file, of which a process may have 1024 unless it asks for more: shells and service managers
+/// leave the rest to it.
+fn raise_open_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => tracing::debug!(files, "open files at most"),
+        Err(error) => tracing::warn!(%error, "the number of open files stays as it is"),
+    }
 }
 
 /// Takes the address that is set by this name, with the sockets that were inherited for it.
@@ -178,6 +188,11 @@ fn start_workers(
         settings.connections_max,
         settings.connections_per_address_max,
     ));
+    let door = Arc::new(Door::new(
+        connections,
+        settings.trusted_proxies.clone(),
+        settings.failure_limit,
+    ));
     let mut workers = Vec::with_capacity(settings.workers);
     for number in 0..sockets.count() {
         let upstreams = Upstreams::new(&settings.upstream)
@@ -186,19 +201,13 @@ fn start_workers(
             gateway: gateway.clone(),
             upstreams,
         });
-        let (limits, connections, to_serve) = (settings.front, connections.clone(), told.clone());
+        let (limits, door, to_serve) = (settings.front, door.clone(), told.clone());
         let sockets = sockets.clone();
         let work = move || {
             let listener = sockets.one(number).map_err(|error| error.to_string())?;
             let runtime = Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| error.to_string())?;
-            let serve = server::serve(
-                worker.clone(),
-                listener,
-                limits,
-                connections.clone(),
-                to_serve.clone(),
-            );
+            let serve = server::serve(worker.clone(), listener, limits, door.clone(), to_serve.clone());
             runtime.block_on(serve).map_err(|error| error.to_string())
         };
         let thread = supervise_thread(format!("worker-{number}"), gateway.vitals(), told.clone(), work);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use gateway::{GatewaySettings, live::DirectorySettings};
 use provider::{Timeouts, UpstreamSettings};
-use server::FrontLimits;
+use server::{FailureLimit, FrontLimits, TrustedProxies};
 use store::StoreOptions;
 use vault::Secret;
 use vault::gateway_key::{self, KeyKind};
@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) front: FrontLimits,
     pub(crate) connections_max: usize,
     pub(crate) connections_per_address_max: usize,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) failure_limit: FailureLimit,
     pub(crate) gateway: GatewaySettings,
     pub(crate) upstream: UpstreamSettings,
     pub(crate) store: StoreOptions,
@@ -84,6 +86,7 @@ impl Settings {
             revision_poll: source.duration("TOLLGATE_REVISION_POLL")?,
             front: FrontLimits {
                 head_timeout: source.duration("TOLLGATE_HEAD_TIMEOUT")?,
+                idle_timeout: source.duration("TOLLGATE_IDLE_TIMEOUT")?,
                 body_bytes_max: source.parsed("TOLLGATE_BODY_BYTES_MAX", "a number of bytes")?,
                 body_timeout: source.duration("TOLLGATE_BODY_TIMEOUT")?,
                 write_stall: source.duration("TOLLGATE_WRITE_STALL_TIMEOUT")?,
@@ -91,6 +94,14 @@ impl Settings {
             },
             connections_max: source.parsed("TOLLGATE_CONNECTIONS_MAX", "a number")?,
             connections_per_address_max: source.parsed("TOLLGATE_CONNECTIONS_PER_ADDRESS_MAX", "a number")?,
+            trusted_proxies: source.parsed(
+                "TOLLGATE_TRUSTED_PROXIES",
+                "a list of addresses and networks, such as 10.0.0.0/8,192.168.1.7",
+            )?,
+            failure_limit: FailureLimit {
+                failures_max: source.parsed("TOLLGATE_FAILED_KEYS_MAX", "a number")?,
+                ..FailureLimit::default()
+            },
             gateway: gateway(source)?,
             upstream: upstream(source)?,
             store: StoreOptions {

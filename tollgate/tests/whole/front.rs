@@ -17,6 +17,7 @@ fn world() -> (World, Vendor) {
     let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
         installation
             .set("TOLLGATE_HEAD_TIMEOUT", "500ms")
+            .set("TOLLGATE_IDLE_TIMEOUT", "500ms")
             .set("TOLLGATE_BODY_TIMEOUT", "1s")
             .set("TOLLGATE_BODY_BYTES_MAX", "1000000")
     });
@@ -151,6 +152,7 @@ fn heads_that_could_be_read_in_two_ways_are_refused() {
         ),
         ("17 a folded header", format!("{LIVE}x: a\r\n b\r\n\r\n"), &[400]),
         ("19 NUL in a header", format!("{LIVE}x: a\0b\r\n\r\n"), &[400]),
+        ("19 CR in a header", format!("{LIVE}x: a\rb\r\n\r\n"), &[400]),
         ("20 no host", "GET /livez HTTP/1.1\r\n\r\n".to_owned(), &[400]),
         ("20 two hosts", format!("{LIVE}host: other\r\n\r\n"), &[400]),
         (
@@ -191,6 +193,17 @@ fn heads_that_could_be_read_in_two_ways_are_refused() {
         (
             "25 another version",
             "GET /livez HTTP/9.0\r\nhost: gateway\r\n\r\n".to_owned(),
+            &[400],
+        ),
+        (
+            "25 a TLS hello",
+            "\u{16}\u{3}\u{1}\0\u{5}\u{1}\0\0\u{1}\u{3}\r\n\r\n".to_owned(),
+            &[400],
+        ),
+        ("25 HTTP/0.9", "GET /livez\r\n\r\n".to_owned(), &[400]),
+        (
+            "25 HTTP/2.0 without its preface",
+            "GET /livez HTTP/2.0\r\nhost: gateway\r\n\r\n".to_owned(),
             &[400],
         ),
         (
@@ -235,6 +248,40 @@ fn heads_that_could_be_read_in_two_ways_are_refused() {
     assert!(vendor.seen().is_empty(), "nothing of this reached the vendor");
 }
 
+/// What may be read in one way only is read so, or refused.
+#[test]
+fn heads_that_are_odd_but_clear_get_one_answer() {
+    let (world, _vendor) = world();
+    let ended = |head: &str| head.replace("\r\n", "\n") + "connection: close\n\n";
+    assert!(
+        matches!(
+            statuses(&exchange(&world, ended(LIVE).as_bytes()))[..],
+            [200 | 400]
+        ),
+        "18 bare LF"
+    );
+    let path = b"GET /\xff\xfe HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n";
+    assert!(
+        matches!(statuses(&exchange(&world, path))[..], [400 | 404]),
+        "26 bytes in the path"
+    );
+    // An upgrade is not heard: what follows is a request of its own, with a key of its own.
+    let upgrade = format!("{LIVE}upgrade: foo\r\nconnection: upgrade\r\n\r\n");
+    let behind = "GET /v1/models HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n";
+    let answers = exchange(&world, format!("{upgrade}{behind}").as_bytes());
+    assert_eq!(statuses(&answers), [200, 401], "23 {answers}");
+}
+
+#[test]
+fn requests_sent_ahead_are_answered_in_their_order() {
+    let (world, _vendor) = world();
+    let mut bytes = format!("{LIVE}\r\n").repeat(999);
+    bytes.push_str("GET /none HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n");
+    let mut expected = vec![200; 999];
+    expected.push(404);
+    assert_eq!(statuses(&exchange(&world, bytes.as_bytes())), expected);
+}
+
 /// A second request that hides behind the first one's framing is not answered.
 #[test]
 fn a_request_in_the_shadow_of_another_is_not_served() {
@@ -271,11 +318,11 @@ fn methods_that_are_not_served_are_refused() {
 fn half_a_request_does_not_hold_a_connection() {
     let (world, _vendor) = world();
     let chat = format!("{CHAT}authorization: Bearer {}\r\n", world.key);
-    // Nothing, and half a head: closed, with or without a word.
+    // Nothing is closed without a word, half a head with one.
     for bytes in ["", "P", "GET /livez HTT", "GET /livez HTTP/1.1\r\nhost: ga"] {
         let answers = exchange(&world, bytes.as_bytes());
         assert!(
-            answers.is_empty() || statuses(&answers) == [408],
+            (bytes.is_empty() && answers.is_empty()) || statuses(&answers) == [408],
             "{bytes}: {answers}"
         );
     }
@@ -382,6 +429,57 @@ fn bodies_that_are_wrong_are_refused_before_they_are_sent() {
         ("51 not a number", with(r#""temperature":NaN"#), "invalid_json"),
         ("51 infinite", with(r#""temperature":Infinity"#), "invalid_json"),
         (
+            "50 many members",
+            with(
+                &(0..1_025)
+                    .map(|number| format!("\"k{number}\":0"))
+                    .collect::<Vec<_>>()
+                    .join(","),
+            ),
+            "too_many_values",
+        ),
+        (
+            "51 too many digits",
+            with(&format!(r#""x":{}"#, "1".repeat(1 << 19))),
+            "invalid_json",
+        ),
+        ("51 too large", with(r#""x":1e400"#), "invalid_json"),
+        (
+            "52 a member of what is edited twice",
+            with(r#""stream":true,"stream_options":{"x":1,"x":2}"#),
+            "duplicate_member",
+        ),
+        ("54 NUL in the user", with(r#""user":"\u0000""#), "invalid_value"),
+        (
+            "54 NUL in metadata",
+            with(r#""metadata":{"a":"\u0000"}"#),
+            "invalid_value",
+        ),
+        ("60 part of a token", with(r#""max_tokens":1.5"#), "invalid_value"),
+        ("60 tokens in words", with(r#""max_tokens":"5""#), "invalid_value"),
+        (
+            "60 too many tokens",
+            with(r#""max_tokens":2147483648"#),
+            "invalid_value",
+        ),
+        ("62 no answers", with(r#""n":0"#), "invalid_value"),
+        ("62 many answers", with(r#""n":129"#), "invalid_value"),
+        (
+            "63 options of no stream",
+            with(r#""stream_options":{"include_usage":true}"#),
+            "invalid_value",
+        ),
+        (
+            "66 a way up",
+            r#"{"model":"custom/../../x","messages":[]}"#.to_owned(),
+            "invalid_value",
+        ),
+        (
+            "66 a query",
+            r#"{"model":"custom/m?key=1","messages":[]}"#.to_owned(),
+            "invalid_value",
+        ),
+        (
             "52 a member twice",
             with(r#""model":"custom/other""#),
             "duplicate_member",
@@ -455,7 +553,22 @@ fn bodies_that_are_wrong_are_refused_before_they_are_sent() {
     assert_eq!(error_code(&world.chat(&not_text).body), "invalid_json");
     assert!(vendor.seen().is_empty(), "nothing of this reached the vendor");
     // What looks strange but is right goes through as it is.
-    let strange = with(r#""user":"\u0000 \u202e","x":-0,"y":1.50e+1,"z":{"a":1,"a":2}"#);
+    // The provider judges, for each has bounds of its own: 60 a maximum of 0 or -1 (no limit, to some), 61 one above the
+    // model's, 64 temperatures, 65 members that the gateway does not know, 67 roles and empty messages, 68 long users and
+    // much metadata, 69 names of tools.
+    for member in [
+        r#""max_tokens":-1"#,
+        r#""max_tokens":2147483647"#,
+        r#""temperature":"hot""#,
+        r#""best_of":1000"#,
+        r#""messages ":[{"role":"wizard"}]"#,
+        r#""tools":[{"function":{"name":"__proto__"}}]"#,
+    ] {
+        assert_eq!(world.chat(with(member).as_bytes()).status, 200, "{member}");
+        let sent = with(member).replace("custom/m", "m");
+        assert_eq!(String::from_utf8(vendor.last().body).unwrap(), sent);
+    }
+    let strange = with(r#""user":"\u202e","text":"\u0000","x":-0,"y":1.50e+1,"z":{"a":1,"a":2}"#);
     assert_eq!(world.chat(strange.as_bytes()).status, 200);
     let sent = strange.replace("custom/m", "m");
     assert_eq!(String::from_utf8(vendor.last().body).unwrap(), sent);
@@ -475,8 +588,11 @@ fn bodies_of_another_kind_or_size_are_refused() {
         .finish();
         (answer.status, error_code(&answer.body))
     };
+    let json = ("content-type", "application/json");
     for content_type in [
+        "",
         "text/plain",
+        "application/json; charset=utf-16",
         "application/jsonp",
         "application/x-www-form-urlencoded",
     ] {
@@ -486,14 +602,18 @@ fn bodies_of_another_kind_or_size_are_refused() {
             "{content_type}"
         );
     }
-    for coding in ["gzip", "br", "deflate, gzip", "identity, gzip"] {
+    for coding in ["gzip", "zstd", "br", "deflate, gzip", "identity, gzip"] {
         assert_eq!(
-            send(&[("content-encoding", coding)], b"{}").1,
+            send(&[json, ("content-encoding", coding)], b"{}").1,
             "unsupported_content_encoding",
             "{coding}"
         );
     }
-    assert_eq!(send(&[], &[b' '; 1_000_001]), (413, "body_too_large".to_owned()));
+    assert_eq!(send(&[], b"{}").0, 415, "no content type");
+    assert_eq!(
+        send(&[json], &[b' '; 1_000_001]),
+        (413, "body_too_large".to_owned())
+    );
     let chunk = format!("{:x}\r\n{}\r\n", 1_000_001, " ".repeat(1_000_001));
     let head = format!(
         "{CHAT}api-key: {}\r\ntransfer-encoding: chunked\r\n\r\n",

@@ -11,6 +11,7 @@
 
 mod canary;
 mod changes;
+mod costs;
 mod faithful;
 mod faults;
 mod front;

@@ -1,0 +1,263 @@
+//! What a client may cost: time, connections and tries. The limits are set short here; what they are set to is theirs.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use testkit::client;
+use testkit::database::TestDatabase;
+use testkit::vendor::{End, Play, Vendor};
+
+use crate::world::{World, chunk, completion, request};
+
+/// How much later than its time a connection may be seen closed, on a busy machine.
+const LATE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn connect(world: &World) -> TcpStream {
+    let connection = TcpStream::connect(world.serving.url().trim_start_matches("http://")).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection
+}
+
+/// Reads until the connection is closed, or reset.
+fn read_to_end(connection: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    if let Err(error) = connection.read_to_end(&mut read) {
+        assert!(
+            error.kind() != std::io::ErrorKind::WouldBlock,
+            "the connection stays open"
+        );
+    }
+    String::from_utf8_lossy(&read).into_owned()
+}
+
+/// Reads one answer that has a length.
+fn read_answer(connection: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    let mut byte = [0];
+    let is_whole = |read: &[u8]| {
+        let text = String::from_utf8_lossy(read).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))?;
+        let length: usize = length.parse().ok()?;
+        (body.len() == length).then_some(())
+    };
+    while is_whole(&read).is_none() && connection.read(&mut byte).unwrap() > 0 {
+        read.extend(byte);
+    }
+    String::from_utf8(read).unwrap()
+}
+
+#[test]
+fn an_idle_connection_has_longer_than_a_head() {
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation
+            .set("TOLLGATE_HEAD_TIMEOUT", "400ms")
+            .set("TOLLGATE_IDLE_TIMEOUT", "2s")
+    });
+    let live = "GET /livez HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    let mut connection = connect(&world);
+    let asked = Instant::now();
+    connection.write_all(live.as_bytes()).unwrap();
+    assert!(read_answer(&mut connection).starts_with("HTTP/1.1 200"));
+    assert_eq!(
+        read_to_end(&mut connection),
+        "",
+        "an idle client is not waiting for a word"
+    );
+    let stayed = asked.elapsed();
+    assert!(
+        stayed > Duration::from_millis(1_900) && stayed < Duration::from_secs(2) + LATE,
+        "{stayed:?}"
+    );
+
+    // The second head has no more time than the first.
+    let mut connection = connect(&world);
+    connection.write_all(live.as_bytes()).unwrap();
+    assert!(read_answer(&mut connection).starts_with("HTTP/1.1 200"));
+    let asked = Instant::now();
+    connection.write_all(b"GET /li").unwrap();
+    let answer = read_to_end(&mut connection);
+    let stayed = asked.elapsed();
+    assert!(
+        answer.starts_with("HTTP/1.1 408") && answer.contains("request_timeout"),
+        "{answer}"
+    );
+    assert!(stayed < Duration::from_secs(1), "{stayed:?}");
+}
+
+#[test]
+fn a_body_that_trickles_is_refused_once_it_is_too_slow() {
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    let mut connection = connect(&world);
+    let begun = Instant::now();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\napi-key: {}\r\ncontent-type: application/json\r\n\
+         content-length: 1000\r\n\r\n",
+        world.key
+    );
+    connection.write_all(head.as_bytes()).unwrap();
+    let mut writing = connection.try_clone().unwrap();
+    let trickle = std::thread::spawn(move || {
+        while writing.write_all(b" ").is_ok() {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    });
+    let answer = read_answer(&mut connection);
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(5) + LATE,
+        "{:?}",
+        begun.elapsed()
+    );
+    drop(connection);
+    trickle.join().unwrap();
+    assert!(vendor.seen().is_empty());
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_cut_off_and_booked() {
+    let event = chunk(&"x".repeat(64 << 10), None);
+    let vendor = Vendor::start(move |_| Play::stream(vec![event.clone(); 400]).end(End::Hang));
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation.set("TOLLGATE_WRITE_STALL_TIMEOUT", "1s")
+    });
+    let endpoint = world.serving.endpoint("/v1/chat/completions");
+    let mut open = client::open_post(&endpoint, &world.key, &request("custom/any", true));
+    assert!(!open.read().is_empty());
+    let stalled = Instant::now();
+    assert_eq!(
+        world.ledger(1).into_values().next().unwrap().outcome,
+        "client_gone"
+    );
+    assert!(
+        stalled.elapsed() < Duration::from_secs(1) + LATE,
+        "{:?}",
+        stalled.elapsed()
+    );
+}
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation
+            .set("TOLLGATE_CONNECTIONS_MAX", "5")
+            .set("TOLLGATE_CONNECTIONS_PER_ADDRESS_MAX", "2")
+            .set("TOLLGATE_TRUSTED_PROXIES", "127.0.0.1")
+    });
+    let live = b"GET /livez HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    let ask = |connection: &mut TcpStream, bytes: &[u8]| {
+        let _refused = connection.write_all(bytes);
+        read_answer(connection)
+    };
+    let mut held: Vec<TcpStream> = (0..5).map(|_| connect(&world)).collect();
+    for connection in &mut held {
+        assert!(ask(connection, live).starts_with("HTTP/1.1 200"));
+    }
+    let refused = read_to_end(&mut connect(&world));
+    assert!(
+        refused.starts_with("HTTP/1.1 503") && refused.contains("retry-after: 1"),
+        "{refused}"
+    );
+    drop(held);
+    let deadline = Instant::now() + PATIENCE;
+    while !ask(&mut connect(&world), live).starts_with("HTTP/1.1 200") {
+        assert!(Instant::now() < deadline, "the places never become free");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_client_behind_a_proxy_has_its_own_number() {
+    let vendor = Vendor::start(|_| Play::stream([chunk("a", None)]).end(End::Hang));
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation.set("TOLLGATE_CONNECTIONS_PER_ADDRESS_MAX", "2")
+    });
+    let endpoint = world.serving.endpoint("/v1/chat/completions");
+    let open = |client: &str| {
+        let headers = [
+            ("api-key", world.key.as_str()),
+            ("content-type", "application/json"),
+            ("x-forwarded-for", client),
+        ];
+        client::open("POST", &endpoint, &headers, &request("custom/any", true))
+    };
+    let held = [open("192.0.2.1"), open("1.1.1.1, 192.0.2.1")];
+    assert_eq!(held.each_ref().map(|open| open.status), [200, 200]);
+    assert_eq!(open("192.0.2.1").status, 503);
+    assert_eq!(open("192.0.2.2").status, 200);
+}
+
+#[test]
+fn guessing_keys_is_slowed_down_for_who_guesses() {
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let tries = |trusted: &str, forwarded: &dyn Fn(usize) -> String| {
+        let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+            installation.set("TOLLGATE_TRUSTED_PROXIES", trusted)
+        });
+        let models = world.serving.endpoint("/v1/models");
+        let ask = |key: &str, number: usize| {
+            let forwarded = forwarded(number);
+            client::open(
+                "GET",
+                &models,
+                &[("api-key", key), ("x-forwarded-for", &forwarded)],
+                b"",
+            )
+            .finish()
+        };
+        let answers: Vec<_> = (0..120).map(|number| ask("sk-tg-wrong", number)).collect();
+        assert_eq!(ask(&world.key, 0).status, 200, "a good key is served");
+        let count = |status| answers.iter().filter(|answer| answer.status == status).count();
+        let slowed = answers.iter().find(|answer| answer.status == 429);
+        if let Some(slowed) = slowed {
+            let wait: u64 = slowed.header("retry-after").parse().unwrap();
+            assert!((1..=11).contains(&wait) && !slowed.header("x-request-id").is_empty());
+            assert_eq!(slowed.json()["error"]["code"], "too_many_failures");
+        }
+        (count(401), count(429))
+    };
+    let many = |number: usize| format!("192.0.2.{number}");
+    assert_eq!(
+        tries("none", &many),
+        (100, 20),
+        "a stranger's word about itself is not heard"
+    );
+    assert_eq!(
+        tries("127.0.0.1", &many),
+        (120, 0),
+        "each client has a number of its own"
+    );
+    assert_eq!(tries("127.0.0.1", &|_| "192.0.2.7".to_owned()), (100, 20));
+}
+
+/// One connection, one answer after the other, also when the next request comes while a stream runs.
+#[test]
+fn a_request_behind_a_stream_waits_for_its_end() {
+    let vendor = Vendor::start(|_| Play::stream([chunk("a", Some("stop")), crate::world::DONE.to_vec()]));
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    let body = request("custom/any", true);
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\napi-key: {}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        world.key,
+        body.len()
+    );
+    let mut bytes = [head.as_bytes(), &body].concat();
+    bytes.extend(b"GET /livez HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n");
+    let mut connection = connect(&world);
+    connection.write_all(&bytes).unwrap();
+    let answers = read_to_end(&mut connection);
+    let done = answers.find("[DONE]").unwrap();
+    let second = answers.rfind("HTTP/1.1 200").unwrap();
+    assert!(
+        done < second && answers.ends_with(r#"{"status":"live"}"#),
+        "{answers}"
+    );
+}
