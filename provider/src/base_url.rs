@@ -242,7 +242,11 @@ mod tests {
     #[test]
     fn a_tenant_cannot_send_us_into_our_own_network() {
         let hosts = "127.0.0.1 localhost LOCALHOST localhost. a.localhost metadata.google.internal 169.254.169.254 10.0.0.1 \
-                     [::1] [::ffff:127.0.0.1] [fd00::1] 2130706433 0x7f000001 0x7f.1 127.1 0177.0.0.1 127.0.0.1.";
+                     [::1] [::ffff:127.0.0.1] [fd00::1] 2130706433 0x7f000001 0x7f.1 127.1 0177.0.0.1 127.0.0.1. \
+                     0 0.0.0.0 0x0 127.0.1 017700000001 0X7F.0.0.1 0x7f.0x0.0x0.0x1 127.0.0.1:8443 192.168.1.1 172.16.0.1 \
+                     100.64.0.1 100.100.100.200 198.18.0.1 224.0.0.1 240.0.0.1 255.255.255.255 [::] [::ffff:7f00:1] \
+                     [::ffff:169.254.169.254] [64:ff9b::7f00:1] [64:ff9b:1::1] [2002:7f00:1::] [2001:db8::1] [fe80::1] [ff02::1] \
+                     [::127.0.0.1] LocalHost. a.b.internal. x.LOCALHOST 169.254.169.254.";
         for host in hosts.split_whitespace() {
             let parsed = BaseUrl::parse(&format!("https://{host}/v1"), Trust::Tenant);
             assert_eq!(parsed, Err(BaseUrlError::PrivateHost), "{host}");

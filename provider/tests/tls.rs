@@ -45,11 +45,18 @@ impl Drop for Told {
 
 impl Provider {
     async fn start(protocols: &[&[u8]]) -> Self {
+        Self::with(
+            protocols,
+            CertificateParams::new(["localhost".to_owned()]).unwrap(),
+        )
+        .await
+    }
+
+    async fn with(protocols: &[&[u8]], names: CertificateParams) -> Self {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let names = CertificateParams::new(["localhost".to_owned()]).unwrap();
         let certificate = names.signed_by(&key, &authority).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -151,6 +158,49 @@ async fn a_provider_whose_certificate_nobody_vouches_for_is_not_talked_to() {
         let upstreams = trusting(authority);
         assert_eq!(provider.ask(&upstreams).await.err(), Some(SendFault::Connect));
     }
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_or_time_is_none() {
+    let other = CertificateParams::new(["example.com".to_owned()]).unwrap();
+    let mut expired = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    expired.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    expired.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    let mut early = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    early.not_before = rcgen::date_time_ymd(4000, 1, 1);
+    early.not_after = rcgen::date_time_ymd(4001, 1, 1);
+    for names in [other, expired, early] {
+        let provider = Provider::with(&[b"h2"], names).await;
+        let upstreams = trusting(Some(&provider.authority_pem));
+        assert_eq!(provider.ask(&upstreams).await.err(), Some(SendFault::Connect));
+    }
+}
+
+/// Nothing of a request is sent to who speaks in plain where TLS belongs, be it an answer that looks right.
+#[tokio::test]
+async fn who_answers_in_plain_gets_no_request() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let vouched = Provider::start(&[b"h2"]).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plain = Provider {
+        address: listener.local_addr().unwrap(),
+        ..vouched
+    };
+    let heard = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        connection
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            .await
+            .unwrap();
+        let mut heard = Vec::new();
+        // It may be reset.
+        let _reset = connection.read_to_end(&mut heard).await;
+        heard
+    });
+    let upstreams = trusting(Some(&plain.authority_pem));
+    assert_eq!(plain.ask(&upstreams).await.err(), Some(SendFault::Connect));
+    let heard = soon(heard).await.unwrap();
+    assert!(!String::from_utf8_lossy(&heard).contains("chat/completions"));
 }
 
 fn trusting(authority_pem: Option<&Vec<u8>>) -> Upstreams {

@@ -26,4 +26,5 @@ mod scale;
 mod sdk;
 mod starting;
 mod upgrade;
+mod upstream;
 mod world;
