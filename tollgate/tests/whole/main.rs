@@ -14,6 +14,7 @@ mod changes;
 mod costs;
 mod faithful;
 mod faults;
+mod flood;
 mod front;
 mod inference;
 mod keys;
