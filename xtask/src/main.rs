@@ -2,6 +2,7 @@
 
 mod bench;
 mod command;
+mod fuzz;
 mod needs;
 mod scale;
 mod serve;
@@ -31,6 +32,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Fuzzes what reads bytes from outside, beginning with `fuzz/corpus/`.
+    Fuzz(fuzz::Arguments),
     /// Measures the gateway beside nginx. Needs root, nginx, and the rig.
     Bench(bench::Arguments),
     /// Measures what many tenants cost that nobody calls.
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Serve { arguments } => serve::serve(&arguments),
         Task::Test { arguments } => test::test(&arguments),
+        Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Scale(arguments) => scale::scale(&arguments),
     }

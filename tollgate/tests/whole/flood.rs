@@ -167,6 +167,9 @@ fn hpack_bomb() -> Vec<u8> {
     (0..100).flat_map(one).collect()
 }
 
+/// Its name, its bytes, and whether the gateway has to say that it goes.
+type Flood = (&'static str, fn() -> Vec<u8>, bool);
+
 #[test]
 fn floods_of_frames_end_with_the_connection() {
     let vendor = Vendor::start(|_| Play::json(200, completion()));
@@ -176,7 +179,7 @@ fn floods_of_frames_end_with_the_connection() {
             .set("TOLLGATE_IDLE_TIMEOUT", "3s")
     });
     good_calls(&world);
-    let floods: [(&str, fn() -> Vec<u8>, bool); 4] = [
+    let floods: [Flood; 4] = [
         ("rapid reset", rapid_reset, true),
         ("continuations", continuations, true),
         ("empty data", empty_data, false),
