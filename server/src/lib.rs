@@ -6,6 +6,7 @@
 mod accept;
 mod answer;
 mod client;
+mod connection;
 mod connections;
 mod door;
 mod drain;

@@ -60,10 +60,10 @@ pub(crate) struct Holding<B, H> {
 }
 
 impl Patient {
-    pub(crate) fn new(stream: TcpStream, limits: FrontLimits) -> (Self, Arc<Turns>) {
+    /// Over a stream that has been connected since then.
+    pub(crate) fn new(stream: TcpStream, limits: FrontLimits, connected: Instant) -> (Self, Arc<Turns>) {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(limits.write_stall));
-        let connected = Instant::now();
         let turns = Arc::new(Turns {
             connected,
             open: AtomicUsize::new(0),

@@ -1,0 +1,176 @@
+//! One connection of a client: which HTTP it speaks, and what its requests are answered by.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gateway::Worker;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::connections::Connected;
+use crate::door::Door;
+use crate::drain::{Drain, Line};
+use crate::limits::FrontLimits;
+use crate::patience::{Patient, Turns, holding};
+use crate::{answer, endpoint};
+
+/// What the connections of one worker have in common.
+pub(crate) struct Front {
+    worker: Arc<Worker>,
+    door: Arc<Door>,
+    drain: Arc<Drain>,
+    limits: FrontLimits,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    #[expect(dead_code, reason = "it is held until the last connection ends")]
+    open: watch::Receiver<()>,
+}
+
+const HEAD_BYTES_MAX: usize = 64 << 10;
+const HEADERS_MAX: usize = 100;
+const H2_HEADERS_BYTES_MAX: u32 = 32 << 10;
+const H2_STREAMS_MAX: u32 = 100;
+const H2_RESETS_MAX: usize = 20;
+/// What a stream may hold for a client that does not read.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+/// How a connection in HTTP/2 begins (RFC 9113, section 3.4), and no request of HTTP/1 does.
+const H2_PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// After a beginning that may still become either.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// What who is one too many is told, if the socket takes it at once: before it has cost anything.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+impl Front {
+    pub(crate) fn new(
+        worker: Arc<Worker>,
+        limits: FrontLimits,
+        door: Arc<Door>,
+        open: watch::Receiver<()>,
+    ) -> Self {
+        Self {
+            worker,
+            door,
+            drain: Drain::new(limits.drain_linger),
+            limits,
+            http1: http1_builder(),
+            http2: http2_builder(),
+            open,
+        }
+    }
+
+    /// From now on clients are told that their connections end.
+    pub(crate) fn drain(&self) {
+        self.drain.begin();
+    }
+
+    pub(crate) fn take(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+        let Some(connected) = self.door.connect(address.ip()) else {
+            let _untold = stream.try_write(TOO_MANY);
+            return;
+        };
+        let front = self.clone();
+        tokio::spawn(async move {
+            let _held: Connected = connected;
+            front.serve(stream, address.ip()).await;
+        });
+    }
+
+    /// Serves a connection to its end. The library could find out itself which HTTP it speaks, but would read ahead for it,
+    /// and keep twice the room for that as long as the connection lasts.
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: IpAddr) {
+        // A chunk is never held back; a socket that cannot be told so works all the same.
+        let _slower = stream.set_nodelay(true);
+        let connected = tokio::time::Instant::now();
+        let looking = tokio::time::timeout(self.limits.head_timeout, speaks_http2(&stream));
+        // One that says nothing, or has gone, needs no answer.
+        let Ok(Ok(http2)) = looking.await else {
+            return;
+        };
+        let line = Line::new(&self.drain);
+        let (stream, turns) = Patient::new(stream, self.limits, connected);
+        let (front, on_line) = (self.clone(), line.clone());
+        // In a box of its own, since it is large: the library keeps room for it as long as there is a connection, also while
+        // nothing but a stream's body is left of it.
+        let service = service_fn(move |request| {
+            Box::pin(
+                front
+                    .clone()
+                    .answer(request, peer, on_line.clone(), turns.clone()),
+            )
+        });
+        let stream = TokioIo::new(stream);
+        if http2 {
+            line.run(pin!(self.http2.serve_connection(stream, service))).await;
+        } else {
+            line.run(pin!(self.http1.serve_connection(stream, service))).await;
+        }
+    }
+
+    async fn answer(
+        self: Arc<Self>,
+        request: http::Request<Incoming>,
+        peer: IpAddr,
+        line: Arc<Line>,
+        turns: Arc<Turns>,
+    ) -> Result<http::Response<impl http_body::Body<Data = bytes::Bytes, Error = Infallible>>, Infallible>
+    {
+        let started = Instant::now();
+        line.asked(request.version());
+        let turn = turns.begin(request.version());
+        let (answer, visit) = match self.door.enter(peer, request.headers()) {
+            Ok(visit) => {
+                let answer = endpoint::answer(&self.worker, request, self.limits, started).await;
+                (self.door.judge(&visit, answer), Some(visit))
+            }
+            Err(refusal) => (answer::refusal(&refusal), None),
+        };
+        Ok(holding(line.answered(answer), (visit, turn)))
+    }
+}
+
+/// Whether the client begins as HTTP/2 does. What it has sent stays where it is.
+async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+    let mut begin = [0; H2_PREFACE.len()];
+    loop {
+        let seen = stream.peek(&mut begin).await?;
+        let begin = begin.get(..seen).unwrap_or_default();
+        if seen == 0 || !H2_PREFACE.starts_with(begin) {
+            return Ok(false);
+        }
+        if seen == H2_PREFACE.len() {
+            return Ok(true);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // `Patient` has the time for heads.
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    builder
+}
+
+fn http2_builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(H2_STREAMS_MAX)
+        .max_header_list_size(H2_HEADERS_BYTES_MAX)
+        .max_pending_accept_reset_streams(H2_RESETS_MAX)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .keep_alive_interval(Duration::from_secs(30));
+    builder
+}
