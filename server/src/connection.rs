@@ -91,9 +91,12 @@ impl Front {
         let _slower = stream.set_nodelay(true);
         let connected = tokio::time::Instant::now();
         let looking = tokio::time::timeout(self.limits.head_timeout, speaks_http2(&stream));
-        // One that says nothing, or has gone, needs no answer.
-        let Ok(Ok(http2)) = looking.await else {
-            return;
+        let http2 = match looking.await {
+            Ok(Ok(http2)) => http2,
+            // It has gone already.
+            Ok(Err(_)) => return,
+            // Too late in either version; the patience with it, which is at its end, says so if there is anything to be said.
+            Err(_) => false,
         };
         let line = Line::new(&self.drain);
         let (stream, turns) = Patient::new(stream, self.limits, connected);
@@ -158,6 +161,7 @@ fn http1_builder() -> http1::Builder {
     builder
         // `Patient` has the time for heads.
         .header_read_timeout(None)
+        .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX);
     builder

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use dialect::openai_chat::{self, Envelope};
 use dialect::refusal::Refusal;
 use http::header::CONTENT_TYPE;
@@ -101,23 +101,31 @@ pub(super) async fn relay(answer: Answer, envelope: &Envelope, started: Instant)
 
 async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, Failed> {
     let mut first = Bytes::new();
-    let mut rest = BytesMut::new();
+    let mut rest = Vec::new();
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|fault| fault::broken(provider, fault))?;
-        if rest.len().saturating_add(piece.len()) > WHOLE_BYTES_MAX {
+        if first.len().saturating_add(rest.len()).saturating_add(piece.len()) > WHOLE_BYTES_MAX {
             return Err(fault::too_large(provider));
         }
         // Most answers come in one piece, which then is not copied.
         if first.is_empty() && rest.is_empty() {
             first = piece;
         } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&std::mem::take(&mut first));
-            }
-            rest.extend_from_slice(&piece);
+            append(&mut rest, &std::mem::take(&mut first));
+            append(&mut rest, &piece);
         }
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    Ok(if rest.is_empty() { first } else { Bytes::from(rest) })
+}
+
+/// Appends a piece. The room is doubled when there is too little, but never beyond what may be needed.
+fn append(body: &mut Vec<u8>, piece: &[u8]) {
+    let needed = body.len().saturating_add(piece.len());
+    if needed > body.capacity() {
+        let room = body.capacity().saturating_mul(2).min(WHOLE_BYTES_MAX).max(needed);
+        body.reserve_exact(room.saturating_sub(body.len()));
+    }
+    body.extend_from_slice(piece);
 }
 
 /// The body with what was seen in it, if it is a JSON object.

@@ -92,6 +92,7 @@ async fn over_a_new_one(
         over_http2(&mut sender, base_url, request).await
     } else {
         let (sender, connection) = http1::Builder::new()
+            .max_header_size(READ_AHEAD_BYTES)
             .max_buf_size(READ_AHEAD_BYTES)
             .handshake(stream)
             .await
