@@ -94,6 +94,11 @@ impl Gateway {
         &self.admission
     }
 
+    /// Whether calls should be sent here. A database that is away does not change that: known keys go on being served.
+    pub fn is_ready(&self) -> bool {
+        self.admission.is_open() && self.vitals.falling().is_empty()
+    }
+
     pub fn vitals(&self) -> &Arc<Vitals> {
         &self.vitals
     }

@@ -11,6 +11,7 @@
 mod call;
 pub mod ledger;
 pub mod live;
+pub mod seeing;
 
 mod admission;
 mod clock;

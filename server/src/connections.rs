@@ -36,6 +36,11 @@ impl Connections {
         }
     }
 
+    /// How many are open.
+    pub fn total(&self) -> usize {
+        self.open().all
+    }
+
     /// Counts one more connection, unless there are too many. Without an address only all of them are counted.
     pub(crate) fn connect(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Connected> {
         self.count(true, address)

@@ -32,7 +32,7 @@ enum ForCallers {
 
 /// What needs none.
 #[derive(Debug, PartialEq, Eq)]
-enum ForAnybody {
+pub(crate) enum ForAnybody {
     /// Whether this process runs.
     Live,
     /// Whether it takes calls.
@@ -117,7 +117,15 @@ impl ForCallers {
 }
 
 impl ForAnybody {
-    fn answer(self, gateway: &Gateway) -> Response<Body> {
+    /// The one at this path.
+    pub(crate) fn at(path: &str) -> Option<Self> {
+        match Endpoint::of(&Method::GET, path) {
+            Ok(Endpoint::ForAnybody(endpoint)) => Some(endpoint),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn answer(self, gateway: &Gateway) -> Response<Body> {
         match self {
             Self::Live => health::live(),
             Self::Ready => health::ready(gateway),

@@ -14,6 +14,7 @@ mod endpoint;
 mod front;
 mod limits;
 mod listen;
+mod observe;
 mod panic;
 mod patience;
 
@@ -22,3 +23,4 @@ pub use connections::Connections;
 pub use door::{Door, FailureLimit, TrustedProxies};
 pub use limits::FrontLimits;
 pub use listen::{ListenError, Listeners};
+pub use observe::{Observed, observe};

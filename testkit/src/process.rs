@@ -202,6 +202,14 @@ impl Serving {
         &self.said
     }
 
+    /// Where metrics are, as was printed.
+    pub fn metrics(&self) -> String {
+        let mut lines = self.said.lines();
+        let url = lines.find_map(|line| line.strip_prefix("metrics on "));
+        url.unwrap_or_else(|| panic!("no metrics in {}", self.said))
+            .to_owned()
+    }
+
     /// The key that begins like this among what was printed at the first start.
     pub fn printed_key(&self, prefix: &str) -> String {
         let found = self

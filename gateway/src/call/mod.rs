@@ -93,6 +93,7 @@ impl Worker {
         let waiting = Instant::now();
         let body = body.await?;
         let body_wait = waiting.elapsed();
+        record.body_wait = body_wait;
         let envelope = openai_chat::look(&body, &self.gateway.settings().body)?;
         record.envelope(&envelope);
         let plan = route(directory, &caller, &envelope.model)?;

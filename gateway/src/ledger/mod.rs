@@ -4,13 +4,17 @@
 //! fail and never waits. The writer empties the queue on the control runtime: one log line a call at once, rows in
 //! batches. While the database is away the queue fills; when it is full no further call is admitted.
 
+mod health;
 mod record;
 mod writer;
 
+pub use health::LedgerHealth;
 pub use record::{AttemptRecord, CallRecord, Outcome};
 pub use writer::LedgerWriter;
 
 pub(crate) use record::attempt_id;
+
+use std::sync::Arc;
 
 use dialect::refusal::Refusal;
 use store::Store;
@@ -19,15 +23,30 @@ use tokio::sync::mpsc;
 /// The way into the ledger.
 pub struct Ledger {
     queue: mpsc::Sender<CallRecord>,
+    places: usize,
+    health: Arc<LedgerHealth>,
 }
 
 /// A reserved place in the queue.
 pub struct LedgerPlace(mpsc::OwnedPermit<CallRecord>);
 
+/// This part of the places is in the queue itself: enough for what comes while one write hangs.
+const QUEUED_PART: usize = 2;
+
 impl Ledger {
     pub(crate) fn open(store: Store, places: usize) -> (Self, LedgerWriter) {
-        let (queue, waiting) = mpsc::channel(places);
-        (Self { queue }, LedgerWriter::new(store, waiting))
+        // While the database is away the writer holds some of them, since it can log only what it has taken.
+        let queued = (places / QUEUED_PART).max(1);
+        let held_max = places.saturating_sub(queued);
+        let (queue, waiting) = mpsc::channel(queued);
+        let health = Arc::<LedgerHealth>::default();
+        let writer = LedgerWriter::new(store, waiting, held_max, health.clone());
+        let ledger = Self {
+            queue,
+            places,
+            health,
+        };
+        (ledger, writer)
     }
 
     /// A place for one call, if there is one.
@@ -44,7 +63,18 @@ impl Ledger {
 
     /// Records that wait to be written.
     pub fn waiting(&self) -> usize {
-        self.queue.max_capacity().saturating_sub(self.queue.capacity())
+        let queued = self.queue.max_capacity().saturating_sub(self.queue.capacity());
+        queued.saturating_add(self.health.held())
+    }
+
+    /// Records that may wait.
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
+    /// How writing goes.
+    pub fn health(&self) -> &LedgerHealth {
+        &self.health
     }
 }
 

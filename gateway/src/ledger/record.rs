@@ -24,6 +24,10 @@ pub struct CallRecord {
     pub status: u16,
     /// The code of our refusal, when we refused.
     pub refusal: Option<&'static str>,
+    /// Who has to act, when we refused.
+    pub party: Option<&'static str>,
+    /// How long the client took to send its body.
+    pub body_wait: Duration,
     pub attempts: Vec<AttemptRecord>,
 }
 
@@ -92,6 +96,8 @@ impl CallRecord {
             streamed: false,
             status: 0,
             refusal: None,
+            party: None,
+            body_wait: Duration::ZERO,
             attempts: Vec::new(),
         }
     }
@@ -109,7 +115,21 @@ impl CallRecord {
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
         self.status = refusal.code.status();
         self.refusal = Some(refusal.code.as_str());
+        self.party = Some(refusal.code.party().as_str());
         self.ended = Instant::now();
+    }
+
+    /// From the head of the request to the end of the answer.
+    pub(crate) fn duration(&self) -> Duration {
+        self.ended.saturating_duration_since(self.started)
+    }
+
+    /// What the gateway itself took: neither the client sending its body nor the provider answering.
+    pub(crate) fn overhead(&self) -> Duration {
+        let upstream: Duration = self.attempts.iter().map(AttemptRecord::duration).sum();
+        self.duration()
+            .saturating_sub(self.body_wait)
+            .saturating_sub(upstream)
     }
 
     /// The rows that book this call: one for each attempt.
@@ -138,7 +158,7 @@ impl CallRecord {
             refusal = self.refusal,
             input_tokens = usage.map(|usage| usage.input_tokens),
             output_tokens = usage.map(|usage| usage.output_tokens),
-            duration_us = micros(self.ended.saturating_duration_since(self.started)),
+            duration_us = micros(self.duration()),
             first_byte_us = last.and_then(|attempt| attempt.first_byte).map(|at| micros(at - self.started)),
             "call"
         );
@@ -158,7 +178,7 @@ impl CallRecord {
             dialect: attempt.dialect.into(),
             streamed: self.streamed,
             started_at_ms: attempt.started_at_ms,
-            duration_us: micros(attempt.ended.saturating_duration_since(attempt.started)),
+            duration_us: micros(attempt.duration()),
             first_byte_us: attempt
                 .first_byte
                 .map(|at| micros(at.saturating_duration_since(attempt.started))),
@@ -166,6 +186,13 @@ impl CallRecord {
             outcome: attempt.outcome.as_str().into(),
             usage: attempt.usage.map(usage_columns),
         }
+    }
+}
+
+impl AttemptRecord {
+    /// From sending to the end of the answer.
+    pub(crate) fn duration(&self) -> Duration {
+        self.ended.saturating_duration_since(self.started)
     }
 }
 

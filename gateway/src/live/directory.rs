@@ -30,6 +30,7 @@ use tokio::sync::Semaphore;
 use vault::DigestKey;
 
 use super::poison::Poisoned;
+use super::rejected::Rejected;
 use super::signs::Signs;
 use super::tenant::{GlobalState, TenantState};
 use crate::failpoint::failpoint;
@@ -63,6 +64,7 @@ pub struct Directory {
     revision: AtomicI64,
     signs: Signs,
     poisoned: Poisoned,
+    rejected: Rejected,
     /// Look-ups of unknown key ids under way. Bounded, so that a flood of invented keys cannot occupy the database.
     lookups: Semaphore,
     /// The same with those that wait for their turn: a process that has just started knows none of its callers.
@@ -121,6 +123,7 @@ impl Directory {
                 .build(),
             signs: Signs::new(settings.stale_max),
             poisoned: Poisoned::new(),
+            rejected: Rejected::default(),
             lookups: Semaphore::new(UNKNOWN_LOOKUPS_MAX),
             waiting: Semaphore::new(WAITING_LOOKUPS_MAX),
             store,
@@ -219,6 +222,17 @@ impl Directory {
         self.poisoned.count()
     }
 
+    /// Takes into the count of tenants what happened of late, which it does by itself only now and then.
+    pub async fn settle_counts(&self) {
+        self.tenants.run_pending_tasks().await;
+    }
+
+    /// Stored rows that make no sense or cannot be used: of the tenants that were loaded, and of all together.
+    pub fn rows_rejected(&self) -> usize {
+        let of_all = usize::try_from(self.global().broken).unwrap_or(usize::MAX);
+        self.rejected.rows().saturating_add(of_all)
+    }
+
     async fn find_owner(&self, key_id: &str) -> Result<Option<Arc<TenantState>>, LookupError> {
         let Ok(_place) = self.waiting.try_acquire() else {
             return Err(LookupError::Unavailable);
@@ -263,12 +277,18 @@ impl Directory {
         match built {
             Ok(Some(tenant)) => {
                 self.poisoned.mended(id);
+                self.rejected.set(id, tenant.left_out.len());
                 Ok(Arc::new(tenant))
             }
-            Ok(None) => Err(LoadError::NoTenant),
+            Ok(None) => {
+                self.rejected.set(id, 0);
+                Err(LoadError::NoTenant)
+            }
             Err(error) => {
                 if matches!(error, LookupError::Poison) {
                     self.poisoned.note(id);
+                    // Reading stops at the first one.
+                    self.rejected.set(id, 1);
                 }
                 Err(LoadError::Failed(error))
             }

@@ -7,10 +7,11 @@ mod directory;
 mod follow;
 mod model_lists;
 mod poison;
+mod rejected;
 mod signs;
 mod tenant;
 
 pub use directory::{Directory, DirectorySettings, LookupError, built_in_routes};
 pub use follow::follow;
 pub(crate) use model_lists::ModelLists;
-pub use tenant::{Credential, GatewayKey, GlobalState, TenantState};
+pub use tenant::{Credential, GatewayKey, GlobalState, LeftOut, TenantState};

@@ -16,9 +16,20 @@ pub struct TenantState {
     /// The tenant's revision when this was loaded; a later one means that this is out of date.
     pub revision: i64,
     pub routes: Vec<Route>,
+    /// Rows that cannot be used and were left out.
+    pub left_out: Vec<LeftOut>,
     keys: HashMap<String, Arc<GatewayKey>>,
     /// By provider name; inside one provider the heaviest first, then by name.
     credentials: HashMap<String, Vec<Arc<Credential>>>,
+}
+
+/// A row that makes sense, but cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// `credential` or `gateway key`.
+    pub what: &'static str,
+    pub id: String,
+    pub why: String,
 }
 
 /// One gateway key with its one or two live secrets.
@@ -62,6 +73,7 @@ impl TenantState {
         let mut credentials: HashMap<String, Vec<Arc<Credential>>> = HashMap::new();
         let mut rows = bundle.credentials;
         rows.retain(|row| !row.credential.disabled);
+        let mut left_out = Vec::new();
         rows.sort_by(|a, b| {
             b.credential
                 .weight
@@ -76,10 +88,12 @@ impl TenantState {
                         .or_default()
                         .push(Arc::new(credential));
                 }
-                Err(unusable) => tracing::warn!(
-                    tenant = %tenant.id, credential = %unusable.id, why = %unusable.why, "credential left out"
-                ),
+                Err(unusable) => left_out.push(unusable),
             }
+        }
+        let keys = usable_keys(bundle.keys, &mut left_out);
+        for LeftOut { what, id, why } in &left_out {
+            tracing::warn!(tenant = %tenant.id, %id, %why, "{what} left out");
         }
         Self {
             id: Arc::from(tenant.id.as_str()),
@@ -87,7 +101,8 @@ impl TenantState {
             disabled: tenant.disabled,
             revision: bundle.revision,
             routes: bundle.routes,
-            keys: usable_keys(bundle.keys),
+            left_out,
+            keys,
             credentials,
         }
     }
@@ -112,7 +127,7 @@ impl TenantState {
 
 /// The keys by id. One whose allow-list cannot be read is left out and reported: it must neither open everything nor
 /// take its tenant's other keys with it.
-fn usable_keys(bundles: Vec<KeyBundle>) -> HashMap<String, Arc<GatewayKey>> {
+fn usable_keys(bundles: Vec<KeyBundle>, left_out: &mut Vec<LeftOut>) -> HashMap<String, Arc<GatewayKey>> {
     let mut keys = HashMap::with_capacity(bundles.len());
     for bundle in bundles {
         let id = bundle.key.id.clone();
@@ -120,7 +135,11 @@ fn usable_keys(bundles: Vec<KeyBundle>) -> HashMap<String, Arc<GatewayKey>> {
             Ok(key) => {
                 keys.insert(id, Arc::new(key));
             }
-            Err(error) => tracing::warn!(key_id = %id, %error, "gateway key left out"),
+            Err(error) => left_out.push(LeftOut {
+                what: "gateway key",
+                id,
+                why: error.to_string(),
+            }),
         }
     }
     keys
@@ -159,16 +178,11 @@ impl GatewayKey {
     }
 }
 
-/// Why a stored credential cannot be used.
-struct Unusable {
-    id: String,
-    why: String,
-}
-
 impl Credential {
-    fn build(bundle: CredentialBundle, catalog: &Catalog) -> Result<Self, Unusable> {
+    fn build(bundle: CredentialBundle, catalog: &Catalog) -> Result<Self, LeftOut> {
         let row = bundle.credential;
-        let unusable = |why: String| Unusable {
+        let unusable = |why: String| LeftOut {
+            what: "credential",
             id: row.id.clone(),
             why,
         };

@@ -4,6 +4,7 @@ mod environment;
 mod first_start;
 mod hand_over;
 mod log;
+mod seeing;
 mod sockets;
 mod stop;
 mod supervise;
@@ -27,6 +28,7 @@ use crate::failure::{Failure, Kind};
 use crate::output::print;
 use crate::settings::{Settings, Source};
 use hand_over::{Inheritance, Offer};
+use seeing::{Seeing, SeeingTasks};
 use sockets::Sockets;
 use stop::StopSignals;
 use supervise::{supervise, supervise_thread};
@@ -53,6 +55,14 @@ struct GoingDown {
     sockets: Sockets,
     phase: watch::Sender<Phase>,
     workers: Vec<JoinHandle<()>>,
+    seeing: SeeingTasks,
+}
+
+/// Why this process ends.
+#[derive(PartialEq, Eq)]
+enum Told {
+    Stop,
+    TakenOver,
 }
 
 /// How long the ledger may take to write its last records, once no call is left.
@@ -79,6 +89,7 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         settings.workers,
         &mut inheritance,
     )?;
+    let seeing = Seeing::prepare(&settings, &mut inheritance)?;
     let address = listeners.address();
     let control = Builder::new_multi_thread()
         .worker_threads(1)
@@ -94,11 +105,16 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         StopSignals::catch()?
     };
     let (phase, told) = watch::channel(Phase::Serve);
-    let sockets = Sockets::new(listeners.into_each());
+    let connections = Arc::new(Connections::new(
+        settings.connections_max,
+        settings.connections_per_address_max,
+    ));
+    let sockets = Sockets::new(listeners.into_each(), seeing.socket());
+    let seeing = seeing.begin(&control, &parts.gateway, &connections, &mut parts.ledger);
     let offer = Offer::make(&settings.data_dir, address, sockets.clone())
         .inspect_err(|error| tracing::warn!(%error, "no other process will be able to take over"))
         .ok();
-    let workers = start_workers(&settings, &sockets, &parts.gateway, &told)?;
+    let workers = start_workers(&settings, &sockets, &parts.gateway, &connections, &told)?;
     inheritance.enter();
     print(&format!("listening on http://{address}"))?;
     let going_down = GoingDown {
@@ -107,6 +123,7 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         sockets,
         phase,
         workers,
+        seeing,
     };
     run(&control, parts, &settings, going_down);
     Ok(())
@@ -182,14 +199,11 @@ fn start_workers(
     settings: &Settings,
     sockets: &Sockets,
     gateway: &Arc<Gateway>,
+    connections: &Arc<Connections>,
     told: &watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
-    let connections = Arc::new(Connections::new(
-        settings.connections_max,
-        settings.connections_per_address_max,
-    ));
     let door = Arc::new(Door::new(
-        connections,
+        connections.clone(),
         settings.trusted_proxies.clone(),
         settings.failure_limit,
     ));
@@ -225,6 +239,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         sockets,
         phase,
         workers,
+        seeing,
     } = going_down;
     let Control {
         gateway,
@@ -242,7 +257,9 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         live::follow(directory.clone(), to_follow.clone(), poll)
     });
     control.block_on(async {
-        until_told(&mut signals, offer).await;
+        if until_told(&mut signals, offer).await == Told::TakenOver {
+            seeing.leave_to_another();
+        }
         tracing::info!(in_flight = gateway.admission().in_flight(), "stopping");
         gateway.admission().leave_ajar();
         sockets.let_go();
@@ -262,6 +279,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
             phase.send_replace(Phase::Stop);
         }
         following.abort();
+        seeing.stop_observing();
         drop(gateway);
         // The workers drop what they had left, by which it is booked; then nobody can write to the ledger any more, and
         // its writer ends.
@@ -278,12 +296,19 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
     });
 }
 
-async fn until_told(signals: &mut StopSignals, offer: Option<Offer>) {
+async fn until_told(signals: &mut StopSignals, offer: Option<Offer>) -> Told {
     let Some(mut offer) = offer else {
-        return signals.asked().await;
+        signals.asked().await;
+        return Told::Stop;
     };
     tokio::select! {
-        () = signals.asked() => offer.withdraw(),
-        () = offer.taken() => tracing::info!("another process has taken over"),
+        () = signals.asked() => {
+            offer.withdraw();
+            Told::Stop
+        }
+        () = offer.taken() => {
+            tracing::info!("another process has taken over");
+            Told::TakenOver
+        }
     }
 }

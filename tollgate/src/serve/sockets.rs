@@ -7,15 +7,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A handle on them. Its clones mean the same sockets.
 #[derive(Clone)]
-pub(super) struct Sockets(Arc<Mutex<Vec<TcpListener>>>);
+pub(super) struct Sockets {
+    workers: usize,
+    held: Arc<Mutex<Vec<TcpListener>>>,
+}
 
 impl Sockets {
-    pub(super) fn new(sockets: Vec<TcpListener>) -> Self {
-        Self(Arc::new(Mutex::new(sockets)))
+    /// One for each worker, and what others listen on.
+    pub(super) fn new(of_workers: Vec<TcpListener>, of_others: Option<TcpListener>) -> Self {
+        Self {
+            workers: of_workers.len(),
+            held: Arc::new(Mutex::new(of_workers.into_iter().chain(of_others).collect())),
+        }
     }
 
+    /// Those of workers; they come first.
     pub(super) fn count(&self) -> usize {
-        self.held().len()
+        self.workers
     }
 
     /// One of them, for its worker.
@@ -36,6 +44,6 @@ impl Sockets {
 
     /// A thread that panicked while it held this leaves the list whole.
     fn held(&self) -> MutexGuard<'_, Vec<TcpListener>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -26,6 +26,7 @@ use crate::master_key::MasterKeySource;
 /// Everything that can be set, read and checked.
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
+    pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) public_url: Option<String>,
     pub(crate) data_dir: PathBuf,
     pub(crate) database_url: Secret,
@@ -64,10 +65,12 @@ impl Settings {
             "TOLLGATE_LISTEN",
             "an address with a port, such as 127.0.0.1:8080",
         )?;
-        refuse_public(listen, source.flag("TOLLGATE_ALLOW_PUBLIC_BIND")?)?;
+        refuse_public("TOLLGATE_LISTEN", listen, source)?;
+        let metrics_listen = metrics_listen(source)?;
         let workers: usize = source.parsed("TOLLGATE_WORKERS", "a number")?;
         Ok(Self {
             listen,
+            metrics_listen,
             public_url: source
                 .given("TOLLGATE_PUBLIC_URL")
                 .map(|url| url.trim_end_matches('/').to_owned()),
@@ -112,12 +115,22 @@ impl Settings {
     }
 }
 
-fn refuse_public(listen: SocketAddr, allowed: bool) -> Result<(), Failure> {
-    if listen.ip().is_loopback() || allowed {
+fn metrics_listen(source: &Source) -> Result<Option<SocketAddr>, Failure> {
+    let name = "TOLLGATE_METRICS_LISTEN";
+    if source.given(name).is_none() {
+        return Ok(None);
+    }
+    let listen = source.parsed(name, "an address with a port, such as 127.0.0.1:9090")?;
+    refuse_public(name, listen, source)?;
+    Ok(Some(listen))
+}
+
+fn refuse_public(name: &str, listen: SocketAddr, source: &Source) -> Result<(), Failure> {
+    if source.flag("TOLLGATE_ALLOW_PUBLIC_BIND")? || listen.ip().is_loopback() {
         return Ok(());
     }
     let message = format!(
-        "TOLLGATE_LISTEN={listen} can be reached from other machines: set TOLLGATE_ALLOW_PUBLIC_BIND=true if that is meant"
+        "{name}={listen} can be reached from other machines: set TOLLGATE_ALLOW_PUBLIC_BIND=true if that is meant"
     );
     Err(Failure::new(Kind::Settings, message))
 }

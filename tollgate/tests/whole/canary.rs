@@ -26,6 +26,7 @@ fn no_secret_and_no_prompt_is_found_where_it_must_not_be() {
             installation
                 .set("TOLLGATE_LOG", "trace")
                 .set("OPENAI_API_KEY", "sk-environment-canary-91")
+                .set("TOLLGATE_METRICS_LISTEN", "127.0.0.1:0")
         });
         let mut told = String::new();
         let other = world.installation.ask(&["key", "create", "--tenant", TENANT])["secret"].clone();
@@ -78,6 +79,9 @@ fn no_secret_and_no_prompt_is_found_where_it_must_not_be() {
             told.push_str(&String::from_utf8_lossy(&output.stdout));
             told.push_str(&String::from_utf8_lossy(&output.stderr));
         }
+        let metrics = client::get(&world.serving.metrics(), "").body;
+        assert!(!metrics.is_empty());
+        told.push_str(&String::from_utf8_lossy(&metrics));
         told.push_str(&process_list(&world.serving));
         told.push_str(&world.serving.log());
         assert!(told.contains("tollgate::call"), "the log is there");

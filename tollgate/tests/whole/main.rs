@@ -18,6 +18,7 @@ mod flood;
 mod front;
 mod inference;
 mod keys;
+mod metrics;
 mod outage;
 mod panics;
 mod poison;

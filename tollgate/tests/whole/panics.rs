@@ -14,7 +14,11 @@ use crate::world::{DONE, TENANT, World, completion, request};
 
 fn world(failpoints: &str) -> World {
     let vendor = Vendor::start(|_| Play::json(200, completion()));
-    let set = |installation: Installation| installation.set("FAILPOINTS", failpoints);
+    let set = |installation: Installation| {
+        installation
+            .set("FAILPOINTS", failpoints)
+            .set("TOLLGATE_METRICS_LISTEN", "127.0.0.1:0")
+    };
     World::with(TestDatabase::sqlite(), &vendor.base_url(), set)
 }
 
@@ -79,13 +83,15 @@ fn what_runs_beside_the_calls_is_started_again() {
     until("the new key is known", || client::get(&models, key).status == 200);
     let ready = client::get(&world.serving.endpoint("/readyz"), "");
     assert_eq!(ready.status, 200, "each of them fell once");
-    let log = world.serving.log();
+    let (log, figures) = (world.serving.log(), figures(&world));
     for part in ["ledger", "follow", "worker"] {
         let fell = log
             .lines()
             .filter(|line| line.contains("it fell"))
             .any(|line| line.contains(part));
         assert!(fell, "{part}: {log}");
+        let counted = format!("tollgate_parts_fallen_total{{tollgate_part=\"{part}\"}} 1\n");
+        assert!(figures.contains(&counted), "{part}: {figures}");
     }
 }
 
@@ -97,11 +103,19 @@ fn a_gateway_of_which_a_part_falls_again_and_again_is_not_ready() {
         let answer = client::get(&ready, "");
         answer.status == 503 && answer.json()["falling"] == serde_json::json!(["follow"])
     });
+    let figures = figures(&world);
+    for unwell in ["\ntollgate_ready 0\n", "\ntollgate_parts_falling 1\n"] {
+        assert!(figures.contains(unwell), "{figures}");
+    }
     assert_eq!(
         world.chat(&request("echo-1", false)).status,
         200,
         "it serves all the same"
     );
+}
+
+fn figures(world: &World) -> String {
+    String::from_utf8(client::get(&world.serving.metrics(), "").body).unwrap()
 }
 
 #[track_caller]

@@ -96,6 +96,12 @@ fn what_keeps_a_start_from_happening_is_said_in_one_line_with_its_own_exit_code(
             "TOLLGATE_ALLOW_PUBLIC_BIND",
         ),
         (
+            fresh().set("TOLLGATE_METRICS_LISTEN", "[::]:0"),
+            3,
+            "TOLLGATE_METRICS_LISTEN=[::]:0 can be reached",
+        ),
+        (fresh().set("TOLLGATE_METRICS_LISTEN", &address), 5, "is in use"),
+        (
             fresh().set("TOLLGATE_MASTER_KEY", ""),
             4,
             "TOLLGATE_MASTER_KEY is set, but empty",

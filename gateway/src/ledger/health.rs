@@ -1,0 +1,41 @@
+//! How writing the ledger goes.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use store::Appended;
+
+/// Counted since the start.
+#[derive(Debug, Default)]
+pub struct LedgerHealth {
+    pub batches_written: AtomicU64,
+    pub rows_written: AtomicU64,
+    /// Rows that the database will never take. They are kept aside.
+    pub rows_refused: AtomicU64,
+    /// Tries to write a batch that failed; it is tried again.
+    pub writes_failed: AtomicU64,
+    /// Records that the writer holds at the moment.
+    held: AtomicUsize,
+}
+
+impl LedgerHealth {
+    pub(super) fn wrote(&self, rows: usize, appended: Appended) {
+        let written = u64::try_from(rows)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(appended.refused);
+        self.batches_written.fetch_add(1, Ordering::Relaxed);
+        self.rows_written.fetch_add(written, Ordering::Relaxed);
+        self.rows_refused.fetch_add(appended.refused, Ordering::Relaxed);
+    }
+
+    pub(super) fn holds(&self, records: usize) {
+        self.held.store(records, Ordering::Relaxed);
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn failed(&self) {
+        self.writes_failed.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,90 @@
+//! How things stand at the moment, read when it is asked for.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::clock::now_ms;
+use crate::gateway::Gateway;
+use crate::vitals::Vitals;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabels {
+    tollgate_part: &'static str,
+}
+
+/// When this process began, near enough.
+static STARTED_AT_MS: LazyLock<i64> = LazyLock::new(now_ms);
+
+/// Remembers when the process began. Later calls change nothing.
+pub(super) fn begin() {
+    LazyLock::force(&STARTED_AT_MS);
+}
+
+#[rustfmt::skip]
+pub(super) async fn registry(gateway: &Gateway, connections: usize) -> Registry {
+    let (directory, ledger, admission) = (gateway.directory(), gateway.ledger(), gateway.admission());
+    let health = ledger.health();
+    let silent_ms = i64::try_from(directory.store_silent_for().as_millis()).unwrap_or(i64::MAX);
+    let poison_found = AtomicU64::new(directory.poison_found());
+    directory.settle_counts().await;
+    let mut to = Registry::default();
+    gauge(&mut to, "tollgate_calls_in_flight", "Calls that were admitted and have not ended", admission.in_flight());
+    gauge(&mut to, "tollgate_connections_open", "Open connections of clients", connections);
+    gauge(&mut to, "tollgate_ready", "Whether calls should be sent here", usize::from(gateway.is_ready()));
+    gauge(&mut to, "tollgate_store_up", "Whether the database answered when it was last asked", usize::from(directory.store_answers()));
+    since(&mut to, "tollgate_store_answered_timestamp", "When the database last answered", now_ms().saturating_sub(silent_ms));
+    gauge(&mut to, "tollgate_store_revision", "The revision of the database whose changes have been taken in", usize::try_from(directory.revision()).unwrap_or(0));
+    gauge(&mut to, "tollgate_tenants_in_memory", "Tenants that are kept in memory", usize::try_from(directory.tenants_in_memory()).unwrap_or(usize::MAX));
+    gauge(&mut to, "tollgate_config_rows_rejected", "Stored rows that make no sense or cannot be used, of tenants that were loaded", directory.rows_rejected());
+    gauge(&mut to, "tollgate_tenants_poisoned", "Tenants that are out of service for a row that makes no sense, of those that called of late", directory.tenants_poisoned());
+    counter(&mut to, "tollgate_poison_found", "Times that a row that makes no sense was come upon", &poison_found);
+    gauge(&mut to, "tollgate_ledger_records_waiting", "Records of calls that wait to be written", ledger.waiting());
+    gauge(&mut to, "tollgate_ledger_records_max", "Records that may wait before calls are refused", ledger.places());
+    counter(&mut to, "tollgate_ledger_batches_written", "Batches that the database has taken", &health.batches_written);
+    counter(&mut to, "tollgate_ledger_rows_written", "Rows that the database has taken", &health.rows_written);
+    counter(&mut to, "tollgate_ledger_rows_refused", "Rows that the database will never take; they are kept aside", &health.rows_refused);
+    counter(&mut to, "tollgate_ledger_writes_failed", "Tries to write a batch that failed and were made again", &health.writes_failed);
+    gauge(&mut to, "tollgate_parts_falling", "Parts beside the calls that fall so often that starting them again does not help", gateway.vitals().falling().len());
+    to.register("tollgate_parts_fallen", "Falls of what runs beside the calls; each was started again", falls(gateway.vitals()));
+    to.register("tollgate_build", "The program", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+    since(&mut to, "process_start_time", "When the process began", *STARTED_AT_MS);
+    to
+}
+
+/// How often each part has fallen. One that never has is not there.
+fn falls(vitals: &Vitals) -> Family<PartLabels, Counter> {
+    let falls = Family::<PartLabels, Counter>::default();
+    for (tollgate_part, times) in vitals.totals() {
+        falls.get_or_create(&PartLabels { tollgate_part }).inc_by(times);
+    }
+    falls
+}
+
+fn gauge(to: &mut Registry, name: &str, help: &str, value: usize) {
+    to.register(
+        name,
+        help,
+        ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)),
+    );
+}
+
+fn counter(to: &mut Registry, name: &str, help: &str, value: &AtomicU64) {
+    to.register(name, help, ConstCounter::new(value.load(Ordering::Relaxed)));
+}
+
+/// An instant, as Prometheus has them.
+fn since(to: &mut Registry, name: &str, help: &str, at_ms: i64) {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "53 bits hold milliseconds for a long time"
+    )]
+    let seconds = at_ms as f64 / 1000.0;
+    to.register_with_unit(name, help, Unit::Seconds, ConstGauge::new(seconds));
+}

@@ -1,0 +1,29 @@
+//! What operators see of calls: figures for Prometheus ([`Metrics`]).
+//!
+//! Nothing here is on the way of a call. A call leaves a record behind, which the ledger's writer shows to the
+//! [`Watchers`] on the control runtime; how things stand at the moment is read when somebody asks.
+//!
+//! Names follow OpenTelemetry's semantic conventions for generative AI where these have one, and begin with
+//! `tollgate` where they have none.
+
+mod live;
+mod metrics;
+mod words;
+
+pub use metrics::{CallMetrics, Metrics};
+
+use crate::ledger::CallRecord;
+
+/// Who looks at the records of calls.
+#[derive(Default)]
+pub struct Watchers {
+    pub metrics: Option<CallMetrics>,
+}
+
+impl Watchers {
+    pub(crate) fn watch(&mut self, record: &CallRecord) {
+        if let Some(metrics) = &mut self.metrics {
+            metrics.observe(record);
+        }
+    }
+}
