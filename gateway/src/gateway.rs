@@ -24,6 +24,8 @@ pub struct GatewaySettings {
     pub ledger_places: usize,
     /// How long a provider's list of models is believed.
     pub model_list_age: Duration,
+    /// Whether traces are sent, and so whether a request's own trace is looked for.
+    pub traced: bool,
 }
 
 impl Default for GatewaySettings {
@@ -38,6 +40,7 @@ impl Default for GatewaySettings {
             timeouts: Timeouts::default(),
             ledger_places: 65_536,
             model_list_age: Duration::from_secs(5 * 60),
+            traced: false,
         }
     }
 }

@@ -11,5 +11,6 @@ mod upstream;
 pub use base_url::{BaseUrl, BaseUrlError, Trust};
 pub use catalog::{AuthStyle, Catalog, CatalogError, Provider, ProviderKind, StreamUsage};
 pub use upstream::{
-    Answer, AnswerBody, BodyFault, Errand, SendFault, Timeouts, TlsError, UpstreamSettings, Upstreams,
+    Answer, AnswerBody, BodyFault, Courier, Errand, SendFault, Timeouts, TlsError, UpstreamSettings,
+    Upstreams,
 };

@@ -2,10 +2,12 @@
 //!
 //! [`database`]: databases to run on. [`vendor`]: a provider that does what a test tells it, faults included.
 //! [`process`]: the gateway as people run it, a process of its own. [`client`]: asking it over HTTP, byte by byte.
+//! [`collector`]: what it sends as traces.
 //! [`load`]: asking it again and again. [`postgres`]: a server that may be stopped. [`chaos`]: a bad way to it.
 
 pub mod chaos;
 pub mod client;
+pub mod collector;
 pub mod database;
 pub mod load;
 pub mod postgres;

@@ -113,6 +113,10 @@ fn what_a_crate_must_not_do_it_cannot() {
     );
     only(&["store"], &["sqlx", "rusqlite", "tokio-postgres"]);
     only(&["provider"], &["hyper-rustls", "reqwest", "ureq"]);
+    only(
+        &["gateway"],
+        &["prometheus-client", "opentelemetry-otlp", "opentelemetry_sdk"],
+    );
     only(&["server"], &["axum"]);
     for pure in ["dialect", "policy"] {
         for dependency in dependencies(pure) {
@@ -128,6 +132,25 @@ fn what_a_crate_must_not_do_it_cannot() {
             assert!(
                 !impure.contains(&dependency.as_str()),
                 "`{pure}` is pure and cannot have `{dependency}`"
+            );
+        }
+    }
+}
+
+/// The exporter of traces would bring an HTTP client of its own, one that follows redirects, unless it is told not to.
+#[test]
+fn traces_are_sent_by_the_providers_client() {
+    let workspace: toml::Table = read("Cargo.toml").parse().unwrap();
+    let dependencies = &workspace["workspace"]["dependencies"];
+    for name in ["opentelemetry-otlp", "opentelemetry-http"] {
+        let dependency = &dependencies[name];
+        assert_eq!(dependency["default-features"].as_bool(), Some(false), "{name}");
+        let features = dependency.get("features").and_then(toml::Value::as_array);
+        for feature in features.into_iter().flatten() {
+            let feature = feature.as_str().unwrap();
+            assert!(
+                ["http-proto", "trace"].contains(&feature),
+                "{name} with {feature}"
             );
         }
     }

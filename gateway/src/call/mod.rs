@@ -34,6 +34,7 @@ pub(crate) use route::{not_found, route, rules};
 
 use crate::clock::now_ms;
 use crate::ledger::CallRecord;
+use crate::seeing::TraceParent;
 use crate::worker::{Request, Worker};
 use admit::Permit;
 use settle::Settlement;
@@ -60,6 +61,9 @@ impl Worker {
         body: impl Future<Output = Result<Bytes, Refusal>>,
     ) -> Result<Reply, Refusal> {
         let mut record = CallRecord::begin(request.call_id, now_ms(), request.started);
+        if self.gateway.settings().traced {
+            record.trace_parent = TraceParent::of(request.headers);
+        }
         let admitted = match self.admitted(&request, body, &mut record).await {
             Ok(admitted) => admitted,
             Err(refusal) => {

@@ -10,6 +10,8 @@ use dialect::refusal::Refusal;
 use store::{AttemptRow, AttemptUsage};
 use ulid::Ulid;
 
+use crate::seeing::TraceParent;
+
 /// One client request from its first byte to its end.
 pub struct CallRecord {
     pub call_id: Ulid,
@@ -28,6 +30,8 @@ pub struct CallRecord {
     pub party: Option<&'static str>,
     /// How long the client took to send its body.
     pub body_wait: Duration,
+    /// The client's span that this call is a part of, where traces are sent.
+    pub trace_parent: Option<TraceParent>,
     pub attempts: Vec<AttemptRecord>,
 }
 
@@ -98,6 +102,7 @@ impl CallRecord {
             refusal: None,
             party: None,
             body_wait: Duration::ZERO,
+            trace_parent: None,
             attempts: Vec::new(),
         }
     }

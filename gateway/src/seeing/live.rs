@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::traces::TraceHealth;
 use crate::clock::now_ms;
 use crate::gateway::Gateway;
 use crate::vitals::Vitals;
@@ -28,7 +29,7 @@ pub(super) fn begin() {
 }
 
 #[rustfmt::skip]
-pub(super) async fn registry(gateway: &Gateway, connections: usize) -> Registry {
+pub(super) async fn registry(gateway: &Gateway, connections: usize, traces: Option<&TraceHealth>) -> Registry {
     let (directory, ledger, admission) = (gateway.directory(), gateway.ledger(), gateway.admission());
     let health = ledger.health();
     let silent_ms = i64::try_from(directory.store_silent_for().as_millis()).unwrap_or(i64::MAX);
@@ -53,6 +54,10 @@ pub(super) async fn registry(gateway: &Gateway, connections: usize) -> Registry 
     counter(&mut to, "tollgate_ledger_writes_failed", "Tries to write a batch that failed and were made again", &health.writes_failed);
     gauge(&mut to, "tollgate_parts_falling", "Parts beside the calls that fall so often that starting them again does not help", gateway.vitals().falling().len());
     to.register("tollgate_parts_fallen", "Falls of what runs beside the calls; each was started again", falls(gateway.vitals()));
+    if let Some(traces) = traces {
+        counter(&mut to, "tollgate_trace_spans_sent", "Spans that the collector has taken", &traces.spans_sent);
+        counter(&mut to, "tollgate_trace_spans_dropped", "Spans that were dropped, because the collector is slow or away", &traces.spans_dropped);
+    }
     to.register("tollgate_build", "The program", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
     since(&mut to, "process_start_time", "When the process began", *STARTED_AT_MS);
     to

@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::live;
+use super::traces::TraceHealth;
 use super::words::{AttemptError, OPERATION, call_error, provider};
 use crate::gateway::Gateway;
 use crate::ledger::{AttemptRecord, CallRecord, Outcome};
@@ -23,6 +24,7 @@ use crate::ledger::{AttemptRecord, CallRecord, Outcome};
 /// All figures, ready to be told.
 pub struct Metrics {
     registry: Registry,
+    traces: Option<Arc<TraceHealth>>,
 }
 
 /// The figures that come from calls. Its holder shows it each record once.
@@ -124,17 +126,17 @@ const MODEL_NAME_MAX: usize = 128;
 const OTHER: &str = "other";
 
 impl Metrics {
-    /// Over the figures that `calls` keeps.
-    pub fn new(calls: &CallMetrics) -> Self {
+    /// Over the figures that `calls` keeps, and those of the traces, if any are sent.
+    pub fn new(calls: &CallMetrics, traces: Option<Arc<TraceHealth>>) -> Self {
         live::begin();
         let mut registry = Registry::default();
         calls.register(&mut registry);
-        Self { registry }
+        Self { registry, traces }
     }
 
     /// All figures in Prometheus's text format, version 0.0.4; `connections` are those open at the clients' listener.
     pub async fn text(&self, gateway: &Gateway, connections: usize) -> String {
-        let live = live::registry(gateway, connections).await;
+        let live = live::registry(gateway, connections, self.traces.as_deref()).await;
         let mut text = String::with_capacity(16 << 10);
         // Writing into a string does not fail.
         let _written = prometheus_text::encode(&mut text, &self.registry)
@@ -341,7 +343,7 @@ mod tests {
 
     fn text(calls: &CallMetrics) -> String {
         let mut text = String::new();
-        prometheus_text::encode(&mut text, &Metrics::new(calls).registry).unwrap();
+        prometheus_text::encode(&mut text, &Metrics::new(calls, None).registry).unwrap();
         text
     }
 

@@ -6,6 +6,7 @@
 
 mod answer;
 mod connect;
+mod courier;
 mod exchange;
 mod pool;
 mod request;
@@ -22,6 +23,7 @@ use crate::catalog::AuthStyle;
 pub use answer::{Answer, AnswerBody, BodyFault};
 pub use connect::TlsError;
 use connect::{Connector, Tls};
+pub use courier::Courier;
 use pool::Pool;
 
 /// The upstream connections of one runtime.

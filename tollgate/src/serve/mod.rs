@@ -292,6 +292,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         if tokio::time::timeout(LAST_RECORDS, written).await.is_err() {
             tracing::warn!("the last records of the ledger may be lost");
         }
+        seeing.finish().await;
         let _silent = tokio::time::timeout(LAST_WORDS, store.close()).await;
     });
 }

@@ -1,39 +1,47 @@
-//! What operators see of the running gateway, where they have asked for it: metrics.
+//! What operators see of the running gateway, where they have asked for it: metrics and traces.
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway::Gateway;
 use gateway::ledger::LedgerWriter;
-use gateway::seeing::{CallMetrics, Metrics, Watchers};
+use gateway::seeing::{self, CallMetrics, Metrics, TraceSender, Tracer, Watchers};
+use provider::Courier;
 use server::{Connections, Listeners, Observed};
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use super::hand_over::Inheritance;
 use super::listen_on;
 use super::supervise::supervise;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::output::print;
 use crate::settings::Settings;
 
 /// What was asked for, ready to begin.
 pub(super) struct Seeing {
     metrics: Option<(TcpListener, CallMetrics)>,
+    traces: Option<(Tracer, TraceSender)>,
 }
 
 /// What runs for it on the control runtime.
 pub(super) struct SeeingTasks {
     observing: Option<JoinHandle<()>>,
     enough: watch::Sender<bool>,
+    sending: Option<JoinHandle<()>>,
 }
 
+/// For the last spans, once the ledger is written.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
 impl Seeing {
-    /// Takes the operators' address, where one is set.
+    /// Takes the operators' address and opens the way for traces, where they are set.
     pub(super) fn prepare(settings: &Settings, inheritance: &mut Inheritance) -> Result<Self, Failure> {
         Ok(Self {
             metrics: metrics(settings, inheritance)?,
+            traces: traces(settings)?,
         })
     }
 
@@ -46,7 +54,7 @@ impl Seeing {
             .ok()
     }
 
-    /// Lets the records of calls be seen, and begins to answer operators.
+    /// Lets the records of calls be seen, and begins to answer operators and to send traces.
     pub(super) fn begin(
         self,
         control: &Runtime,
@@ -56,10 +64,12 @@ impl Seeing {
     ) -> SeeingTasks {
         let (enough, told) = watch::channel(false);
         let (listener, calls) = self.metrics.unzip();
+        let (tracer, sender) = self.traces.unzip();
         let observing = listener.zip(calls.as_ref()).map(|(listener, calls)| {
+            let health = tracer.as_ref().map(|tracer| tracer.health().clone());
             let observed = Observed {
                 gateway: gateway.clone(),
-                metrics: Metrics::new(calls),
+                metrics: Metrics::new(calls, health),
                 connections: connections.clone(),
             };
             let (listener, observed) = (Arc::new(listener), Arc::new(observed));
@@ -67,8 +77,22 @@ impl Seeing {
                 observe(listener.clone(), observed.clone(), told.clone())
             })
         });
-        ledger.show_to(Watchers { metrics: calls });
-        SeeingTasks { observing, enough }
+        let sending = sender.map(|sender| {
+            let sender = Arc::new(Mutex::new(sender));
+            supervise(control.handle(), gateway.vitals(), "traces", move || {
+                let sender = sender.clone();
+                async move { sender.lock().await.run().await }
+            })
+        });
+        ledger.show_to(Watchers {
+            metrics: calls,
+            traces: tracer,
+        });
+        SeeingTasks {
+            observing,
+            enough,
+            sending,
+        }
     }
 }
 
@@ -83,6 +107,15 @@ impl SeeingTasks {
     pub(super) fn stop_observing(&self) {
         if let Some(observing) = &self.observing {
             observing.abort();
+        }
+    }
+
+    /// Waits until the last spans are sent. The ledger's writer has ended.
+    pub(super) async fn finish(self) {
+        if let Some(sending) = self.sending
+            && tokio::time::timeout(LAST_SPANS, sending).await.is_err()
+        {
+            tracing::warn!("the last traces are lost");
         }
     }
 }
@@ -101,6 +134,19 @@ fn metrics(
     ))?;
     let listener = listeners.into_each().pop();
     Ok(listener.map(|listener| (listener, CallMetrics::default())))
+}
+
+fn traces(settings: &Settings) -> Result<Option<(Tracer, TraceSender)>, Failure> {
+    let Some(wanted) = &settings.traces else {
+        return Ok(None);
+    };
+    let wrong = |error: &dyn std::fmt::Display| Failure::new(Kind::Settings, error.to_string());
+    let courier = Courier::new(&settings.upstream)
+        .map_err(|error| wrong(&format!("TOLLGATE_UPSTREAM_CA_FILE: {error}")))?;
+    let opened = seeing::trace(wanted, courier);
+    opened
+        .map(Some)
+        .map_err(|error| wrong(&format!("OTEL_EXPORTER_OTLP_ENDPOINT: {error}")))
 }
 
 async fn observe(listener: Arc<TcpListener>, observed: Arc<Observed>, enough: watch::Receiver<bool>) {

@@ -10,8 +10,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gateway::seeing::TraceSettings;
 use gateway::{GatewaySettings, live::DirectorySettings};
-use provider::{Timeouts, UpstreamSettings};
+use percent_encoding::percent_decode_str;
+use provider::{BaseUrl, Timeouts, Trust, UpstreamSettings};
 use server::{FailureLimit, FrontLimits, TrustedProxies};
 use store::StoreOptions;
 use vault::Secret;
@@ -22,6 +24,9 @@ pub(crate) use table::help;
 
 use crate::failure::{Failure, Kind};
 use crate::master_key::MasterKeySource;
+
+const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const OTLP_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
 /// Everything that can be set, read and checked.
 pub(crate) struct Settings {
@@ -44,6 +49,7 @@ pub(crate) struct Settings {
     pub(crate) failure_limit: FailureLimit,
     pub(crate) gateway: GatewaySettings,
     pub(crate) upstream: UpstreamSettings,
+    pub(crate) traces: Option<TraceSettings>,
     pub(crate) store: StoreOptions,
 }
 
@@ -107,6 +113,7 @@ impl Settings {
             },
             gateway: gateway(source)?,
             upstream: upstream(source)?,
+            traces: traces(source)?,
             store: StoreOptions {
                 connections_max: source.parsed("TOLLGATE_DATABASE_CONNECTIONS", "a number")?,
                 ..StoreOptions::default()
@@ -218,8 +225,43 @@ fn gateway(source: &Source) -> Result<GatewaySettings, Failure> {
             gap: source.duration("TOLLGATE_UPSTREAM_GAP_TIMEOUT")?,
             total: source.duration("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT")?,
         },
+        traced: source.given(OTLP_ENDPOINT).is_some(),
         ..GatewaySettings::default()
     })
+}
+
+/// Where traces go, if anywhere.
+fn traces(source: &Source) -> Result<Option<TraceSettings>, Failure> {
+    let Some(endpoint) = source.given(OTLP_ENDPOINT) else {
+        return Ok(None);
+    };
+    // The value is not quoted: it may hold a password.
+    BaseUrl::parse(endpoint, Trust::Operator)
+        .map_err(|error| Failure::new(Kind::Settings, format!("{OTLP_ENDPOINT}: {error}")))?;
+    let headers = source
+        .text(OTLP_HEADERS)
+        .split(',')
+        .filter(|pair| !pair.trim().is_empty());
+    Ok(Some(TraceSettings {
+        endpoint: endpoint.to_owned(),
+        service_name: source.text("OTEL_SERVICE_NAME").to_owned(),
+        headers: headers.map(header).collect::<Result<_, _>>()?,
+    }))
+}
+
+/// `name=value`, with `%XX` for what has a meaning of its own.
+fn header(pair: &str) -> Result<(String, Secret), Failure> {
+    let wrong = || {
+        Failure::new(
+            Kind::Settings,
+            format!("{OTLP_HEADERS} is no list of `name=value`"),
+        )
+    };
+    let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
+    let value = percent_decode_str(value.trim())
+        .decode_utf8()
+        .map_err(|_| wrong())?;
+    Ok((name.trim().to_owned(), Secret::new(value.into_owned())))
 }
 
 fn upstream(source: &Source) -> Result<UpstreamSettings, Failure> {

@@ -102,7 +102,7 @@ fn members(text: &str, environment: &BTreeMap<String, String>) -> Result<BTreeMa
         serde_yaml_ng::from_str(text).map_err(|error| wrong(error.to_string()))?;
     let mut set = BTreeMap::new();
     for (name, value) in members.unwrap_or_default() {
-        if !name.starts_with(PREFIX) {
+        if !name.starts_with(PREFIX) && !is_setting(&name) {
             return Err(wrong(format!("there is no setting {name}{}", near(&name))));
         }
         let text = match value {
@@ -140,9 +140,11 @@ fn expand(text: &str, environment: &BTreeMap<String, String>) -> Result<String, 
 }
 
 fn is_known(name: &str) -> bool {
-    !name.starts_with(PREFIX)
-        || NOT_OURS.iter().any(|prefix| name.starts_with(prefix))
-        || SETTINGS.iter().any(|setting| setting.name == name)
+    !name.starts_with(PREFIX) || NOT_OURS.iter().any(|prefix| name.starts_with(prefix)) || is_setting(name)
+}
+
+fn is_setting(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.name == name)
 }
 
 /// The setting that was probably meant.

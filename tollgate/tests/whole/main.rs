@@ -27,6 +27,7 @@ mod rotate;
 mod scale;
 mod sdk;
 mod starting;
+mod traces;
 mod upgrade;
 mod upstream;
 mod world;

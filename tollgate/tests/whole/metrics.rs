@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use testkit::client::{self, Answer};
+use testkit::collector::Collector;
 use testkit::database::{TestDatabase, execute};
 use testkit::load::Caller;
 use testkit::process::{Installation, Serving};
@@ -339,8 +340,11 @@ fn operators_are_answered_through_an_upgrade() {
 /// The page lists what there is, no more and no less, with the labels that there are.
 #[test]
 fn the_page_about_metrics_is_true() {
+    let collector = Collector::start();
     let (world, _vendor) = observed_with(TestDatabase::sqlite(), |installation| {
-        installation.set("FAILPOINTS", "follow=1*panic->off")
+        installation
+            .set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
+            .set("FAILPOINTS", "follow=1*panic->off")
     });
     for (model, stream) in [
         ("custom/plain", false),
