@@ -110,6 +110,15 @@ pub(crate) fn is_about_content(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether a table is not there (SQLSTATE 42P01; SQLite has no code of its own for it).
+pub(crate) fn is_missing_table(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| match error.code() {
+        Some(code) if sqlite_code(&code) == Some(1) => error.message().starts_with("no such table"),
+        Some(code) => code == "42P01",
+        None => false,
+    })
+}
+
 /// Whether the database may answer the same request later. Postgres: connection, resources, serialisation, a lock or a
 /// statement that took too long, shutting down, read-only after a fail-over. SQLite: busy, locked, read-only, I/O,
 /// full, cannot open.

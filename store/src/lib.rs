@@ -19,6 +19,7 @@ mod migrate;
 mod name;
 mod open;
 mod presence;
+mod probe;
 mod revision;
 mod route;
 mod row;

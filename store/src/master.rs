@@ -128,11 +128,21 @@ impl Store {
     /// needed.
     pub async fn prepare_vault(&self, now_ms: i64) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await?;
-        if read_proof(&mut connection).await?.is_none() {
-            drop(connection);
+        let is_new = read_proof(&mut connection).await?.is_none();
+        drop(connection);
+        if is_new {
             self.seal_new_database(now_ms).await?;
-            connection = self.pool.acquire().await?;
         }
+        self.check_vault().await
+    }
+
+    /// Checks that the master key at hand is the one of this database, and that each of the data keys has its master
+    /// key at hand. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::prepare_vault`]; a database that was never sealed has no master key that would be right.
+    pub async fn check_vault(&self) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await?;
         let proof = read_proof(&mut connection)
             .await?
             .ok_or(StoreError::WrongMasterKey)?;

@@ -34,6 +34,9 @@ const KNOWN: i64 = MIGRATIONS.len() as i64;
 const TRIES: u32 = 5;
 
 impl Store {
+    /// The version that this program works with.
+    pub const SCHEMA: i64 = KNOWN;
+
     /// Brings the schema to the version that this program knows. Any number of processes may do it at once.
     ///
     /// # Errors

@@ -49,6 +49,8 @@ pub(crate) enum Verb {
     Audit(audit::Arguments),
     /// Brings the database to the schema of this program.
     Migrate,
+    /// Says what is wrong with this installation, and what to do about it. Changes nothing.
+    Doctor,
     /// Completions for a shell.
     Completions(completions::Arguments),
 }

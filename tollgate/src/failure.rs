@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Conflict = 9,
     /// A row of the database that makes no sense.
     Poison = 10,
+    /// Something is wrong with the installation: what the doctor ends with.
+    Unwell = 11,
 }
 
 impl Failure {

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod credential;
+mod doctor;
 pub(crate) mod key;
 mod migrate;
 pub(crate) mod route;
@@ -11,7 +12,7 @@ pub(crate) mod usage;
 pub(crate) mod vault;
 
 use clap::CommandFactory as _;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::arguments::{Arguments, Verb};
 use crate::desk::Desk;
@@ -28,13 +29,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Verb::Vault(vault::Verb::Generate) = verb {
         return vault::generate(output);
     }
+    if matches!(verb, Verb::Doctor) {
+        return runtime()?.block_on(doctor::run(config.as_deref(), output));
+    }
     let source = Source::of_process(config.as_deref())?;
     if let Verb::Serve(arguments) = verb {
         return serve(&source, &arguments);
     }
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::other(format!("no runtime: {error}")))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         if matches!(verb, Verb::Migrate) {
             return migrate::run(&Settings::read(&source)?, output).await;
         }
@@ -43,6 +45,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         desk.store.close().await;
         done
     })
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::other(format!("no runtime: {error}")))
 }
 
 async fn at_desk(desk: &Desk, verb: Verb) -> Result<(), Failure> {
@@ -55,6 +62,6 @@ async fn at_desk(desk: &Desk, verb: Verb) -> Result<(), Failure> {
         Verb::Vault(verb) => vault::run(desk, &verb).await,
         Verb::Audit(arguments) => audit::run(desk, &arguments).await,
         // These need no desk and are done before.
-        Verb::Serve(_) | Verb::Migrate | Verb::Completions(_) => Ok(()),
+        Verb::Serve(_) | Verb::Doctor | Verb::Migrate | Verb::Completions(_) => Ok(()),
     }
 }

@@ -62,6 +62,7 @@ fn no_secret_and_no_prompt_is_found_where_it_must_not_be() {
             &["audit"],
             &["usage"],
             &["vault", "status"],
+            &["doctor"],
             &[
                 "credential",
                 "add",

@@ -12,6 +12,7 @@
 mod canary;
 mod changes;
 mod costs;
+mod doctor;
 mod faithful;
 mod faults;
 mod flood;
