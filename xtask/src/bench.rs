@@ -30,6 +30,8 @@ pub(crate) struct Arguments {
 /// Where the rig's mock provider listens.
 const PROVIDER: &str = "http://127.0.0.1:9100/v1";
 const LISTEN: &str = "127.0.0.1:9290";
+/// Counting is a part of what is measured.
+const METRICS_LISTEN: &str = "127.0.0.1:9291";
 /// The model that the rig asks for.
 const MODEL: &str = "gpt-4o-mini";
 
@@ -100,7 +102,8 @@ fn configuration(program: &Path, folder: &Path) -> anyhow::Result<String> {
     };
     Ok(format!(
         "[tollgate]\ncmd = \"{} serve\"\nbase_url = \"http://{LISTEN}\"\nkey = \"{key}\"\nmodel = \"{MODEL}\"\n\
-         env = {{TOLLGATE_DATA_DIR = \"{}\", TOLLGATE_LISTEN = \"{LISTEN}\"}}\n",
+         env = {{TOLLGATE_DATA_DIR = \"{}\", TOLLGATE_LISTEN = \"{LISTEN}\", \
+         TOLLGATE_METRICS_LISTEN = \"{METRICS_LISTEN}\"}}\n",
         program.display(),
         data.display(),
     ))

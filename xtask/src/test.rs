@@ -16,7 +16,10 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
         .args(["test", "--workspace", "--locked", "--no-fail-fast"])
         .args(arguments);
     // A test runs the line that the first start prints.
-    had("curl", program("curl"))?;
+    had("curl", program("curl", "--version"))?;
+    if had("slowhttptest", program("slowhttptest", "-h"))?.is_some() {
+        command.env("TOLLGATE_TEST_SLOWHTTPTEST", "slowhttptest");
+    }
     // Held until the tests are done.
     let postgres = had("Postgres", Postgres::start())?;
     if let Some(postgres) = &postgres {

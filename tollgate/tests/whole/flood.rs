@@ -27,7 +27,7 @@ fn resident_mib(world: &World) -> u64 {
 }
 
 /// Makes good calls, all of which have to succeed; the time that all but one in a hundred took less than.
-fn good_calls(world: &World) -> Duration {
+pub(crate) fn good_calls(world: &World) -> Duration {
     let body = request("custom/any", false);
     let endpoint = world.serving.endpoint("/v1/chat/completions");
     let mut took: Vec<Duration> = (0..400)

@@ -27,6 +27,7 @@ mod replicas;
 mod rotate;
 mod scale;
 mod sdk;
+mod slow;
 mod starting;
 mod traces;
 mod upgrade;

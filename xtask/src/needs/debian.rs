@@ -6,9 +6,9 @@ use anyhow::Context as _;
 
 use crate::command::{is_root, output, run};
 
-/// A program that is in a package of the same name, installed where it is not there.
-pub(crate) fn program(name: &str) -> anyhow::Result<()> {
-    if output(Command::new(name).arg("--version")).is_ok() {
+/// A program that is in a package of the same name, installed where it is not there: where it does not answer to `asked`.
+pub(crate) fn program(name: &str, asked: &str) -> anyhow::Result<()> {
+    if output(Command::new(name).arg(asked)).is_ok() {
         return Ok(());
     }
     install(name)
