@@ -110,8 +110,9 @@ impl ForCallers {
         failpoint("answer");
         match self {
             Self::ChatCompletions => chat_completions::answer(worker, call, body, limits).await,
-            Self::Models => models::list(worker, &call).await,
-            Self::Model(name) => models::one(worker, &call, &name).await,
+            // In boxes, since they are large and rare: every request carries room for all that it may wait for.
+            Self::Models => Box::pin(models::list(worker, &call)).await,
+            Self::Model(name) => Box::pin(models::one(worker, &call, &name)).await,
         }
     }
 }

@@ -66,7 +66,8 @@ pub(super) async fn exchange(
             }
         }
     }
-    over_a_new_one(place, connector, base_url, request).await
+    // In a box, since it is large and hardly ever needed: a call carries room for all that it may wait for.
+    Box::pin(over_a_new_one(place, connector, base_url, request)).await
 }
 
 async fn over_a_new_one(
