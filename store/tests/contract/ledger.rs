@@ -2,12 +2,14 @@
 
 use store::{Appended, AttemptRow, AttemptUsage, UsageBy, UsageQuery};
 use testkit::database::TestDatabase;
+use ulid::Ulid;
 
 use crate::world::{CHANGE, NOW_MS, World};
 
 crate::on_both_databases!(
     an_attempt_is_booked_once_and_comes_back,
     many_attempts_are_booked_together,
+    what_began_since_then_is_found_whenever_its_call_began,
     sums_are_grouped_by_what_is_asked,
     the_ledger_outlives_the_tenant,
     a_row_that_cannot_be_kept_does_not_hold_up_the_others,
@@ -94,6 +96,33 @@ async fn many_attempts_are_booked_together(database: TestDatabase) {
     let mut booked = world.store.list_attempts(None, 0, 1_000).await.unwrap();
     booked.reverse();
     assert_eq!(booked, rows);
+}
+
+/// The index is by id, which begins with the time of the call; what counts is when the attempt began.
+async fn what_began_since_then_is_found_whenever_its_call_began(database: TestDatabase) {
+    let world = World::new(database).await;
+    let began = |called_ms_before: i64, started_at_ms: i64| {
+        let called_at_ms = u64::try_from(started_at_ms - called_ms_before).unwrap();
+        AttemptRow {
+            started_at_ms,
+            ..attempt(&Ulid::from_parts(called_at_ms, 7).to_string(), 1)
+        }
+    };
+    let rows = [
+        began(3_600_000, NOW_MS),
+        began(0, NOW_MS - 1),
+        began(0, NOW_MS + 5),
+    ];
+    world.store.append_attempts(&rows).await.unwrap();
+    let found = world.store.list_attempts(None, NOW_MS, 9).await.unwrap();
+    assert_eq!(found, [rows[2].clone(), rows[0].clone()], "the newest call first");
+    let query = UsageQuery {
+        tenant_id: None,
+        since_at_ms: NOW_MS,
+        by: UsageBy::Model,
+    };
+    let sums = world.store.usage(&query).await.unwrap();
+    assert_eq!(sums.iter().map(|line| line.attempts).sum::<i64>(), 2);
 }
 
 async fn sums_are_grouped_by_what_is_asked(database: TestDatabase) {
