@@ -8,29 +8,12 @@ use testkit::client;
 use testkit::database::TestDatabase;
 use testkit::vendor::{End, Play, Vendor};
 
+use crate::raw::{connect, read_to_end};
 use crate::world::{World, chunk, completion, request};
 
 /// How much later than its time a connection may be seen closed, on a busy machine.
 const LATE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn connect(world: &World) -> TcpStream {
-    let connection = TcpStream::connect(world.serving.url().trim_start_matches("http://")).unwrap();
-    connection.set_read_timeout(Some(PATIENCE)).unwrap();
-    connection
-}
-
-/// Reads until the connection is closed, or reset.
-fn read_to_end(connection: &mut TcpStream) -> String {
-    let mut read = Vec::new();
-    if let Err(error) = connection.read_to_end(&mut read) {
-        assert!(
-            error.kind() != std::io::ErrorKind::WouldBlock,
-            "the connection stays open"
-        );
-    }
-    String::from_utf8_lossy(&read).into_owned()
-}
 
 /// Reads one answer that has a length.
 fn read_answer(connection: &mut TcpStream) -> String {

@@ -9,6 +9,7 @@ use testkit::client;
 use testkit::database::TestDatabase;
 use testkit::vendor::{Play, Vendor};
 
+use crate::raw::connect;
 use crate::world::{World, completion, request};
 
 const IDLE: usize = 10_000;
@@ -39,10 +40,6 @@ pub(crate) fn good_calls(world: &World) -> Duration {
         .collect();
     took.sort_unstable();
     took[took.len() * 99 / 100]
-}
-
-fn connect(world: &World) -> TcpStream {
-    TcpStream::connect(world.serving.url().trim_start_matches("http://")).unwrap()
 }
 
 #[test]

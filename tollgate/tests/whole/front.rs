@@ -1,14 +1,13 @@
 //! What comes in from outside, byte by byte: heads, framing, keys and bodies that are wrong, and what is answered.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::io::Write as _;
 
 use serde_json::Value;
 use testkit::client;
 use testkit::database::TestDatabase;
 use testkit::vendor::{Play, Vendor};
 
+use crate::raw::{connect, read_to_end};
 use crate::world::{World, completion};
 
 /// A world whose vendor answers, and whose clients have to be quick.
@@ -26,21 +25,10 @@ fn world() -> (World, Vendor) {
 
 /// Sends bytes on a connection of their own and reads until it is closed.
 fn exchange(world: &World, bytes: &[u8]) -> String {
-    let mut connection = TcpStream::connect(world.serving.url().trim_start_matches("http://")).unwrap();
-    connection
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+    let mut connection = connect(world);
     // A refusal may close the connection before all of it is written.
     let _refused = connection.write_all(bytes);
-    let mut read = Vec::new();
-    // It may also reset it; what came before is what counts.
-    if let Err(error) = connection.read_to_end(&mut read) {
-        assert!(
-            error.kind() != std::io::ErrorKind::WouldBlock,
-            "the connection stays open"
-        );
-    }
-    String::from_utf8_lossy(&read).into_owned()
+    read_to_end(&mut connection)
 }
 
 /// The statuses of all answers.

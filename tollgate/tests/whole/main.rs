@@ -23,6 +23,7 @@ mod metrics;
 mod outage;
 mod panics;
 mod poison;
+mod raw;
 mod replicas;
 mod rotate;
 mod scale;
