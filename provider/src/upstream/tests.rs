@@ -142,6 +142,33 @@ async fn two_credentials_never_share_a_connection_and_one_keeps_its_own() {
     tokio::join!(send("cred-1"), again);
 }
 
+/// A credential whose secret or base URL was changed keeps its id.
+#[tokio::test]
+async fn another_secret_or_base_url_of_a_credential_is_another_connection() {
+    let (server, upstreams, timeouts) = (Server::start().await, upstreams(), Timeouts::default());
+    let secret = Secret::new("sk-2".to_owned());
+    let port = server.listener.local_addr().unwrap().port();
+    let base_url = BaseUrl::parse(&format!("http://127.0.0.1:{port}/v2"), Trust::Operator).unwrap();
+    let mut errands = [(); 4].map(|()| server.errand("cred-1", &timeouts));
+    errands[1].secret = Some(&secret);
+    errands[2].secret = None;
+    errands[3].base_url = &base_url;
+    let mut kept = Vec::new();
+    for errand in errands {
+        // One that went over a kept connection would never be accepted.
+        let serve = async {
+            let (mut connection, _) = server.accept().await;
+            let whole = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+            connection.write_all(whole).await.unwrap();
+            connection
+        };
+        let (answer, connection) = tokio::join!(upstreams.send(errand), serve);
+        let mut answer = answer.unwrap();
+        while answer.body.next().await.is_some() {}
+        kept.push(connection);
+    }
+}
+
 #[tokio::test]
 async fn a_dropped_answer_closes_the_connection() {
     let (server, upstreams, timeouts) = (Server::start().await, upstreams(), Timeouts::default());
