@@ -6,7 +6,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::reply::Reply;
+use super::meter::Metered;
 use crate::usage::Usage;
 
 /// One event, as far as it matters to whoever relays it.
@@ -60,7 +60,7 @@ impl Event {
             let choices = chunk.choices.unwrap_or_default();
             seen.error |= chunk.error.is_some();
             seen.has_choices = !choices.is_empty();
-            seen.usage = Reply::look(&data).and_then(|reply| reply.usage);
+            seen.usage = Metered::look(&data).and_then(|metered| metered.usage);
             let finished = choices.iter().filter(|choice| choice.finish_reason.is_some());
             seen.finished = finished.map(|choice| choice.index).collect();
         }

@@ -2,18 +2,18 @@
 
 mod event;
 mod look;
+mod meter;
 mod models;
 mod refusal;
-mod reply;
+mod relay;
 mod splice;
-mod stream;
 
 pub use look::{Envelope, LookError, look};
+pub use meter::Metered;
 pub use models::{ModelEntry, read_model_list, write_model, write_model_list};
 pub use refusal::{write_refusal, write_refusal_event};
-pub use reply::Reply;
+pub use relay::{StreamEnd, StreamLimits, StreamRelay, StreamTooLarge};
 pub use splice::splice;
-pub use stream::{StreamEnd, StreamLimits, StreamRelay, StreamTooLarge};
 
 #[cfg(test)]
 mod tests;

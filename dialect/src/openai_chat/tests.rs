@@ -7,7 +7,7 @@ use crate::Usage;
 use crate::json::{JsonError, Limits};
 
 fn usage_of(answer: &[u8]) -> Option<Usage> {
-    Reply::look(answer)?.usage
+    Metered::look(answer)?.usage
 }
 
 fn looked(text: &str) -> Result<Envelope, LookError> {

@@ -129,8 +129,12 @@ fn append(body: &mut Vec<u8>, piece: &[u8]) {
 }
 
 /// The body with what was seen in it, if it is a JSON object.
-fn looked_at(body: Bytes, status: StatusCode, provider: &str) -> Result<(Bytes, openai_chat::Reply), Failed> {
-    match openai_chat::Reply::look(&body) {
+fn looked_at(
+    body: Bytes,
+    status: StatusCode,
+    provider: &str,
+) -> Result<(Bytes, openai_chat::Metered), Failed> {
+    match openai_chat::Metered::look(&body) {
         Some(seen) => Ok((body, seen)),
         None => Err(fault::not_json(provider, status)),
     }

@@ -1,5 +1,5 @@
 use dialect::Usage;
-use dialect::openai_chat::{Reply, StreamEnd, StreamLimits, StreamRelay};
+use dialect::openai_chat::{Metered, StreamEnd, StreamLimits, StreamRelay};
 use serde_json::json;
 
 use super::*;
@@ -126,7 +126,7 @@ async fn what_it_cannot_answer_is_refused_as_a_provider_would() {
     assert_eq!(
         (
             status,
-            Reply::look(&pieces.concat()).and_then(|reply| reply.usage)
+            Metered::look(&pieces.concat()).and_then(|metered| metered.usage)
         ),
         (404, None)
     );

@@ -8,7 +8,7 @@ use crate::usage::Usage;
 
 /// An answer, or a chunk of one, as far as the gateway looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reply {
+pub struct Metered {
     /// `None` when it reports none.
     pub usage: Option<Usage>,
 }
@@ -42,7 +42,7 @@ struct CompletionDetails {
     audio_tokens: Option<u64>,
 }
 
-impl Reply {
+impl Metered {
     /// Looks at an answer; `None` when it is no JSON object from its beginning to its end.
     pub fn look(body: &[u8]) -> Option<Self> {
         let object = scan_answer(body).ok()?;
@@ -71,6 +71,7 @@ impl Counts {
             input_tokens: self.prompt_tokens?,
             cached_input_tokens: prompt.cached_tokens.or(self.prompt_cache_hit_tokens).unwrap_or(0),
             cache_write_tokens: prompt.cache_write_tokens.unwrap_or(0),
+            cache_write_1h_tokens: 0,
             output_tokens: self.completion_tokens.unwrap_or(0),
             reasoning_tokens: completion.reasoning_tokens.unwrap_or(0),
             audio_input_tokens: prompt.audio_tokens.unwrap_or(0),
