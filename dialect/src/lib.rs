@@ -1,10 +1,11 @@
 //! Wire formats of LLM APIs, pure and sans-IO: bytes in, bytes out, no clock, no runtime.
 //!
 //! [`json::scan`] looks at a body once, without building a tree, so that what is forwarded can stay the very bytes
-//! that were checked. [`openai_chat`] is the first dialect.
+//! that were checked. [`openai_chat`] is the first dialect. [`neutral`] is what stands between two that differ.
 
 mod dialect;
 pub mod json;
+pub mod neutral;
 pub mod openai_chat;
 pub mod refusal;
 mod usage;

@@ -9,6 +9,8 @@ pub struct Usage {
     pub cached_input_tokens: u64,
     /// Of the input, written to the provider's prompt cache.
     pub cache_write_tokens: u64,
+    /// Of what was written to it, what is kept for an hour and not for the usual minutes (Anthropic prices it apart).
+    pub cache_write_1h_tokens: u64,
     pub output_tokens: u64,
     /// Of the output, spent on reasoning.
     pub reasoning_tokens: u64,

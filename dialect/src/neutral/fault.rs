@@ -1,0 +1,34 @@
+//! What went wrong at a provider, in words of no dialect.
+
+/// A provider's error, from an error answer or from inside a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub kind: FaultKind,
+    /// The provider's own message. Whoever shows it to a caller filters secrets out first.
+    pub message: String,
+    /// The member of the request that it is about, where the provider tells.
+    pub param: Option<String>,
+    /// The provider's own code, as it spells it.
+    pub code: Option<String>,
+    /// After how long another try makes sense, where the body tells (headers are the caller's business), in
+    /// milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// The kinds on which clients act differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    BadRequest,
+    ContextTooLong,
+    /// The input was held back by a filter.
+    ContentBlocked,
+    Auth,
+    Billing,
+    Permission,
+    NotFound,
+    TooLarge,
+    RateLimit,
+    Overloaded,
+    Timeout,
+    Internal,
+}

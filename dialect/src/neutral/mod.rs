@@ -1,0 +1,32 @@
+//! What the dialects have in common: a conversation, the answer to it, and the stream of that answer, in words of none
+//! of them.
+//!
+//! Only calls that cross from one dialect to another come through here; between equals the bytes pass as they came.
+//! The middle is a superset: parts keep their order, and whatever has no slot travels on as [`Raw`] under the dialect
+//! that it came from, to be put back if it ever reaches that dialect again. Every word that vendors may add to (roles,
+//! reasons, tiers, kinds of part) has a place for the unknown. What cannot cross is told as a [`Loss`], or refused; it
+//! never just goes missing.
+//!
+//! Two codecs belong to each dialect, in its own folder: one reads into these types, one writes from them.
+
+mod conversation;
+mod event;
+mod fault;
+mod loss;
+mod raw;
+mod reply;
+mod request;
+mod target;
+mod tool;
+
+pub use conversation::{Citation, Media, MediaKind, MediaSource, Part, Reasoning, Role, Seal, Text, Turn};
+pub use event::{Block, Delta, Event, Start};
+pub use fault::{Fault, FaultKind};
+pub use loss::{Loss, Losses};
+pub use raw::Raw;
+pub use reply::{Finish, Reply};
+pub use request::{
+    CacheMark, Effort, OutputFormat, Request, Sampling, ServiceTier, Thinking, ThinkingAmount,
+};
+pub use target::{MaxTokensName, Profile, ReasoningField, Target, ThinkingStyle};
+pub use tool::{Arguments, Tool, ToolCall, ToolChoice, ToolKind, ToolResult};
