@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::ops::Range;
 
 use super::text::{Surrogates, finite_number_end, number_end, string_end};
 use super::{JsonError, Limits, Member, Object};
@@ -64,23 +63,10 @@ const FEW_MEMBERS: usize = 24;
 const USUAL_DEPTH: usize = 16;
 const USUAL_MEMBERS: usize = 16;
 
-/// What is open, and whether something has already stood in it.
-struct Level {
-    kind: Kind,
-    empty: bool,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Object,
     Array,
-}
-
-/// A top-level member: where its name (with its quotes) and its value stand, and how many items an array holds.
-struct Span {
-    name: Range<usize>,
-    value: Range<usize>,
-    items: usize,
 }
 
 struct Scanner<'a, 'l> {
@@ -89,9 +75,9 @@ struct Scanner<'a, 'l> {
     surrogates: Surrogates,
     at: usize,
     nodes: usize,
-    open: Vec<Level>,
+    open: Vec<Kind>,
     /// The members of the top-level object.
-    members: Vec<Span>,
+    members: Vec<Member<'a>>,
 }
 
 impl<'a, 'l> Scanner<'a, 'l> {
@@ -111,10 +97,7 @@ impl<'a, 'l> Scanner<'a, 'l> {
     fn object(mut self) -> Result<Object<'a>, JsonError> {
         self.skip_space();
         let is_object = self.peek() == Some(b'{');
-        self.value()?;
-        while !self.open.is_empty() {
-            self.step()?;
-        }
+        while self.value()? || self.another_follows()? {}
         self.skip_space();
         if self.at != self.body.len() {
             return Err(self.malformed());
@@ -122,36 +105,76 @@ impl<'a, 'l> Scanner<'a, 'l> {
         if !is_object {
             return Err(JsonError::NotAnObject);
         }
-        let body = self.body;
-        let members = self.members.into_iter().map(|span| span.named(body));
         Ok(Object {
-            members: members.collect(),
+            members: self.members,
         })
     }
 
-    /// Reads on inside what is open: its end, or one more of what it holds.
-    fn step(&mut self) -> Result<(), JsonError> {
-        let Some(Level { kind, empty }) = self.open.last_mut() else {
-            return Ok(());
-        };
-        let (kind, first) = (*kind, std::mem::replace(empty, false));
+    /// Reads a value, or only its opening when it holds others: then says so.
+    fn value(&mut self) -> Result<bool, JsonError> {
+        self.nodes += 1;
+        if self.nodes > self.limits.nodes_max {
+            return Err(JsonError::TooManyNodes { at: self.at });
+        }
+        match self.peek() {
+            Some(b'"') => self.at = string_end(self.body, self.at, self.surrogates)?,
+            Some(b'{') => return self.enter(Kind::Object),
+            Some(b'[') => return self.enter(Kind::Array),
+            Some(b'-' | b'0'..=b'9') => self.at = self.number_end()?,
+            Some(b't') => self.word(b"true")?,
+            Some(b'f') => self.word(b"false")?,
+            Some(b'n') => self.word(b"null")?,
+            _ => return Err(self.malformed()),
+        }
+        Ok(false)
+    }
+
+    /// A value has ended: closes what ends with it, and says whether another value follows in what is still open.
+    fn another_follows(&mut self) -> Result<bool, JsonError> {
+        loop {
+            self.member_ended();
+            let Some(kind) = self.open.last().copied() else {
+                return Ok(false);
+            };
+            self.skip_space();
+            match (kind, self.peek()) {
+                (_, Some(b',')) => {
+                    self.at += 1;
+                    self.skip_space();
+                    return self.next_value(kind).map(|()| true);
+                }
+                (Kind::Object, Some(b'}')) | (Kind::Array, Some(b']')) => {
+                    self.at += 1;
+                    self.open.pop();
+                }
+                _ => return Err(self.malformed()),
+            }
+        }
+    }
+
+    /// Opens an array or an object, and says whether it holds anything. An empty one is closed at once.
+    fn enter(&mut self, kind: Kind) -> Result<bool, JsonError> {
+        if self.open.len() >= self.limits.depth_max {
+            return Err(JsonError::TooDeep { at: self.at });
+        }
+        self.at += 1;
         self.skip_space();
         let closing = if kind == Kind::Object { b'}' } else { b']' };
         if self.peek() == Some(closing) {
             self.at += 1;
-            self.open.pop();
-            self.member_ended();
-            return Ok(());
+            return Ok(false);
         }
-        if !first {
-            self.expect(b',')?;
-            self.skip_space();
-        }
+        self.open.push(kind);
+        self.next_value(kind).map(|()| true)
+    }
+
+    /// Reads what stands before a value in what is open: in an object, its name.
+    fn next_value(&mut self, kind: Kind) -> Result<(), JsonError> {
         match kind {
-            Kind::Object => self.member(),
+            Kind::Object => self.name(),
             Kind::Array => {
                 self.count_item();
-                self.value()
+                Ok(())
             }
         }
     }
@@ -165,47 +188,29 @@ impl<'a, 'l> Scanner<'a, 'l> {
         }
     }
 
-    fn member(&mut self) -> Result<(), JsonError> {
-        let name = self.at;
+    fn name(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
         if self.peek() != Some(b'"') {
             return Err(self.malformed());
         }
-        self.at = string_end(self.body, name, self.surrogates)?;
-        let name = name..self.at;
+        self.at = string_end(self.body, start, self.surrogates)?;
+        let name = start..self.at;
         self.skip_space();
-        self.expect(b':')?;
+        if self.peek() != Some(b':') {
+            return Err(self.malformed());
+        }
+        self.at += 1;
         self.skip_space();
         if self.open.len() == 1 {
             if self.members.len() >= self.limits.members_max {
                 return Err(JsonError::TooManyNodes { at: self.at });
             }
-            let value = self.at..self.at;
-            self.members.push(Span {
-                name,
-                value,
+            self.members.push(Member {
+                name: decoded(self.body.get(name).unwrap_or_default()),
+                value: self.at..self.at,
                 items: 0,
             });
         }
-        self.value()
-    }
-
-    /// Reads a value, or only its opening when it holds others.
-    fn value(&mut self) -> Result<(), JsonError> {
-        self.nodes += 1;
-        if self.nodes > self.limits.nodes_max {
-            return Err(JsonError::TooManyNodes { at: self.at });
-        }
-        match self.peek() {
-            Some(b'{') => return self.enter(Kind::Object),
-            Some(b'[') => return self.enter(Kind::Array),
-            Some(b'"') => self.at = string_end(self.body, self.at, self.surrogates)?,
-            Some(b'-' | b'0'..=b'9') => self.at = self.number_end()?,
-            Some(b't') => self.word(b"true")?,
-            Some(b'f') => self.word(b"false")?,
-            Some(b'n') => self.word(b"null")?,
-            _ => return Err(self.malformed()),
-        }
-        self.member_ended();
         Ok(())
     }
 
@@ -214,15 +219,6 @@ impl<'a, 'l> Scanner<'a, 'l> {
             Surrogates::InPairs => finite_number_end(self.body, self.at),
             Surrogates::Any => number_end(self.body, self.at),
         }
-    }
-
-    fn enter(&mut self, kind: Kind) -> Result<(), JsonError> {
-        if self.open.len() >= self.limits.depth_max {
-            return Err(JsonError::TooDeep { at: self.at });
-        }
-        self.at += 1;
-        self.open.push(Level { kind, empty: true });
-        Ok(())
     }
 
     /// A value has ended here; when it is a top-level member's, that is where the member ends.
@@ -242,14 +238,6 @@ impl<'a, 'l> Scanner<'a, 'l> {
         Ok(())
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
-        if self.peek() != Some(byte) {
-            return Err(self.malformed());
-        }
-        self.at += 1;
-        Ok(())
-    }
-
     fn peek(&self) -> Option<u8> {
         self.body.get(self.at).copied()
     }
@@ -265,20 +253,15 @@ impl<'a, 'l> Scanner<'a, 'l> {
     }
 }
 
-impl Span {
-    /// The member with its name decoded. Hardly any name has an escape; the others are taken as they stand.
-    fn named(self, body: &[u8]) -> Member<'_> {
-        let Self { name, value, items } = self;
-        let quoted = body.get(name).unwrap_or_default();
-        let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-        let name = match std::str::from_utf8(inside) {
-            Ok(text) if !text.contains('\\') => Cow::Borrowed(text),
-            // Only an answer can hold a name that cannot be decoded.
-            _ => serde_json::from_slice(quoted).map_or_else(
-                |_| String::from_utf8_lossy(inside),
-                |name: String| Cow::Owned(name),
-            ),
-        };
-        Member { name, value, items }
+/// A name without its quotes and escapes. Hardly any has an escape; the others are taken as they stand.
+fn decoded(quoted: &[u8]) -> Cow<'_, str> {
+    let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    match std::str::from_utf8(inside) {
+        Ok(text) if !text.contains('\\') => Cow::Borrowed(text),
+        // Only an answer can hold a name that cannot be decoded.
+        _ => serde_json::from_slice(quoted).map_or_else(
+            |_| String::from_utf8_lossy(inside),
+            |name: String| Cow::Owned(name),
+        ),
     }
 }
