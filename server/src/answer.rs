@@ -9,7 +9,7 @@ use dialect::openai_chat;
 use dialect::refusal::{Code, Refusal};
 use gateway::{Reply, ReplyBody, ReplyHead, StreamBody};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
 /// The body of every answer.
@@ -18,6 +18,11 @@ pub(crate) enum Body {
     Stream(Box<StreamBody>),
 }
 
+const PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
+const CREDENTIAL: HeaderName = HeaderName::from_static("x-tollgate-credential");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
+const OVERHEAD_US: HeaderName = HeaderName::from_static("x-tollgate-overhead-us");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A JSON body with this status.
@@ -88,18 +93,19 @@ fn headers(head: ReplyHead) -> HeaderMap {
         ..
     } = head;
     let texts = [
-        ("x-tollgate-provider", Some(target.provider)),
-        ("x-tollgate-model", Some(target.model)),
-        ("x-tollgate-credential", credential_name),
+        (PROVIDER, Some(target.provider)),
+        (MODEL, Some(target.model)),
+        (CREDENTIAL, credential_name),
     ];
+    map.reserve(texts.len() + 2);
     for (name, text) in texts {
         // A name that no header can hold is left out.
         if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
             map.insert(name, value);
         }
     }
-    map.insert("x-tollgate-attempts", HeaderValue::from(attempts));
-    map.insert("x-tollgate-overhead-us", HeaderValue::from(overhead_us));
+    map.insert(ATTEMPTS, HeaderValue::from(attempts));
+    map.insert(OVERHEAD_US, HeaderValue::from(overhead_us));
     map
 }
 

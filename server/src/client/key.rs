@@ -1,10 +1,15 @@
 //! Where a request shows its gateway key.
 
 use dialect::refusal::{Code, Refusal};
-use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 
 /// Headers that hold the bare key, as the SDKs of Anthropic, Google and Azure send it.
-const BARE: [&str; 3] = ["x-api-key", "x-goog-api-key", "api-key"];
+const BARE: [HeaderName; 3] = [
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("api-key"),
+];
 const SCHEME: &str = "bearer ";
 
 /// The key that a request shows, if any. The same key in several places is one key.
@@ -12,13 +17,10 @@ const SCHEME: &str = "bearer ";
 /// # Errors
 /// When two differ: whichever we took, somebody would be served in another's name.
 pub(crate) fn presented_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
-    let authorizations = headers
-        .get_all(http::header::AUTHORIZATION)
-        .iter()
-        .map(|value| (value, true));
+    let authorizations = headers.get_all(AUTHORIZATION).iter().map(|value| (value, true));
     let bare = BARE
-        .iter()
-        .flat_map(|name| headers.get_all(*name).iter().map(|value| (value, false)));
+        .into_iter()
+        .flat_map(|name| headers.get_all(name).iter().map(|value| (value, false)));
     let mut found: Option<&str> = None;
     for (value, has_scheme) in authorizations.chain(bare) {
         // What is not even text is a key that nobody has.
