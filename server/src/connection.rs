@@ -1,12 +1,15 @@
 //! One connection of a client: which HTTP it speaks, and what its requests are answered by.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use gateway::Worker;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -103,13 +106,8 @@ impl Front {
         let (front, on_line) = (self.clone(), line.clone());
         // In a box of its own, since it is large: the library keeps room for it as long as there is a connection, also while
         // nothing but a stream's body is left of it.
-        let service = service_fn(move |request| {
-            Box::pin(
-                front
-                    .clone()
-                    .answer(request, peer, on_line.clone(), turns.clone()),
-            )
-        });
+        let service =
+            service_fn(move |request| Box::pin(front.clone().answer(request, peer, on_line.clone(), &turns)));
         let stream = TokioIo::new(stream);
         if http2 {
             line.run(pin!(self.http2.serve_connection(stream, service))).await;
@@ -118,25 +116,30 @@ impl Front {
         }
     }
 
-    async fn answer(
+    /// No `async fn`: whatever that is given it has room for twice, and all of it is moved when the answering begins.
+    fn answer(
         self: Arc<Self>,
         request: http::Request<Incoming>,
         peer: IpAddr,
         line: Arc<Line>,
-        turns: Arc<Turns>,
-    ) -> Result<http::Response<impl http_body::Body<Data = bytes::Bytes, Error = Infallible>>, Infallible>
-    {
+        turns: &Arc<Turns>,
+    ) -> impl Future<
+        Output = Result<
+            http::Response<impl http_body::Body<Data = bytes::Bytes, Error = Infallible> + use<>>,
+            Infallible,
+        >,
+    > + use<> {
         let started = Instant::now();
         line.asked(request.version());
         let turn = turns.begin(request.version());
-        let (answer, visit) = match self.door.enter(peer, request.headers()) {
+        let answering = match self.door.enter(peer, request.headers()) {
             Ok(visit) => {
-                let answer = endpoint::answer(&self.worker, request, self.limits, started).await;
-                (self.door.judge(&visit, answer), Some(visit))
+                let answering = endpoint::answer(self.worker.clone(), request, self.limits, started);
+                Either::Left(answering.map(move |answer| (self.door.judge(&visit, answer), Some(visit))))
             }
-            Err(refusal) => (answer::refusal(&refusal), None),
+            Err(refusal) => Either::Right(ready((answer::refusal(&refusal), None))),
         };
-        Ok(holding(line.answered(answer), (visit, turn)))
+        answering.map(move |(answer, visit)| Ok(holding(line.answered(answer), (visit, turn))))
     }
 }
 

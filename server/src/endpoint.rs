@@ -1,10 +1,14 @@
 //! What can be asked for: all endpoints on one page.
 
+use std::future::ready;
+use std::sync::Arc;
 use std::time::Instant;
 
 use dialect::refusal::{Code, Refusal};
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use gateway::{Gateway, Request, Worker, failpoint};
-use http::{HeaderValue, Method, Response};
+use http::{HeaderName, HeaderValue, Method, Response};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use ulid::Ulid;
@@ -41,30 +45,34 @@ pub(crate) enum ForAnybody {
     Health,
 }
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Answers one request. Whatever is wrong with it, there is an answer.
-pub(crate) async fn answer(
-    worker: &Worker,
+pub(crate) fn answer(
+    worker: Arc<Worker>,
     request: http::Request<Incoming>,
     limits: FrontLimits,
     started: Instant,
-) -> Response<Body> {
+) -> impl Future<Output = Response<Body>> {
     let call_id = Ulid::generate();
     let endpoint = front::check(&request).and_then(|()| Endpoint::of(request.method(), request.uri().path()));
-    let mut response = match endpoint {
+    let answering = match endpoint {
         Ok(Endpoint::ForCallers(endpoint)) => {
             let answered = endpoint.answer(worker, request, limits, call_id, started);
-            panic::caught_in(answered)
-                .await
-                .flatten()
-                .unwrap_or_else(|refusal| answer::refusal(&refusal))
+            let or_refused = |refusal| answer::refusal(&refusal);
+            Either::Left(
+                panic::caught_in(answered).map(move |answered| answered.flatten().unwrap_or_else(or_refused)),
+            )
         }
-        Ok(Endpoint::ForAnybody(endpoint)) => endpoint.answer(&worker.gateway),
-        Err(refusal) => answer::refusal(&refusal),
+        Ok(Endpoint::ForAnybody(endpoint)) => Either::Right(ready(endpoint.answer(&worker.gateway))),
+        Err(refusal) => Either::Right(ready(answer::refusal(&refusal))),
     };
-    if let Ok(value) = HeaderValue::try_from(call_id.to_string()) {
-        response.headers_mut().insert("x-request-id", value);
-    }
-    response
+    answering.map(move |mut response| {
+        if let Ok(value) = HeaderValue::try_from(call_id.to_string()) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        response
+    })
 }
 
 impl Endpoint {
@@ -91,28 +99,29 @@ impl Endpoint {
 }
 
 impl ForCallers {
-    async fn answer(
+    fn answer(
         self,
-        worker: &Worker,
+        worker: Arc<Worker>,
         request: http::Request<Incoming>,
         limits: FrontLimits,
         call_id: Ulid,
         started: Instant,
-    ) -> Result<Response<Body>, Refusal> {
-        let (head, body) = request.into_parts();
-        let key = presented_key(&head.headers)?;
-        let call = Request {
-            call_id,
-            started,
-            key,
-            headers: &head.headers,
-        };
-        failpoint("answer");
-        match self {
-            Self::ChatCompletions => chat_completions::answer(worker, call, body, limits).await,
-            // In boxes, since they are large and rare: every request carries room for all that it may wait for.
-            Self::Models => Box::pin(models::list(worker, &call)).await,
-            Self::Model(name) => Box::pin(models::one(worker, &call, &name)).await,
+    ) -> impl Future<Output = Result<Response<Body>, Refusal>> {
+        let (http::request::Parts { headers, .. }, mut body) = request.into_parts();
+        async move {
+            let call = Request {
+                call_id,
+                started,
+                key: presented_key(&headers)?,
+                headers: &headers,
+            };
+            failpoint("answer");
+            match self {
+                Self::ChatCompletions => chat_completions::answer(&worker, &call, &mut body, limits).await,
+                // In boxes, since they are large and rare: every request carries room for all that it may wait for.
+                Self::Models => Box::pin(models::list(&worker, &call)).await,
+                Self::Model(name) => Box::pin(models::one(&worker, &call, &name)).await,
+            }
         }
     }
 }

@@ -12,12 +12,10 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Refusal> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| internal())
 }
 
-/// The same of something that waits.
-pub(crate) async fn caught_in<T>(work: impl Future<Output = T>) -> Result<T, Refusal> {
-    AssertUnwindSafe(work)
-        .catch_unwind()
-        .await
-        .map_err(|_| internal())
+/// The same of something that waits. No `async fn`: that would have room for the work twice, before and while it is done.
+pub(crate) fn caught_in<T>(work: impl Future<Output = T>) -> impl Future<Output = Result<T, Refusal>> {
+    let caught = AssertUnwindSafe(work).catch_unwind();
+    caught.map(|done| done.map_err(|_| internal()))
 }
 
 fn internal() -> Refusal {

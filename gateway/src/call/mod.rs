@@ -19,6 +19,7 @@ mod route;
 mod settle;
 mod stream;
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -57,14 +58,14 @@ impl Worker {
     /// The refusal that the client is to see; it has been logged.
     pub async fn chat_completions(
         &self,
-        request: Request<'_>,
-        body: impl Future<Output = Result<Bytes, Refusal>>,
+        request: &Request<'_>,
+        body: Pin<&mut impl Future<Output = Result<Bytes, Refusal>>>,
     ) -> Result<Reply, Refusal> {
-        let mut record = CallRecord::begin(request.call_id, now_ms(), request.started);
+        let mut record = Box::new(CallRecord::begin(request.call_id, now_ms(), request.started));
         if self.gateway.settings().traced {
             record.trace_parent = TraceParent::of(request.headers);
         }
-        let admitted = match self.admitted(&request, body, &mut record).await {
+        let admitted = match self.admitted(request, body, &mut record).await {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 self.gateway.ledger().note_refused(record, &refusal);
@@ -80,7 +81,7 @@ impl Worker {
             body_wait,
         } = admitted;
         let settlement = Settlement::new(record, permit);
-        let answer = attempt::attempt(self, &caller, &plan, &envelope, &body, &request, settlement).await?;
+        let answer = attempt::attempt(self, &caller, &plan, &envelope, &body, request, settlement).await?;
         relay::relay(answer, &envelope, request.started + body_wait).await
     }
 
@@ -88,7 +89,7 @@ impl Worker {
     async fn admitted(
         &self,
         request: &Request<'_>,
-        body: impl Future<Output = Result<Bytes, Refusal>>,
+        body: Pin<&mut impl Future<Output = Result<Bytes, Refusal>>>,
         record: &mut CallRecord,
     ) -> Result<Admitted, Refusal> {
         let directory = self.gateway.directory();

@@ -66,9 +66,9 @@ pub(super) async fn relay(answer: Answer, envelope: &Envelope, started: Instant)
     let provider = target.provider.clone();
     settlement.answered(status.as_u16());
     let (body, waited) = if streamed {
-        let mut stream = StreamBody::new(body, settlement, envelope, provider);
+        let mut stream = Box::new(StreamBody::new(body, settlement, envelope, provider));
         stream.begin().await?;
-        (ReplyBody::Stream(Box::new(stream)), sent.elapsed())
+        (ReplyBody::Stream(stream), sent.elapsed())
     } else {
         settlement.update(|attempt| attempt.first_byte = Some(Instant::now()));
         let collected = collect(body, &provider)

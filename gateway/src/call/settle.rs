@@ -22,12 +22,12 @@ pub(super) struct Settlement {
 }
 
 struct Open {
-    record: CallRecord,
+    record: Box<CallRecord>,
     place: LedgerPlace,
 }
 
 impl Settlement {
-    pub(super) fn new(record: CallRecord, permit: Permit) -> Self {
+    pub(super) fn new(record: Box<CallRecord>, permit: Permit) -> Self {
         Self {
             open: Some(Open {
                 record,

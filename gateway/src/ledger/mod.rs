@@ -22,13 +22,13 @@ use tokio::sync::mpsc;
 
 /// The way into the ledger.
 pub struct Ledger {
-    queue: mpsc::Sender<CallRecord>,
+    queue: mpsc::Sender<Box<CallRecord>>,
     places: usize,
     health: Arc<LedgerHealth>,
 }
 
 /// A reserved place in the queue.
-pub struct LedgerPlace(mpsc::OwnedPermit<CallRecord>);
+pub struct LedgerPlace(mpsc::OwnedPermit<Box<CallRecord>>);
 
 /// This part of the places is in the queue itself: enough for what comes while one write hangs.
 const QUEUED_PART: usize = 2;
@@ -56,7 +56,7 @@ impl Ledger {
 
     /// Logs a call that was refused before anything was sent. It has nothing to book, so it may be left out when the
     /// queue is full.
-    pub fn note_refused(&self, mut record: CallRecord, refusal: &Refusal) {
+    pub fn note_refused(&self, mut record: Box<CallRecord>, refusal: &Refusal) {
         record.refused(refusal);
         let _left_out = self.queue.try_send(record);
     }
@@ -80,7 +80,7 @@ impl Ledger {
 
 impl LedgerPlace {
     /// Puts the record in; it will be logged, and its attempts written.
-    pub fn book(self, record: CallRecord) {
+    pub fn book(self, record: Box<CallRecord>) {
         self.0.send(record);
     }
 }

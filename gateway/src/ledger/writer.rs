@@ -16,9 +16,10 @@ use crate::seeing::Watchers;
 /// Writes what calls have left behind. Runs on the control runtime.
 pub struct LedgerWriter {
     store: Store,
-    waiting: mpsc::Receiver<CallRecord>,
+    waiting: mpsc::Receiver<Box<CallRecord>>,
     /// Taken from the queue, logged and seen, and not yet written.
-    held: Vec<CallRecord>,
+    #[expect(clippy::vec_box, reason = "they come in boxes, so that none is moved")]
+    held: Vec<Box<CallRecord>>,
     /// When so many are held, no more are taken from the queue.
     held_max: usize,
     health: Arc<LedgerHealth>,
@@ -37,7 +38,7 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 impl LedgerWriter {
     pub(super) fn new(
         store: Store,
-        waiting: mpsc::Receiver<CallRecord>,
+        waiting: mpsc::Receiver<Box<CallRecord>>,
         held_max: usize,
         health: Arc<LedgerHealth>,
     ) -> Self {
@@ -111,7 +112,7 @@ impl LedgerWriter {
     /// attempt's id.
     async fn write(&self, records: usize) -> Result<(), StoreError> {
         let batch = self.held.iter().take(records);
-        let rows: Vec<AttemptRow<Cow<'_, str>>> = batch.flat_map(CallRecord::rows).collect();
+        let rows: Vec<AttemptRow<Cow<'_, str>>> = batch.flat_map(|record| record.rows()).collect();
         if !rows.is_empty() {
             let written = self.store.while_there(self.store.append_attempts(&rows)).await?;
             self.health.wrote(rows.len(), written);

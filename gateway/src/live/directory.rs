@@ -152,7 +152,7 @@ impl Directory {
         if self.strangers.get(key_id).await == Some(self.revision()) {
             return Ok(None);
         }
-        in_time(self.find_owner(key_id)).await
+        Box::pin(in_time(self.find_owner(key_id))).await
     }
 
     /// The tenant's state, loaded when it is not in memory; `None` when there is no such tenant.
@@ -163,7 +163,8 @@ impl Directory {
         if self.poisoned.is_known(id) {
             return Err(LookupError::Poison);
         }
-        in_time(async {
+        // In a box, as the look-up of an owner is: loading is large and rare, and every call would carry room for it.
+        Box::pin(in_time(async {
             match self.tenants.try_get_with(id.clone(), self.load(id)).await {
                 Ok(tenant) => self.settle_race(tenant).await,
                 Err(missing) => match missing.as_ref() {
@@ -171,7 +172,7 @@ impl Directory {
                     LoadError::Failed(error) => Err(error.clone()),
                 },
             }
-        })
+        }))
         .await
     }
 

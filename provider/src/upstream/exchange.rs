@@ -23,6 +23,9 @@ pub(super) struct Busy {
     place: Arc<Place>,
 }
 
+/// In a box, since it is large and handed on a lot: each `async fn` has room for what it is given twice.
+pub(super) type Sent = Box<Request<Pieces>>;
+
 /// The head of an answer, and what the rest of it comes over (an HTTP/2 connection looks after itself).
 pub(super) type Answered = (Response<Incoming>, Option<Busy>);
 
@@ -43,9 +46,9 @@ impl Busy {
 /// When no connection comes about, or the one used breaks.
 pub(super) async fn exchange(
     place: &Arc<Place>,
-    connector: &mut Connector,
+    connector: &Connector,
     base_url: &BaseUrl,
-    mut request: Request<Pieces>,
+    mut request: Sent,
 ) -> Result<Answered, SendFault> {
     if let Some(mut sender) = place.shared() {
         if sender.ready().await.is_ok() {
@@ -72,11 +75,12 @@ pub(super) async fn exchange(
 
 async fn over_a_new_one(
     place: &Arc<Place>,
-    connector: &mut Connector,
+    connector: &Connector,
     base_url: &BaseUrl,
-    request: Request<Pieces>,
+    request: Sent,
 ) -> Result<Answered, SendFault> {
     let stream = connector
+        .clone()
         .call(base_url.uri().clone())
         .await
         .map_err(|error| ConnectFault::as_send_fault(error.as_ref()))?;
@@ -108,10 +112,10 @@ async fn over_http1(
     mut sender: http1::SendRequest<Pieces>,
     place: &Arc<Place>,
     base_url: &BaseUrl,
-    mut request: Request<Pieces>,
+    mut request: Sent,
 ) -> Result<Answered, TrySendError<Request<Pieces>>> {
     request.headers_mut().insert(HOST, base_url.host_header().clone());
-    let response = sender.try_send_request(request).await?;
+    let response = sender.try_send_request(*request).await?;
     let place = place.clone();
     Ok((response, Some(Busy { sender, place })))
 }
@@ -120,15 +124,15 @@ async fn over_http1(
 async fn over_http2(
     sender: &mut http2::SendRequest<Pieces>,
     base_url: &BaseUrl,
-    mut request: Request<Pieces>,
+    mut request: Sent,
 ) -> Result<Answered, TrySendError<Request<Pieces>>> {
     request.headers_mut().remove(HOST);
     *request.uri_mut() = base_url.with_path_of(request.uri());
-    let response = sender.try_send_request(request).await?;
+    let response = sender.try_send_request(*request).await?;
     Ok((response, None))
 }
 
 /// The request, when none of it was written.
-fn unsent(mut error: TrySendError<Request<Pieces>>) -> Result<Request<Pieces>, SendFault> {
-    error.take_message().ok_or(SendFault::Broken)
+fn unsent(mut error: TrySendError<Request<Pieces>>) -> Result<Sent, SendFault> {
+    error.take_message().map(Box::new).ok_or(SendFault::Broken)
 }

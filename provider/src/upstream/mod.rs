@@ -152,16 +152,16 @@ impl Upstreams {
         };
         let place = self.pool.place(&errand);
         let base_url = errand.base_url;
-        let mut connector = match base_url.trust() {
-            Trust::Operator => self.for_operators.clone(),
-            Trust::Tenant => self.for_tenants.clone(),
+        let connector = match base_url.trust() {
+            Trust::Operator => &self.for_operators,
+            Trust::Tenant => &self.for_tenants,
         };
         let request = request::build(errand)?;
         let deadline = Instant::now() + total;
         let mut timer = Box::pin(tokio::time::sleep(first_byte.min(total)));
         let exchanged = tokio::select! {
             biased;
-            exchanged = exchange::exchange(&place, &mut connector, base_url, request) => exchanged,
+            exchanged = exchange::exchange(&place, connector, base_url, request) => exchanged,
             () = timer.as_mut() => return Err(SendFault::FirstByteTimeout),
         };
         let (response, busy) = exchanged?;

@@ -10,6 +10,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Request};
 use http_body::{Body, Frame, SizeHint};
 
+use super::exchange::Sent;
 use super::{Errand, SendFault};
 use crate::catalog::AuthStyle;
 
@@ -22,10 +23,10 @@ const AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 const FROM_CLIENT: [HeaderName; 1] = [HeaderName::from_static("openai-beta")];
 
 /// A request whose target is a path; its host is named when it is known over what it goes.
-pub(super) fn build(errand: Errand<'_>) -> Result<Request<Pieces>, SendFault> {
+pub(super) fn build(errand: Errand<'_>) -> Result<Sent, SendFault> {
     let uri = errand.base_url.target(errand.path).ok_or(SendFault::BadRequest)?;
     let headers = headers(&errand)?;
-    let mut request = Request::new(Pieces(errand.body.into()));
+    let mut request = Box::new(Request::new(Pieces(errand.body.into())));
     *request.method_mut() = errand.method;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;

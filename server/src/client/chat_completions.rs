@@ -1,5 +1,7 @@
 //! `POST /v1/chat/completions`.
 
+use std::pin::pin;
+
 use dialect::refusal::{Code, Refusal};
 use gateway::{Request, Worker};
 use http::Response;
@@ -11,18 +13,20 @@ use crate::limits::FrontLimits;
 
 pub(crate) async fn answer(
     worker: &Worker,
-    request: Request<'_>,
-    mut body: Incoming,
+    request: &Request<'_>,
+    body: &mut Incoming,
     limits: FrontLimits,
 ) -> Result<Response<Body>, Refusal> {
-    let reading = body::read(request.headers, &mut body, limits);
-    let replied = worker.chat_completions(request, reading).await;
+    let replied = {
+        let reading = pin!(body::read(request.headers, body, limits));
+        worker.chat_completions(request, reading).await
+    };
     // Who was too slow already is not waited for again.
     if replied
         .as_ref()
         .is_err_and(|refusal| refusal.code != Code::RequestTimeout)
     {
-        body::discard(&mut body).await;
+        body::discard(body).await;
     }
     replied.map(answer::reply)
 }
