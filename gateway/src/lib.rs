@@ -14,6 +14,7 @@ pub mod live;
 pub mod seeing;
 
 mod admission;
+mod call_id;
 mod clock;
 mod failpoint;
 mod gateway;
@@ -23,6 +24,7 @@ mod worker;
 
 pub use admission::Admission;
 pub use call::{Reply, ReplyBody, ReplyHead, StreamBody};
+pub use call_id::CallId;
 pub use failpoint::failpoint;
 pub use gateway::{Gateway, GatewaySettings};
 pub use vitals::Vitals;

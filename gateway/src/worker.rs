@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use provider::Upstreams;
-use ulid::Ulid;
 
+use crate::call_id::CallId;
 use crate::gateway::Gateway;
 
 /// What serves calls on one runtime: the shared gateway, and upstream connections of its own.
@@ -18,7 +18,7 @@ pub struct Worker {
 /// One client request, as far as the way of a call needs it.
 pub struct Request<'a> {
     /// The call's id, shown to the client as `x-request-id`.
-    pub call_id: Ulid,
+    pub call_id: CallId,
     /// When the head of the request had been read.
     pub started: Instant,
     /// The gateway key as presented, if any.

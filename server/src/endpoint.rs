@@ -7,11 +7,10 @@ use std::time::Instant;
 use dialect::refusal::{Code, Refusal};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
-use gateway::{Gateway, Request, Worker, failpoint};
+use gateway::{CallId, Gateway, Request, Worker, failpoint};
 use http::{HeaderName, HeaderValue, Method, Response};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
-use ulid::Ulid;
 
 use crate::answer::{self, Body};
 use crate::client::{chat_completions, health, models, presented_key};
@@ -54,7 +53,7 @@ pub(crate) fn answer(
     limits: FrontLimits,
     started: Instant,
 ) -> impl Future<Output = Response<Body>> {
-    let call_id = Ulid::generate();
+    let call_id = CallId::generate();
     let endpoint = front::check(&request).and_then(|()| Endpoint::of(request.method(), request.uri().path()));
     let answering = match endpoint {
         Ok(Endpoint::ForCallers(endpoint)) => {
@@ -68,7 +67,7 @@ pub(crate) fn answer(
         Err(refusal) => Either::Right(ready(answer::refusal(&refusal))),
     };
     answering.map(move |mut response| {
-        if let Ok(value) = HeaderValue::try_from(call_id.to_string()) {
+        if let Ok(value) = HeaderValue::from_str(call_id.as_str()) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         response
@@ -104,7 +103,7 @@ impl ForCallers {
         worker: Arc<Worker>,
         request: http::Request<Incoming>,
         limits: FrontLimits,
-        call_id: Ulid,
+        call_id: CallId,
         started: Instant,
     ) -> impl Future<Output = Result<Response<Body>, Refusal>> {
         let (http::request::Parts { headers, .. }, mut body) = request.into_parts();

@@ -18,7 +18,7 @@ use super::fault;
 use super::identify::Caller;
 use super::settle::Settlement;
 use crate::clock::now_ms;
-use crate::ledger::{AttemptRecord, Outcome, attempt_id};
+use crate::ledger::{AttemptRecord, Outcome};
 use crate::live::Credential;
 use crate::worker::{Request, Worker};
 
@@ -133,11 +133,7 @@ async fn send(
     let ask_usage = candidate.provider.stream_usage == StreamUsage::Ask;
     let pieces = openai_chat::splice(body, envelope, &candidate.target.model, ask_usage);
     let Some(credential) = &candidate.credential else {
-        return Ok(echo::answer(
-            &pieces,
-            now_ms() / 1000,
-            &request.call_id.to_string(),
-        ));
+        return Ok(echo::answer(&pieces, now_ms() / 1000, request.call_id.as_str()));
     };
     let errand = Errand {
         credential_id: &credential.id,
@@ -148,7 +144,7 @@ async fn send(
         path: CHAT_PATH,
         body: pieces,
         streamed: envelope.stream,
-        attempt_id: &attempt_id(request.call_id, number),
+        attempt_id: &request.call_id.of_attempt(number),
         client_headers: request.headers,
         timeouts: &worker.gateway.settings().timeouts,
     };

@@ -12,8 +12,6 @@ pub use health::LedgerHealth;
 pub use record::{AttemptRecord, CallRecord, Outcome};
 pub use writer::LedgerWriter;
 
-pub(crate) use record::attempt_id;
-
 use std::sync::Arc;
 
 use dialect::refusal::Refusal;

@@ -8,13 +8,13 @@ use dialect::Usage;
 use dialect::openai_chat::Envelope;
 use dialect::refusal::Refusal;
 use store::{AttemptRow, AttemptUsage};
-use ulid::Ulid;
 
+use crate::call_id::CallId;
 use crate::seeing::TraceParent;
 
 /// One client request from its first byte to its end.
 pub struct CallRecord {
-    pub call_id: Ulid,
+    pub call_id: CallId,
     pub started_at_ms: i64,
     pub started: Instant,
     pub ended: Instant,
@@ -88,7 +88,7 @@ impl Outcome {
 
 impl CallRecord {
     /// A call of which nothing is known yet.
-    pub fn begin(call_id: Ulid, started_at_ms: i64, started: Instant) -> Self {
+    pub fn begin(call_id: CallId, started_at_ms: i64, started: Instant) -> Self {
         Self {
             call_id,
             started_at_ms,
@@ -149,7 +149,7 @@ impl CallRecord {
         let usage = last.and_then(|attempt| attempt.usage);
         tracing::info!(
             target: "tollgate::call",
-            call_id = %self.call_id,
+            call_id = self.call_id.as_str(),
             tenant = self.tenant_id.as_deref(),
             key_id = self.key_id.as_deref(),
             model_name = %self.model_name,
@@ -171,8 +171,8 @@ impl CallRecord {
 
     fn row<'a>(&'a self, attempt: &'a AttemptRecord) -> AttemptRow<Cow<'a, str>> {
         AttemptRow {
-            attempt_id: attempt_id(self.call_id, attempt.number).into(),
-            call_id: self.call_id.to_string().into(),
+            attempt_id: self.call_id.of_attempt(attempt.number).into(),
+            call_id: self.call_id.as_str().into(),
             attempt_number: i64::from(attempt.number),
             tenant_id: self.tenant_id.as_deref().unwrap_or_default().into(),
             key_id: self.key_id.as_deref().unwrap_or_default().into(),
@@ -199,11 +199,6 @@ impl AttemptRecord {
     pub(crate) fn duration(&self) -> Duration {
         self.ended.saturating_duration_since(self.started)
     }
-}
-
-/// The id of an attempt: the call's id and the attempt's number. It goes to the provider as `x-request-id`.
-pub(crate) fn attempt_id(call_id: Ulid, number: u32) -> String {
-    format!("{call_id}-{number}")
 }
 
 fn usage_columns(usage: Usage) -> AttemptUsage {

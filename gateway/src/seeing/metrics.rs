@@ -319,9 +319,8 @@ impl EncodeLabelValue for AttemptError {
 mod tests {
     use std::time::Instant;
 
-    use ulid::Ulid;
-
     use super::*;
+    use crate::call_id::CallId;
 
     fn attempt(model: &str, outcome: Outcome) -> AttemptRecord {
         let now = Instant::now();
@@ -350,7 +349,7 @@ mod tests {
     #[test]
     fn names_that_clients_make_up_make_no_series() {
         let mut calls = CallMetrics::default();
-        let mut record = CallRecord::begin(Ulid::generate(), 0, Instant::now());
+        let mut record = CallRecord::begin(CallId::generate(), 0, Instant::now());
         for number in 0..1000 {
             record.attempts = vec![attempt(&format!("made-up-{number}"), Outcome::ProviderError)];
             calls.observe(&record);

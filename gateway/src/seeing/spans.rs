@@ -137,7 +137,7 @@ impl Writing<'_> {
 /// The client's trace, or one of the call's own, which is the call's id: what a client is told as `x-request-id` can be
 /// looked up.
 fn trace_id(record: &CallRecord) -> TraceId {
-    let own = u128::from(record.call_id);
+    let own = record.call_id.bits();
     TraceId::from_bytes(
         record
             .trace_parent
@@ -148,7 +148,7 @@ fn trace_id(record: &CallRecord) -> TraceId {
 
 /// The call's span has number 0, its attempts follow. The lower half of a call's id is chance alone.
 fn span_id(record: &CallRecord, number: u32) -> SpanId {
-    let [.., a, b, c, d, e, f, g, h] = u128::from(record.call_id).to_be_bytes();
+    let [.., a, b, c, d, e, f, g, h] = record.call_id.bits().to_be_bytes();
     let call = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
     // Zero would be no id.
     SpanId::from_bytes(call.wrapping_add(u64::from(number)).max(1).to_be_bytes())
