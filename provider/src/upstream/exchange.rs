@@ -6,6 +6,7 @@ use http::header::HOST;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service as _;
@@ -96,16 +97,28 @@ async fn over_a_new_one(
         place.share(&sender);
         over_http2(&mut sender, base_url, request).await
     } else {
-        let (sender, connection) = http1::Builder::new()
-            .max_header_size(READ_AHEAD_BYTES)
-            .max_buf_size(READ_AHEAD_BYTES)
-            .handshake(stream)
-            .await
-            .map_err(failed)?;
-        tokio::spawn(connection);
-        over_http1(sender, place, base_url, request).await
+        // Each by itself: what TLS needs is larger than all else, and a connection without it would have room for it too.
+        let sender = match stream {
+            MaybeHttpsStream::Http(stream) => shake_hands(stream).await,
+            MaybeHttpsStream::Https(stream) => shake_hands(stream).await,
+        };
+        over_http1(sender.map_err(failed)?, place, base_url, request).await
     };
     answered.map_err(|_| SendFault::Broken)
+}
+
+/// Begins to speak HTTP/1.1 over a connection.
+async fn shake_hands<I>(stream: I) -> hyper::Result<http1::SendRequest<Pieces>>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_header_size(READ_AHEAD_BYTES)
+        .max_buf_size(READ_AHEAD_BYTES)
+        .handshake(stream)
+        .await?;
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 async fn over_http1(
