@@ -4,6 +4,7 @@ mod environment;
 mod first_start;
 mod hand_over;
 mod log;
+mod memory;
 mod seeing;
 mod sockets;
 mod stop;
@@ -256,6 +257,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
     let following = supervise(handle, &vitals, "follow", move || {
         live::follow(directory.clone(), to_follow.clone(), poll)
     });
+    let giving_back = supervise(handle, &vitals, "memory", memory::give_back);
     control.block_on(async {
         if until_told(&mut signals, offer).await == Told::TakenOver {
             seeing.leave_to_another();
@@ -279,6 +281,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
             phase.send_replace(Phase::Stop);
         }
         following.abort();
+        giving_back.abort();
         seeing.stop_observing();
         drop(gateway);
         // The workers drop what they had left, by which it is booked; then nobody can write to the ledger any more, and

@@ -18,7 +18,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 const LATE: Duration = Duration::from_secs(2);
 
 /// Resident memory of the gateway, in MiB.
-fn resident_mib(world: &World) -> u64 {
+pub(crate) fn resident_mib(world: &World) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", world.serving.process_id())).unwrap();
     let line = status
         .lines()

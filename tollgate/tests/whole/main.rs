@@ -19,6 +19,7 @@ mod flood;
 mod front;
 mod inference;
 mod keys;
+mod memory;
 mod metrics;
 mod outage;
 mod panics;

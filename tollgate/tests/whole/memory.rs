@@ -1,0 +1,62 @@
+//! What open streams take is given back to the system when they are over, also when nobody calls afterwards.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use testkit::database::TestDatabase;
+use testkit::vendor::{End, Play, Vendor};
+
+use crate::flood::resident_mib;
+use crate::raw::connect;
+use crate::world::{World, chunk, request};
+
+const STREAMS: usize = 800;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn memory_of_streams_is_given_back() {
+    let files = rlimit::increase_nofile_limit(8_000).unwrap();
+    if files < 5_000 {
+        println!("skipped: this process may have only {files} open files");
+        return;
+    }
+    let vendor = Vendor::start(|_| Play::stream(vec![chunk("a", None)]).end(End::Hang));
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    drop(opened(&world));
+    let before = resident_mib(&world);
+    let streams: Vec<TcpStream> = (0..STREAMS).map(|_| opened(&world)).collect();
+    let open = resident_mib(&world);
+    drop(streams);
+    let enough = before + open.saturating_sub(before) / 3;
+    let until = Instant::now() + PATIENCE;
+    while resident_mib(&world) > enough && Instant::now() < until {
+        sleep(Duration::from_millis(200));
+    }
+    let after = resident_mib(&world);
+    println!("{STREAMS} streams: {before} MiB before, {open} open, {after} after");
+    assert!(open > before + 10, "{before} MiB before, {open} open");
+    assert!(after <= enough, "{before} MiB before, {open} open, {after} after");
+}
+
+/// A stream of which the first chunk has come.
+fn opened(world: &World) -> TcpStream {
+    let mut connection = connect(world);
+    let body = request("custom/any", true);
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        world.key,
+        body.len()
+    );
+    connection.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+    let mut read = Vec::new();
+    while !read.windows(6).any(|window| window == b"data: ") {
+        let mut some = [0; 4_096];
+        let count = connection.read(&mut some).unwrap();
+        assert!(count > 0, "{}", String::from_utf8_lossy(&read));
+        read.extend_from_slice(&some[..count]);
+    }
+    connection
+}
