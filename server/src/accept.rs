@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::{Worker, failpoint};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::balance::Seat;
 use crate::connection::Front;
 use crate::door::Door;
 use crate::limits::FrontLimits;
@@ -27,14 +27,15 @@ pub enum Phase {
 /// After a failed accept: the usual reason is that there are no file descriptors, which only waiting mends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves connections of `listener` until it is to drain, and then those that are open until their clients have been
-/// told and their calls are done, or until it is to stop.
+/// Serves connections of `listener`, and those that other workers hand to this one, until it is to drain, and then those
+/// that are open until their clients have been told and their calls are done, or until it is to stop.
 ///
 /// # Errors
 /// When the listener cannot be used on this runtime.
 pub async fn serve(
     worker: Arc<Worker>,
     listener: TcpListener,
+    seat: Seat,
     limits: FrontLimits,
     door: Arc<Door>,
     mut phase: watch::Receiver<Phase>,
@@ -43,14 +44,23 @@ pub async fn serve(
     // Held by each connection until it ends.
     let (all_ended, open) = watch::channel(());
     let front = Arc::new(Front::new(worker, limits, door, open));
+    seat.open();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            handed = seat.handed() => {
+                front.take(handed);
+                continue;
+            }
             _ = phase.wait_for(|phase| *phase >= Phase::Drain) => break,
         };
         failpoint("accept");
+        let accepted = accepted.and_then(|(stream, address)| Ok((stream.into_std()?, address)));
         match accepted {
-            Ok((stream, address)) => front.take(stream, address),
+            Ok((stream, address)) => seat
+                .keep_or_hand(stream, address)
+                .into_iter()
+                .for_each(|taken| front.take(taken)),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -58,7 +68,8 @@ pub async fn serve(
         }
     }
     front.drain();
-    take_the_queued(&front, listener);
+    seat.close().for_each(|handed| front.take(handed));
+    take_the_queued(&front, &seat, listener);
     drop(front);
     tokio::select! {
         () = all_ended.closed() => {}
@@ -69,16 +80,13 @@ pub async fn serve(
 
 /// Takes who was queued by the kernel: they have been told that somebody is there. The kernel itself is asked, since the
 /// runtime may not have noticed yet that they came.
-fn take_the_queued(front: &Arc<Front>, listener: tokio::net::TcpListener) {
+fn take_the_queued(front: &Arc<Front>, seat: &Seat, listener: tokio::net::TcpListener) {
     let Ok(listener) = listener.into_std() else {
         return;
     };
     while let Ok((stream, address)) = listener.accept() {
-        let taken = stream
-            .set_nonblocking(true)
-            .and_then(|()| TcpStream::from_std(stream));
-        if let Ok(stream) = taken {
-            front.take(stream, address);
+        if stream.set_nonblocking(true).is_ok() {
+            front.take(seat.keep(stream, address));
         }
     }
 }

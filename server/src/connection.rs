@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{self, Write as _};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::balance::{Seated, Taken};
 use crate::connections::Connected;
 use crate::door::Door;
 use crate::drain::{Drain, Line};
@@ -75,14 +76,19 @@ impl Front {
         self.drain.begin();
     }
 
-    pub(crate) fn take(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+    pub(crate) fn take(self: &Arc<Self>, taken: Taken) {
+        let (mut stream, address, seated) = taken.into_parts();
         let Some(connected) = self.door.connect(address.ip()) else {
-            let _untold = stream.try_write(TOO_MANY);
+            let _untold = stream.write(TOO_MANY);
+            return;
+        };
+        // One that this runtime cannot watch cannot be served.
+        let Ok(stream) = TcpStream::from_std(stream) else {
             return;
         };
         let front = self.clone();
         tokio::spawn(async move {
-            let _held: Connected = connected;
+            let _held: (Connected, Seated) = (connected, seated);
             front.serve(stream, address.ip()).await;
         });
     }

@@ -1,10 +1,11 @@
 //! HTTP: what clients see of the gateway.
 //!
 //! Each worker thread has a runtime, a listener on the shared port and upstream connections of its own
-//! ([`serve`]); a request never crosses from one to another. [`endpoint`] is the list of what can be asked for.
+//! ([`serve`]); a request never crosses from one to another, and a connection only before anything was read from it. [`endpoint`] is the list of what can be asked for.
 
 mod accept;
 mod answer;
+mod balance;
 mod client;
 mod connection;
 mod connections;
@@ -19,6 +20,7 @@ mod panic;
 mod patience;
 
 pub use accept::{Phase, serve};
+pub use balance::{Balance, Seat};
 pub use connections::Connections;
 pub use door::{Door, FailureLimit, TrustedProxies};
 pub use limits::FrontLimits;

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// One listener for each worker. The kernel spreads new connections over them (SO_REUSEPORT), so that no worker waits
-/// for another to hand it a connection.
+/// One listener for each worker. The kernel spreads new connections over them by chance (SO_REUSEPORT), so that no worker
+/// waits for another; what chance does badly is put right by [`crate::Balance`].
 pub struct Listeners {
     address: SocketAddr,
     listeners: Vec<TcpListener>,

@@ -19,7 +19,7 @@ use clap::Args;
 use gateway::ledger::LedgerWriter;
 use gateway::{Gateway, Worker, live};
 use provider::{Catalog, Upstreams};
-use server::{Connections, Door, ListenError, Listeners, Phase};
+use server::{Balance, Connections, Door, ListenError, Listeners, Phase};
 use store::Store;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, watch};
@@ -209,7 +209,7 @@ fn start_workers(
         settings.failure_limit,
     ));
     let mut workers = Vec::with_capacity(settings.workers);
-    for number in 0..sockets.count() {
+    for (number, seat) in Balance::seats(sockets.count()).into_iter().enumerate() {
         let upstreams = Upstreams::new(&settings.upstream)
             .map_err(|error| Failure::new(Kind::Settings, format!("TOLLGATE_UPSTREAM_CA_FILE: {error}")))?;
         let worker = Arc::new(Worker {
@@ -222,7 +222,8 @@ fn start_workers(
             let listener = sockets.one(number).map_err(|error| error.to_string())?;
             let runtime = Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| error.to_string())?;
-            let serve = server::serve(worker.clone(), listener, limits, door.clone(), to_serve.clone());
+            let (worker, seat, door) = (worker.clone(), seat.clone(), door.clone());
+            let serve = server::serve(worker, listener, seat, limits, door, to_serve.clone());
             runtime.block_on(serve).map_err(|error| error.to_string())
         };
         let thread = supervise_thread(format!("worker-{number}"), gateway.vitals(), told.clone(), work);

@@ -30,6 +30,7 @@ mod rotate;
 mod scale;
 mod sdk;
 mod slow;
+mod spread;
 mod starting;
 mod traces;
 mod upgrade;
