@@ -9,20 +9,25 @@
 //!
 //! Two codecs belong to each dialect, in its own folder: one reads into these types, one writes from them.
 
+pub mod carry;
 mod conversation;
 mod event;
 mod fault;
 mod loss;
+pub mod names;
 mod raw;
 mod reply;
 mod request;
 mod target;
 mod tool;
+mod undo;
+mod written;
 
 pub use conversation::{Citation, Media, MediaKind, MediaSource, Part, Reasoning, Role, Seal, Text, Turn};
 pub use event::{Block, Delta, Event, Start};
 pub use fault::{Fault, FaultKind};
 pub use loss::{Loss, Losses};
+pub use names::Names;
 pub use raw::Raw;
 pub use reply::{Finish, Reply};
 pub use request::{
@@ -30,3 +35,5 @@ pub use request::{
 };
 pub use target::{MaxTokensName, Profile, ReasoningField, Target, ThinkingStyle};
 pub use tool::{Arguments, Tool, ToolCall, ToolChoice, ToolKind, ToolResult};
+pub use undo::Undo;
+pub use written::{BadAnswer, Heading, OwnedHeading, Written};
