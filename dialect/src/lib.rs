@@ -5,10 +5,12 @@
 
 mod dialect;
 pub mod json;
+mod look;
 pub mod neutral;
 pub mod openai_chat;
 pub mod refusal;
 mod usage;
 
 pub use dialect::Dialect;
+pub use look::LookError;
 pub use usage::Usage;

@@ -8,7 +8,8 @@ mod refusal;
 mod relay;
 mod splice;
 
-pub use look::{Envelope, LookError, look};
+pub use crate::look::LookError;
+pub use look::{Envelope, look};
 pub use meter::Metered;
 pub use models::{ModelEntry, read_model_list, write_model, write_model_list};
 pub use refusal::{write_refusal, write_refusal_event};
