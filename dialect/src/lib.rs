@@ -9,6 +9,8 @@ mod look;
 pub mod neutral;
 pub mod openai_chat;
 pub mod refusal;
+#[cfg(test)]
+mod spec;
 mod usage;
 
 pub use dialect::Dialect;
