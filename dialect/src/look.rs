@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::de::DeserializeOwned;
 
-use crate::json::{JsonError, Object};
+use crate::json::{JsonError, Object, WrongType};
 use crate::refusal::{Code, Refusal};
 
 /// Why a request was refused.
@@ -129,6 +129,12 @@ impl From<LookError> for Refusal {
             LookError::TooMany { name, .. } => Self::new(Code::TooManyValues, message).param(name),
             LookError::Forbidden(name) => Self::new(Code::ForbiddenMember, message).param(name),
         }
+    }
+}
+
+impl From<WrongType> for Refusal {
+    fn from(error: WrongType) -> Self {
+        Self::new(Code::InvalidValue, error.to_string()).param(error.0)
     }
 }
 

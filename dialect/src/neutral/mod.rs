@@ -11,6 +11,7 @@
 
 pub mod carry;
 mod conversation;
+pub mod data_url;
 mod event;
 mod fault;
 mod foreign;
