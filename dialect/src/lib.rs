@@ -9,10 +9,13 @@ mod look;
 pub mod neutral;
 pub mod openai_chat;
 pub mod refusal;
+mod relay;
 #[cfg(test)]
 mod spec;
+pub mod sse;
 mod usage;
 
 pub use dialect::Dialect;
 pub use look::LookError;
+pub use relay::{StreamEnd, StreamMeter, StreamRelay};
 pub use usage::Usage;

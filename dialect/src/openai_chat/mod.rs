@@ -9,11 +9,13 @@ mod relay;
 mod splice;
 
 pub use crate::look::LookError;
+pub use crate::relay::StreamEnd;
+pub use crate::sse::{StreamLimits, StreamTooLarge};
 pub use look::{Envelope, look};
 pub use meter::Metered;
 pub use models::{ModelEntry, read_model_list, write_model, write_model_list};
 pub use refusal::{write_refusal, write_refusal_event};
-pub use relay::{StreamEnd, StreamLimits, StreamRelay, StreamTooLarge};
+pub use relay::{ChunkMeter, StreamRelay};
 pub use splice::splice;
 
 #[cfg(test)]
