@@ -1,27 +1,10 @@
 //! What must be known of a request before it can be routed; all else passes unseen.
 
-use std::ops::Range;
-
 use serde::Deserialize;
 
+use crate::envelope::Envelope;
 use crate::json::{Limits, Object, scan};
 use crate::look::{LookError, hold_to_limits, model_name, optional, refuse_unstorable};
-
-/// A request as the gateway sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Envelope {
-    /// The model name that the client asked for.
-    pub model: String,
-    pub stream: bool,
-    /// Whether the client itself asked for usage at the end of the stream.
-    pub include_usage: bool,
-    /// How many answers were asked for (`n`).
-    pub choices: u64,
-    pub(super) model_at: Range<usize>,
-    pub(super) stream_options_at: Option<Range<usize>>,
-    /// The place of the brace that closes the request.
-    pub(super) end_at: usize,
-}
 
 /// OpenAI's bound of `n`; no vendor has a higher one.
 const CHOICES_MAX: u64 = 128;
@@ -42,26 +25,33 @@ pub fn look(body: &[u8], limits: &Limits) -> Result<Envelope, LookError> {
     let (model, model_at) = model_name(body, &object)?;
     hold_to_limits(body, &object, "messages")?;
     refuse_unstorable(body, &object, &["user", "metadata"])?;
-    for name in ["max_tokens", "max_completion_tokens"] {
-        let tokens: Option<i64> = optional(body, &object, name)?;
-        if tokens.is_some_and(|tokens| !ANSWER_TOKENS.contains(&tokens)) {
-            return Err(LookError::Invalid(name));
-        }
-    }
+    let max_tokens = [
+        answer_tokens(body, &object, "max_tokens")?,
+        answer_tokens(body, &object, "max_completion_tokens")?,
+    ];
     let choices = optional(body, &object, "n")?.unwrap_or(1);
     if !(1..=CHOICES_MAX).contains(&choices) {
         return Err(LookError::Invalid("n"));
     }
     let stream = optional(body, &object, "stream")?.unwrap_or(false);
     Ok(Envelope {
-        model,
         stream,
         include_usage: asks_usage(body, &object, stream)?,
         choices,
-        model_at,
+        max_tokens: max_tokens.into_iter().flatten().min(),
         stream_options_at: object.get("stream_options"),
-        end_at: body.iter().rposition(|byte| *byte == b'}').unwrap_or(body.len()),
+        ..Envelope::new(body, model, Some(model_at))
     })
+}
+
+/// The limit that a member sets to the answer; `None` where it sets none.
+fn answer_tokens(body: &[u8], object: &Object<'_>, name: &'static str) -> Result<Option<u64>, LookError> {
+    let tokens: Option<i64> = optional(body, object, name)?;
+    if tokens.is_some_and(|tokens| !ANSWER_TOKENS.contains(&tokens)) {
+        return Err(LookError::Invalid(name));
+    }
+    let limit = tokens.and_then(|tokens| u64::try_from(tokens).ok());
+    Ok(limit.filter(|tokens| *tokens > 0))
 }
 
 /// Whether the client's `stream_options` ask for usage. They are edited, so they are held to what the whole request is

@@ -6,17 +6,17 @@ mod meter;
 mod models;
 mod refusal;
 mod relay;
-mod splice;
 
+pub use crate::envelope::Envelope;
 pub use crate::look::LookError;
 pub use crate::relay::StreamEnd;
+pub use crate::splice::splice;
 pub use crate::sse::{StreamLimits, StreamTooLarge};
-pub use look::{Envelope, look};
+pub use look::look;
 pub use meter::Metered;
 pub use models::{ModelEntry, read_model_list, write_model, write_model_list};
 pub use refusal::{write_refusal, write_refusal_event};
 pub use relay::{ChunkMeter, StreamRelay};
-pub use splice::splice;
 
 #[cfg(test)]
 mod tests;
