@@ -2,8 +2,6 @@
 //!
 //! How a refusal is written is each dialect's own business; what it says is decided here, once.
 
-use crate::json::WrongType;
-
 /// Who has to act for the call to succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Party {
@@ -140,12 +138,6 @@ pub struct Refusal {
     pub param: Option<&'static str>,
     /// Seconds after which trying again makes sense.
     pub retry_after_s: Option<u64>,
-}
-
-impl From<WrongType> for Refusal {
-    fn from(error: WrongType) -> Self {
-        Self::new(Code::InvalidValue, error.to_string()).param(error.0)
-    }
 }
 
 impl Refusal {
