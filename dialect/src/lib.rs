@@ -11,6 +11,7 @@ pub mod neutral;
 pub mod openai_chat;
 pub mod refusal;
 mod relay;
+pub mod schema;
 #[cfg(test)]
 mod spec;
 mod splice;
