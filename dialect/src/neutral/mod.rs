@@ -10,6 +10,7 @@
 //! Two codecs belong to each dialect, in its own folder: one reads into these types, one writes from them.
 
 pub mod carry;
+pub mod check;
 mod conversation;
 pub mod data_url;
 mod event;
