@@ -23,7 +23,7 @@ mod reply;
 mod request;
 mod target;
 mod tool;
-mod undo;
+pub mod undo;
 mod written;
 
 pub use conversation::{Citation, Media, MediaKind, MediaSource, Part, Reasoning, Role, Seal, Text, Turn};
