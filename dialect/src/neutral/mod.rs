@@ -11,6 +11,7 @@
 
 pub mod carry;
 pub mod check;
+pub mod collect;
 mod conversation;
 pub mod data_url;
 mod event;
