@@ -107,6 +107,20 @@ const GEMINI_GENERATE: &[Row] = &[
     ("generationConfig.speechConfig",       Fate::Refuse, &[]),
 ];
 
+/// Members that OpenAI's two dialects have in common, which pass between them.
+const OPENAIS: [&str; 5] = [
+    "moderation",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "verbosity",
+];
+
+/// Whether a member of a request means the same in both of OpenAI's dialects.
+pub fn is_openais(name: &str) -> bool {
+    OPENAIS.contains(&name)
+}
+
 /// Accounts for all that a request holds in a dialect other than `own`, to which it is about to be written.
 ///
 /// # Errors
@@ -177,7 +191,9 @@ impl Judge<'_> {
 
     /// Judges one piece; one that no table names meets the fate `unknown`.
     fn one(&mut self, place: Place, raw: &Raw, unknown: Fate) -> Result<(), Refusal> {
-        if raw.origin == self.own || raw.json.get() == "null" {
+        let is_shared =
+            place == Place::Request && is_openais(&raw.name) && is_openai(raw.origin) && is_openai(self.own);
+        if raw.origin == self.own || raw.json.get() == "null" || is_shared {
             return Ok(());
         }
         let prefix = prefix(raw.origin, place);
@@ -195,6 +211,10 @@ impl Judge<'_> {
             None => self.losses.drop_unknown(prefix, name),
         }
     }
+}
+
+fn is_openai(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiResponses)
 }
 
 fn table(origin: Dialect) -> &'static [Row] {

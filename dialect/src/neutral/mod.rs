@@ -10,8 +10,6 @@
 //! Two codecs belong to each dialect, in its own folder: one reads into these types, one writes from them.
 
 pub mod carry;
-pub mod check;
-pub mod collect;
 mod conversation;
 pub mod data_url;
 mod event;
@@ -24,13 +22,13 @@ mod reply;
 mod request;
 mod target;
 mod tool;
-pub mod undo;
+mod undo;
 mod written;
 
 pub use conversation::{Citation, Media, MediaKind, MediaSource, Part, Reasoning, Role, Seal, Text, Turn};
 pub use event::{Block, Delta, Event, Start};
 pub use fault::{Fault, FaultKind};
-pub use foreign::foreign;
+pub use foreign::{foreign, is_openais};
 pub use loss::{Loss, Losses};
 pub use names::Names;
 pub use raw::Raw;
