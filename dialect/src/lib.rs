@@ -9,9 +9,9 @@ pub mod json;
 mod look;
 pub mod neutral;
 pub mod openai_chat;
+pub mod openai_responses;
 pub mod refusal;
 mod relay;
-pub mod schema;
 #[cfg(test)]
 mod spec;
 mod splice;
