@@ -12,6 +12,7 @@ pub mod openai_chat;
 pub mod openai_responses;
 pub mod refusal;
 mod relay;
+pub mod schema;
 #[cfg(test)]
 mod spec;
 mod splice;

@@ -10,6 +10,8 @@
 //! Two codecs belong to each dialect, in its own folder: one reads into these types, one writes from them.
 
 pub mod carry;
+pub mod check;
+pub mod collect;
 mod conversation;
 pub mod data_url;
 mod event;
@@ -22,7 +24,7 @@ mod reply;
 mod request;
 mod target;
 mod tool;
-mod undo;
+pub mod undo;
 mod written;
 
 pub use conversation::{Citation, Media, MediaKind, MediaSource, Part, Reasoning, Role, Seal, Text, Turn};

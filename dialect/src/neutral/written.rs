@@ -1,6 +1,7 @@
 //! What codecs hand over beside the conversation itself.
 
 use super::{Fault, Undo};
+use crate::json::WrongType;
 
 /// A request as a provider gets it, and what has to be turned back in its answer.
 #[derive(Debug, Clone, Default)]
@@ -69,5 +70,11 @@ impl From<serde_json::Error> for BadAnswer {
         };
         let (line, column) = (error.line(), error.column());
         Self::Malformed(format!("{kind}, at line {line} column {column}"))
+    }
+}
+
+impl From<WrongType> for BadAnswer {
+    fn from(error: WrongType) -> Self {
+        Self::Malformed(error.to_string())
     }
 }
