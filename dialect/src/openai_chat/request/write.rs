@@ -7,8 +7,8 @@ use crate::Dialect;
 use crate::json::{ObjectWriter, write_array};
 use crate::neutral::names::{OPENAI_TOOL, fit};
 use crate::neutral::{
-    CacheMarks, Losses, MaxTokensName, OutputFormat, Part, Profile, ReasoningField, Request, Role, Target,
-    Thinking, ThinkingAmount, ThinkingStyle, ToolCall, Undo, Written, check, foreign,
+    CacheMarks, Losses, MaxTokensName, OutputFormat, Part, Profile, Raw, ReasoningField, Request, Role,
+    Target, Thinking, ThinkingAmount, ThinkingStyle, ToolCall, Undo, Written, check, foreign, is_openais,
 };
 use crate::refusal::Refusal;
 
@@ -293,7 +293,9 @@ fn write_rest(
             object.json("stream_options", r#"{"include_usage":true}"#);
         }
     }
-    for raw in request.raw.iter().filter(|raw| raw.origin == OWN) {
+    let is_ours =
+        |raw: &&Raw| raw.origin == OWN || (raw.origin == Dialect::OpenaiResponses && is_openais(&raw.name));
+    for raw in request.raw.iter().filter(is_ours) {
         object.json(&raw.name, raw.json.get());
     }
     Ok(())
