@@ -4,11 +4,24 @@
 //! that were checked. [`openai_chat`] is the first dialect. [`neutral`] is what stands between two that differ.
 
 mod dialect;
+mod envelope;
 pub mod json;
+mod look;
 pub mod neutral;
 pub mod openai_chat;
+pub mod openai_responses;
 pub mod refusal;
+mod relay;
+pub mod schema;
+#[cfg(test)]
+mod spec;
+mod splice;
+pub mod sse;
 mod usage;
 
 pub use dialect::Dialect;
+pub use envelope::Envelope;
+pub use look::LookError;
+pub use relay::{StreamEnd, StreamMeter, StreamRelay};
+pub use splice::splice;
 pub use usage::Usage;

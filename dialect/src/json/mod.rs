@@ -5,12 +5,16 @@
 //! so no input can exhaust the stack. What clients send is judged strictly ([`scan`]); what a provider has answered is
 //! passed on as it is, so there only its form matters ([`scan_answer`]).
 
+mod members;
+mod object;
 mod scanner;
 mod text;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub use members::{Members, WrongType};
+pub use object::{ObjectWriter, write, write_array};
 pub use scanner::{scan, scan_answer};
 
 /// How large a body's structure may be.

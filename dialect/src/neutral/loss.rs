@@ -1,13 +1,18 @@
 //! What could not cross.
 
+use std::borrow::Cow;
+
 use crate::refusal::{Code, Refusal};
 
 /// A member of the client's request, or of the provider's answer, that had no place in the other dialect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Loss {
     /// What the client calls it: the path of the member, indices left out (`logit_bias`, `messages.name`).
-    pub member: &'static str,
+    pub member: Cow<'static, str>,
 }
+
+/// How long a client's own name may be in a header.
+const NAME_BYTES_MAX: usize = 64;
 
 /// What was lost on one way, each member once. It is told in `x-tollgate-lossy`.
 #[derive(Debug, Default, Clone)]
@@ -33,10 +38,34 @@ impl Losses {
         if self.strict {
             return Err(Self::refuse(member));
         }
+        self.note(Cow::Borrowed(member));
+        Ok(())
+    }
+
+    /// Drops a member that no table of ours knows, by the name that the client gave it. A name that has no business in
+    /// a header is told by the place in which it stood alone.
+    ///
+    /// # Errors
+    /// When the tenant wants nothing dropped.
+    pub fn drop_unknown(&mut self, place: &'static str, name: &str) -> Result<(), Refusal> {
+        if self.strict {
+            let root = place.split('.').next().unwrap_or(place);
+            return Err(Self::refuse(if root.is_empty() { "*" } else { root }));
+        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':');
+        let name = if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
+            "?"
+        } else {
+            name
+        };
+        self.note(Cow::Owned(format!("{place}{name}")));
+        Ok(())
+    }
+
+    fn note(&mut self, member: Cow<'static, str>) {
         if !self.lost.iter().any(|loss| loss.member == member) {
             self.lost.push(Loss { member });
         }
-        Ok(())
     }
 
     /// The refusal of a member without which the answer would not be what the client asked for.
@@ -54,7 +83,7 @@ impl Losses {
 
     /// The value of `x-tollgate-lossy`; `None` when nothing was lost.
     pub fn header(&self) -> Option<String> {
-        let members: Vec<_> = self.lost.iter().map(|loss| loss.member).collect();
+        let members: Vec<_> = self.lost.iter().map(|loss| loss.member.as_ref()).collect();
         (!members.is_empty()).then(|| members.join(", "))
     }
 }

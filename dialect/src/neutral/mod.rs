@@ -9,24 +9,36 @@
 //!
 //! Two codecs belong to each dialect, in its own folder: one reads into these types, one writes from them.
 
+pub mod carry;
+pub mod check;
+pub mod collect;
 mod conversation;
+pub mod data_url;
 mod event;
 mod fault;
+mod foreign;
 mod loss;
+pub mod names;
 mod raw;
 mod reply;
 mod request;
 mod target;
 mod tool;
+pub mod undo;
+mod written;
 
 pub use conversation::{Citation, Media, MediaKind, MediaSource, Part, Reasoning, Role, Seal, Text, Turn};
 pub use event::{Block, Delta, Event, Start};
 pub use fault::{Fault, FaultKind};
+pub use foreign::{foreign, is_openais};
 pub use loss::{Loss, Losses};
+pub use names::Names;
 pub use raw::Raw;
 pub use reply::{Finish, Reply};
 pub use request::{
     CacheMark, Effort, OutputFormat, Request, Sampling, ServiceTier, Thinking, ThinkingAmount,
 };
-pub use target::{MaxTokensName, Profile, ReasoningField, Target, ThinkingStyle};
+pub use target::{CacheMarks, CallIds, MaxTokensName, Profile, ReasoningField, Target, ThinkingStyle};
 pub use tool::{Arguments, Tool, ToolCall, ToolChoice, ToolKind, ToolResult};
+pub use undo::Undo;
+pub use written::{BadAnswer, Heading, OwnedHeading, Written};

@@ -38,6 +38,33 @@ pub struct Profile {
     pub image_urls: bool,
     /// Whether JSON schemas are taken as they are (`parametersJsonSchema` of Gemini).
     pub full_json_schema: bool,
+    /// How an OpenAI-like provider is told up to where its prompt cache shall reach.
+    pub cache_marks: CacheMarks,
+    /// Whether tools with free text for input (`custom`) are taken.
+    pub free_text_tools: bool,
+    /// Whether signatures of thoughts stand in `extra_content.google`, both ways (Gemini's OpenAI endpoint).
+    pub extra_content: bool,
+    pub call_ids: CallIds,
+}
+
+/// The member by which a part or a tool of an OpenAI-like request is marked for the prompt cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheMarks {
+    /// It caches by itself, or not at all.
+    None,
+    /// `cache_control`, as Anthropic spells it (OpenRouter, LiteLLM)
+    CacheControl,
+    /// `prompt_cache_breakpoint` (OpenAI from GPT-5.6 on)
+    Breakpoint,
+}
+
+/// What ids of tool calls an OpenAI-like provider takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallIds {
+    /// Up to 40 letters, digits, `_` and `-`.
+    Usual,
+    /// Nine letters or digits (Mistral).
+    Nine,
 }
 
 /// How an OpenAI-like provider spells the cap.
@@ -87,6 +114,10 @@ impl Default for Profile {
             think_tags: false,
             image_urls: true,
             full_json_schema: true,
+            cache_marks: CacheMarks::None,
+            free_text_tools: true,
+            extra_content: false,
+            call_ids: CallIds::Usual,
         }
     }
 }

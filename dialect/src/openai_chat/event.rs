@@ -1,12 +1,11 @@
 //! What one event of a stream says about the stream as a whole.
 
-use std::borrow::Cow;
-
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::meter::Metered;
+use crate::sse;
 use crate::usage::Usage;
 
 /// One event, as far as it matters to whoever relays it.
@@ -47,12 +46,12 @@ impl Event {
         if !may_matter(event) {
             return Self::Unread;
         }
-        let data = data_of(event);
+        let data = sse::data(event);
         if data.as_ref() == b"[DONE]" {
             return Self::Done;
         }
         let mut seen = Seen {
-            error: is_named_error(event),
+            error: sse::name(event) == Some(b"error"),
             has_choices: true,
             ..Seen::default()
         };
@@ -90,35 +89,4 @@ fn has_value(event: &[u8], name: &[u8]) -> bool {
             .and_then(|start| rest.get(start..));
         !value.is_some_and(|value| value.starts_with(b"null"))
     })
-}
-
-/// Whether the event's type is `error`.
-fn is_named_error(event: &[u8]) -> bool {
-    lines(event).any(|line| {
-        line.strip_prefix(b"event:")
-            .is_some_and(|name| name.trim_ascii() == b"error")
-    })
-}
-
-/// The data of an event: what stands after `data:` in its lines, joined by line feeds (WHATWG HTML, 9.2.6).
-fn data_of(event: &[u8]) -> Cow<'_, [u8]> {
-    let values = lines(event).filter_map(|line| {
-        let value = line.strip_prefix(b"data:")?;
-        Some(value.strip_prefix(b" ").unwrap_or(value))
-    });
-    values.fold(Cow::Borrowed(&[]), |data, value| {
-        if data.is_empty() {
-            return Cow::Borrowed(value);
-        }
-        let mut joined = data.into_owned();
-        joined.push(b'\n');
-        joined.extend_from_slice(value);
-        Cow::Owned(joined)
-    })
-}
-
-/// The lines of an event without their ends; a byte order mark at the beginning of the stream is no part of one.
-fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let event = event.strip_prefix(b"\xef\xbb\xbf").unwrap_or(event);
-    event.split(|byte| matches!(byte, b'\n' | b'\r'))
 }

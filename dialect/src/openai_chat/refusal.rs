@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use super::look::LookError;
-use crate::json::JsonError;
 use crate::refusal::{Code, Party, Refusal};
 
 #[derive(Serialize)]
@@ -51,27 +49,5 @@ fn type_of(code: Code) -> &'static str {
         (_, Party::Caller | Party::Policy) => "invalid_request_error",
         (_, Party::Provider) => "provider_error",
         (_, Party::Gateway) => "server_error",
-    }
-}
-
-impl From<LookError> for Refusal {
-    fn from(error: LookError) -> Self {
-        let message = error.to_string();
-        match error {
-            LookError::Json(error) => Self::new(code_of(&error), message),
-            LookError::Missing(name) => Self::new(Code::MissingMember, message).param(name),
-            LookError::Invalid(name) => Self::new(Code::InvalidValue, message).param(name),
-            LookError::TooMany { name, .. } => Self::new(Code::TooManyValues, message).param(name),
-            LookError::Forbidden(name) => Self::new(Code::ForbiddenMember, message).param(name),
-        }
-    }
-}
-
-fn code_of(error: &JsonError) -> Code {
-    match error {
-        JsonError::Malformed { .. } | JsonError::NotUtf8 { .. } | JsonError::NotAnObject => Code::InvalidJson,
-        JsonError::TooDeep { .. } => Code::JsonTooDeep,
-        JsonError::TooManyNodes { .. } => Code::TooManyValues,
-        JsonError::Duplicate { .. } => Code::DuplicateMember,
     }
 }

@@ -503,3 +503,9 @@ fn model_lists_are_read_as_vendors_send_them_and_written_as_openai_does() {
         written
     );
 }
+
+mod checker;
+mod messages;
+mod properties;
+mod recordings;
+mod streams;

@@ -4,22 +4,22 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::look::Envelope;
+use crate::envelope::Envelope;
 use crate::json::{Limits, scan};
 
 const OPTIONS: &str = r#"{"include_usage":true}"#;
 
 /// The body to send, in pieces: `model` in place of the model name and, with `ask_usage` on a stream whose client did
-/// not ask, `stream_options` that ask for usage. Every other byte is the client's; pieces share the client's buffer.
+/// not ask, `stream_options` that ask for usage. A model that is named outside the body is not this function's business.
+/// Every other byte is the client's; pieces share the client's buffer.
 ///
 /// `stream_options` that the client gave keep their other members as they are written.
 pub fn splice(body: &Bytes, envelope: &Envelope, model: &str, ask_usage: bool) -> Vec<Bytes> {
     let mut edits = Vec::with_capacity(2);
-    if model != envelope.model {
-        edits.push((
-            envelope.model_at.clone(),
-            serde_json::Value::from(model).to_string(),
-        ));
+    if let Some(at) = &envelope.model_at
+        && model != envelope.model
+    {
+        edits.push((at.clone(), serde_json::Value::from(model).to_string()));
     }
     if ask_usage && envelope.stream && !envelope.include_usage {
         edits.push(match &envelope.stream_options_at {

@@ -1,0 +1,8 @@
+//! Whole answers, to and from the neutral middle.
+
+mod read;
+mod write;
+
+pub use read::read_reply;
+pub(super) use read::{read_pages, seconds, tells_logprobs};
+pub use write::write_reply;

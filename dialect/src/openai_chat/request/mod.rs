@@ -1,0 +1,10 @@
+//! Requests, to and from the neutral middle.
+
+mod messages;
+mod read;
+mod tools;
+mod write;
+
+pub(super) use messages::{arguments_text, write_google};
+pub use read::read_request;
+pub use write::write_request;

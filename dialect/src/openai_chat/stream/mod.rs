@@ -1,0 +1,8 @@
+//! Streamed answers, to and from neutral events.
+
+mod chunk;
+mod read;
+mod write;
+
+pub use read::StreamReader;
+pub use write::StreamWriter;

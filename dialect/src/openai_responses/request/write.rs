@@ -1,0 +1,225 @@
+//! Writing a request that came in another dialect.
+
+use super::items::write_input;
+use super::write_tools::{write_tool_choice, write_tools};
+use crate::Dialect;
+use crate::json::{ObjectWriter, write, write_array};
+use crate::neutral::{
+    Losses, OutputFormat, Part, Profile, Raw, Request, Target, Text, Thinking, ThinkingAmount, ThinkingStyle,
+    Undo, Written, foreign, is_openais, names,
+};
+use crate::openai_responses::words;
+use crate::refusal::Refusal;
+
+/// How much room a body gets before it has to grow.
+const USUAL_BYTES: usize = 4_096;
+/// What a schema without a name is called.
+const SCHEMA_NAME: &str = "answer";
+
+/// Writes a request. Nothing is stored with the vendor, so reasoning comes back sealed, to be sent along again.
+///
+/// # Errors
+/// When something of it cannot be left out and cannot be said, or the tenant wants nothing left out.
+pub fn write_request(
+    request: &Request,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<Written, Refusal> {
+    foreign(request, Dialect::OpenaiResponses, losses)?;
+    drop_unknown_here(request, losses)?;
+    let mut undo = Undo {
+        stop: request.stop.clone(),
+        ..Undo::default()
+    };
+    let mut body = Vec::with_capacity(USUAL_BYTES);
+    let mut object = ObjectWriter::new(&mut body);
+    object.member("model", target.model);
+    write_input(request, target.profile, &mut undo.names, losses, &mut object)?;
+    write_sampling(request, target.profile, losses, &mut object)?;
+    write_tools(&request.tools, &mut undo.names, &mut object);
+    if let Some(choice) = &request.tool_choice {
+        write_tool_choice(
+            choice,
+            &request.tools,
+            &mut undo.names,
+            object.begin("tool_choice"),
+        );
+    }
+    match request.parallel_tools {
+        Some(parallel) if target.profile.parallel_tools => {
+            object.member("parallel_tool_calls", &parallel);
+        }
+        Some(false) => losses.drop("parallel_tool_calls")?,
+        Some(true) | None => {}
+    }
+    write_reasoning(request.thinking.as_ref(), target.profile, losses, &mut object)?;
+    write_text(request, target.profile, &mut object)?;
+    object.optional("service_tier", request.service_tier.as_ref().map(words::tier));
+    object.member("store", &false);
+    write_include(request, target.profile, &mut object);
+    if request.stream {
+        object.member("stream", &true);
+    }
+    for raw in request.raw.iter().filter(|raw| passes(raw)) {
+        object.json(&raw.name, raw.json.get());
+    }
+    object.end();
+    Ok(Written { body, undo })
+}
+
+/// What this dialect has no word for.
+fn drop_unknown_here(request: &Request, losses: &mut Losses) -> Result<(), Refusal> {
+    if request.choices.is_some_and(|choices| choices > 1) {
+        return Err(Losses::refuse("n"));
+    }
+    let sampling = &request.sampling;
+    let absent = [
+        ("top_k", sampling.top_k.is_some()),
+        ("seed", sampling.seed.is_some()),
+        (
+            "frequency_penalty",
+            sampling.frequency_penalty.is_some_and(|penalty| penalty != 0.0),
+        ),
+        (
+            "presence_penalty",
+            sampling.presence_penalty.is_some_and(|penalty| penalty != 0.0),
+        ),
+        // By which the caller tells its own users apart is nobody else's business.
+        ("user", request.user.is_some()),
+    ];
+    for (name, _) in absent.into_iter().filter(|(_, is_there)| *is_there) {
+        losses.drop(name)?;
+    }
+    Ok(())
+}
+
+fn write_sampling(
+    request: &Request,
+    profile: &Profile,
+    losses: &mut Losses,
+    object: &mut ObjectWriter<'_>,
+) -> Result<(), Refusal> {
+    object.optional("max_output_tokens", request.max_tokens);
+    for (name, value) in [
+        ("temperature", request.sampling.temperature),
+        ("top_p", request.sampling.top_p),
+    ] {
+        match value {
+            Some(value) if profile.sampling => {
+                object.member(name, &value);
+            }
+            Some(_) => losses.drop(name)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn write_reasoning(
+    thinking: Option<&Thinking>,
+    profile: &Profile,
+    losses: &mut Losses,
+    object: &mut ObjectWriter<'_>,
+) -> Result<(), Refusal> {
+    let Some(thinking) = thinking else {
+        return Ok(());
+    };
+    let effort = match &thinking.amount {
+        ThinkingAmount::Free => None,
+        ThinkingAmount::Effort(effort) => Some(words::effort(effort)),
+        ThinkingAmount::Budget(tokens) => Some(words::effort_of_budget(*tokens)),
+    };
+    if profile.thinking == ThinkingStyle::None {
+        return if effort == Some("none") {
+            Ok(())
+        } else {
+            losses.drop("reasoning")
+        };
+    }
+    let summary = thinking.show.unwrap_or(false).then_some("auto");
+    if effort.is_some() || summary.is_some() {
+        let mut reasoning = object.object("reasoning");
+        reasoning.optional("effort", effort).optional("summary", summary);
+        reasoning.end();
+    }
+    Ok(())
+}
+
+fn write_text(request: &Request, profile: &Profile, object: &mut ObjectWriter<'_>) -> Result<(), Refusal> {
+    let verbosity = request
+        .raw
+        .iter()
+        .find(|raw| raw.name == "verbosity" && is_openai(raw));
+    if verbosity.is_none() && matches!(request.output, OutputFormat::Text) {
+        return Ok(());
+    }
+    let mut text = object.object("text");
+    match &request.output {
+        OutputFormat::Text => {}
+        OutputFormat::JsonObject => {
+            text.json("format", r#"{"type":"json_object"}"#);
+        }
+        OutputFormat::JsonSchema { .. } if !profile.json_schema => {
+            return Err(Losses::refuse("response_format"));
+        }
+        OutputFormat::JsonSchema {
+            name,
+            description,
+            schema,
+            strict,
+        } => {
+            let name = name.as_deref().unwrap_or(SCHEMA_NAME);
+            let mut format = text.object("format");
+            format
+                .member("type", "json_schema")
+                .member("name", &names::fit(name, &names::OPENAI_TOOL))
+                .optional("description", description.as_deref())
+                .json("schema", schema.get())
+                // What is strict here is the client's to say: a schema has to be made for it.
+                .member("strict", &strict.unwrap_or(false));
+            format.end();
+        }
+    }
+    if let Some(verbosity) = verbosity {
+        text.json("verbosity", verbosity.json.get());
+    }
+    text.end();
+    Ok(())
+}
+
+fn write_include(request: &Request, profile: &Profile, object: &mut ObjectWriter<'_>) {
+    let sealed = (profile.thinking != ThinkingStyle::None).then_some("reasoning.encrypted_content");
+    let logprobs = request.logprobs.map(|_| "message.output_text.logprobs");
+    if sealed.is_some() || logprobs.is_some() {
+        let what = sealed.into_iter().chain(logprobs);
+        write_array(what, object.begin("include"), write);
+    }
+    object.optional(
+        "top_logprobs",
+        request.logprobs.filter(|alternatives| *alternatives > 0),
+    );
+}
+
+/// Whether a carried member of the request is written as it is: this dialect's own, and those that OpenAI's other
+/// dialect has in common with it.
+fn passes(raw: &Raw) -> bool {
+    let is_written = matches!(
+        raw.name.as_str(),
+        "verbosity" | "store" | "include" | "stream_options"
+    );
+    is_openai(raw) && !is_written && (raw.origin == Dialect::OpenaiResponses || is_openais(&raw.name))
+}
+
+fn is_openai(raw: &Raw) -> bool {
+    matches!(raw.origin, Dialect::OpenaiResponses | Dialect::OpenaiChat)
+}
+
+/// Whether any text of the conversation has the word JSON in it, without which a JSON object is not to be had.
+pub(super) fn mentions_json(request: &Request) -> bool {
+    let is_json = |four: &[u8]| four.eq_ignore_ascii_case(b"json");
+    let texts = request.turns.iter().flat_map(|turn| &turn.parts);
+    texts.into_iter().any(|part| match part {
+        Part::Text(Text { text, .. }) => text.as_bytes().windows(4).any(is_json),
+        _ => false,
+    })
+}

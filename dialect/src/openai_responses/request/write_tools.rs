@@ -1,0 +1,113 @@
+//! Writing tools, and which of them is to be called.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::Dialect;
+use crate::json::{ObjectWriter, write, write_array};
+use crate::neutral::names::OPENAI_TOOL;
+use crate::neutral::{Names, Tool, ToolChoice, ToolKind};
+
+/// What a function without parameters takes.
+const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
+
+pub(super) fn write_tools(tools: &[Tool], names: &mut Names, object: &mut ObjectWriter<'_>) {
+    if !tools.is_empty() {
+        write_array(tools, object.begin("tools"), |tool, out| {
+            write_tool(tool, names, out)
+        });
+    }
+}
+
+fn write_tool(tool: &Tool, names: &mut Names, out: &mut Vec<u8>) {
+    let kind = match &tool.kind {
+        ToolKind::Server(raw) => {
+            out.extend_from_slice(raw.json.get().as_bytes());
+            return;
+        }
+        ToolKind::Function { .. } => "function",
+        ToolKind::FreeText { .. } => "custom",
+    };
+    let mut object = ObjectWriter::new(out);
+    object
+        .member("type", kind)
+        .member("name", &names.fit(&tool.name, &OPENAI_TOOL))
+        .optional("description", tool.description.as_deref());
+    match &tool.kind {
+        ToolKind::Function { schema, strict } => {
+            let schema = schema.as_ref().map_or(NOTHING, |schema| schema.get());
+            object.json("parameters", schema);
+            // Left out, it would mean that the schema is held to, which it may not be fit for (pitfall P33).
+            object.member("strict", &strict.unwrap_or(false));
+        }
+        ToolKind::FreeText { format: Some(format) } => {
+            object.json("format", &flat(format));
+        }
+        ToolKind::FreeText { format: None } | ToolKind::Server(_) => {}
+    }
+    for raw in tool
+        .raw
+        .iter()
+        .filter(|raw| raw.origin == Dialect::OpenaiResponses)
+    {
+        object.json(&raw.name, raw.json.get());
+    }
+    object.end();
+}
+
+/// The format of a free text: Chat Completions has the grammar in an object of its own inside it.
+fn flat(format: &RawValue) -> Cow<'_, str> {
+    #[derive(Deserialize)]
+    struct Nested<'a> {
+        #[serde(borrow)]
+        grammar: Grammar<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Grammar<'a> {
+        #[serde(borrow)]
+        syntax: &'a RawValue,
+        #[serde(borrow)]
+        definition: &'a RawValue,
+    }
+    let Ok(Nested { grammar }) = serde_json::from_str::<Nested<'_>>(format.get()) else {
+        return Cow::Borrowed(format.get());
+    };
+    let (syntax, definition) = (grammar.syntax.get(), grammar.definition.get());
+    Cow::Owned(format!(
+        r#"{{"type":"grammar","syntax":{syntax},"definition":{definition}}}"#
+    ))
+}
+
+pub(super) fn write_tool_choice(choice: &ToolChoice, tools: &[Tool], names: &mut Names, out: &mut Vec<u8>) {
+    match choice {
+        ToolChoice::Auto => write("auto", out),
+        ToolChoice::Required => write("required", out),
+        ToolChoice::None => write("none", out),
+        ToolChoice::Tool(name) => write_named(name, tools, names, out),
+        ToolChoice::Among {
+            names: among,
+            required,
+        } => {
+            let mut object = ObjectWriter::new(out);
+            object
+                .member("type", "allowed_tools")
+                .member("mode", if *required { "required" } else { "auto" });
+            write_array(among, object.begin("tools"), |name, out| {
+                write_named(name, tools, names, out);
+            });
+            object.end();
+        }
+    }
+}
+
+fn write_named(name: &str, tools: &[Tool], names: &mut Names, out: &mut Vec<u8>) {
+    let tool = tools.iter().find(|tool| tool.name == name);
+    let is_free_text = tool.is_some_and(|tool| matches!(tool.kind, ToolKind::FreeText { .. }));
+    let mut object = ObjectWriter::new(out);
+    object
+        .member("type", if is_free_text { "custom" } else { "function" })
+        .member("name", &names.fit(name, &OPENAI_TOOL));
+    object.end();
+}

@@ -1,0 +1,5 @@
+use super::*;
+
+mod checker;
+mod collect;
+mod recorded;

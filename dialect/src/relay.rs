@@ -1,0 +1,146 @@
+//! Relaying a stream event by event, as it was sent, while its dialect's meter reads what it used and how it ended.
+//!
+//! Whole events go on at once, as slices of the chunk in which they came. Only an unfinished event is held back, so
+//! that a stream that breaks never leaves half an event with the client.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::sse::{EventSearch, StreamLimits, StreamTooLarge};
+use crate::usage::Usage;
+
+/// Reads a stream that passes: each dialect has its own.
+pub trait StreamMeter {
+    /// Reads an event, from its first line to the blank line that ends it, and says whether the client gets it.
+    fn read(&mut self, event: &[u8]) -> bool;
+
+    /// How the stream stands if nothing more comes.
+    fn end(&self) -> StreamEnd;
+
+    /// Whether the stream's own last event has been read: nothing that comes after it concerns the client.
+    fn is_done(&self) -> bool;
+
+    /// The last usage that the provider reported.
+    fn usage(&self) -> Option<Usage>;
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The dialect's own sign of the end was there, or every answer had its reason for ending.
+    Complete,
+    /// The provider told of an error inside the stream.
+    ProviderError,
+    /// It broke off.
+    Cut,
+}
+
+/// One stream on its way through.
+#[derive(Clone)]
+pub struct StreamRelay<M> {
+    meter: M,
+    limits: StreamLimits,
+    /// The event that has not ended yet, and how far it has been searched for its end.
+    held: BytesMut,
+    search: EventSearch,
+    passed_bytes: usize,
+}
+
+impl<M: StreamMeter> StreamRelay<M> {
+    pub fn over(meter: M, limits: StreamLimits) -> Self {
+        Self {
+            meter,
+            limits,
+            held: BytesMut::new(),
+            search: EventSearch::default(),
+            passed_bytes: 0,
+        }
+    }
+
+    /// Takes what the provider sent and appends what the client gets.
+    ///
+    /// # Errors
+    /// When an event or the stream is larger than allowed; the stream cannot go on.
+    pub fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamTooLarge> {
+        self.passed_bytes = self.passed_bytes.saturating_add(chunk.len());
+        if !self.held.is_empty() && !self.complete_held(&mut chunk, out) {
+            return self.within_limits();
+        }
+        let mut search = EventSearch::default();
+        let (mut unsent, mut read) = (0, 0);
+        while let Some(end) = search.event_end(&chunk) {
+            if !self.meter.read(chunk.get(read..end).unwrap_or_default()) {
+                send(&chunk, unsent, read, out);
+                unsent = end;
+            }
+            read = end;
+        }
+        send(&chunk, unsent, read, out);
+        self.held.extend_from_slice(chunk.get(read..).unwrap_or_default());
+        self.search = search.moved_back(read);
+        self.within_limits()
+    }
+
+    /// The provider has ended the stream in good order: says how it ended, and appends a last event that lacked its
+    /// blank line, unless the stream is cut there.
+    pub fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
+        let rest = std::mem::take(&mut self.held).freeze();
+        if !rest.is_empty() && self.meter.read(&rest) && self.end() != StreamEnd::Cut {
+            out.push(rest);
+        }
+        self.end()
+    }
+
+    /// How the stream stands if nothing more comes.
+    pub fn end(&self) -> StreamEnd {
+        self.meter.end()
+    }
+
+    /// Whether the stream's own last event has been passed on: nothing that comes after it concerns the client.
+    pub fn is_done(&self) -> bool {
+        self.meter.is_done()
+    }
+
+    /// The last usage that the provider reported.
+    pub fn usage(&self) -> Option<Usage> {
+        self.meter.usage()
+    }
+
+    /// Adds the chunk to the event held; when that completes it, takes the event's bytes off the chunk.
+    fn complete_held(&mut self, chunk: &mut Bytes, out: &mut Vec<Bytes>) -> bool {
+        let held_bytes = self.held.len();
+        self.held.extend_from_slice(chunk);
+        let Some(end) = self.search.event_end(&self.held) else {
+            return false;
+        };
+        chunk.advance(end.saturating_sub(held_bytes).min(chunk.len()));
+        let mut event = std::mem::take(&mut self.held);
+        event.truncate(end);
+        let event = event.freeze();
+        if self.meter.read(&event) {
+            out.push(event);
+        }
+        true
+    }
+
+    fn within_limits(&self) -> Result<(), StreamTooLarge> {
+        let StreamLimits {
+            line_bytes_max,
+            event_bytes_max,
+            stream_bytes_max,
+        } = self.limits;
+        if self.search.line_bytes() > line_bytes_max
+            || self.held.len() > event_bytes_max
+            || self.passed_bytes > stream_bytes_max
+        {
+            Err(StreamTooLarge)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn send(chunk: &Bytes, from: usize, to: usize, out: &mut Vec<Bytes>) {
+    if from < to {
+        out.push(chunk.slice(from..to));
+    }
+}
