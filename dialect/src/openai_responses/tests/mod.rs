@@ -3,3 +3,4 @@ use super::*;
 mod checker;
 mod collect;
 mod recorded;
+mod request;
