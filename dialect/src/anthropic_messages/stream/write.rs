@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use crate::json::{Members, ObjectWriter, write};
 use crate::neutral::carry::{CarriedSeal, opaque_for, tool_call_id};
 use crate::neutral::{
-    Block, Citation, Delta, Event, Fault, FaultKind, Finish, OwnedHeading, Raw, Seal, ServiceTier, Start,
+    Block, Citation, Delta, Event, Fault, Finish, OwnedHeading, Raw, Seal, ServiceTier, Start,
 };
 use crate::{Dialect, Usage, sse};
 
@@ -181,9 +181,8 @@ impl StreamWriter {
             .take()
             .unwrap_or(Finish::End)
             .by_content(self.has_tool_call);
-        if let Finish::BadToolCall(word) = finish {
-            let message = format!("the model called a tool in a way that makes no sense ({word})");
-            return self.fail(&internal(message), out);
+        if let Some(fault) = finish.fault() {
+            return self.fail(&fault, out);
         }
         sse::begin_event(Some("message_delta"), out);
         let mut event = ObjectWriter::new(out);
@@ -408,14 +407,4 @@ fn one_line(raw: &Raw, out: &mut Vec<u8>) {
             .bytes()
             .filter(|byte| !matches!(byte, b'\n' | b'\r')),
     );
-}
-
-fn internal(message: String) -> Fault {
-    Fault {
-        kind: FaultKind::Internal,
-        message,
-        param: None,
-        code: None,
-        retry_after_ms: None,
-    }
 }
