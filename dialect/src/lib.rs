@@ -3,6 +3,7 @@
 //! [`json::scan`] looks at a body once, without building a tree, so that what is forwarded can stay the very bytes
 //! that were checked. [`openai_chat`] is the first dialect. [`neutral`] is what stands between two that differ.
 
+pub mod anthropic_messages;
 mod dialect;
 mod envelope;
 pub mod json;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -38,16 +38,25 @@ pub(crate) fn recorded(folder: &str, ending: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 impl Spec {
-    pub(crate) fn openai() -> Option<Self> {
-        Self::load("openai-openapi.trimmed.json")
+    pub(crate) fn openai() -> Option<&'static Self> {
+        static LOADED: OnceLock<Option<Spec>> = OnceLock::new();
+        LOADED
+            .get_or_init(|| Self::load("openai-openapi.trimmed.json"))
+            .as_ref()
     }
 
-    pub(crate) fn anthropic() -> Option<Self> {
-        Self::load("anthropic-openapi.trimmed.json")
+    pub(crate) fn anthropic() -> Option<&'static Self> {
+        static LOADED: OnceLock<Option<Spec>> = OnceLock::new();
+        LOADED
+            .get_or_init(|| Self::load("anthropic-openapi.trimmed.json"))
+            .as_ref()
     }
 
-    pub(crate) fn google() -> Option<Self> {
-        Self::load("google-generativelanguage-v1beta.trimmed.json")
+    pub(crate) fn google() -> Option<&'static Self> {
+        static LOADED: OnceLock<Option<Spec>> = OnceLock::new();
+        LOADED
+            .get_or_init(|| Self::load("google-generativelanguage-v1beta.trimmed.json"))
+            .as_ref()
     }
 
     fn load(file: &str) -> Option<Self> {

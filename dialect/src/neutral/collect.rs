@@ -242,11 +242,13 @@ fn block_of(part: Part) -> Option<(Block, Vec<Delta>)> {
         Part::ToolCall(call) => {
             let is_free_text = matches!(call.arguments, Arguments::Text(_));
             let (Arguments::Json(text) | Arguments::Text(text)) = call.arguments;
-            let mut deltas: Vec<_> = texts(text).map(Delta::Arguments).into_iter().collect();
-            deltas.extend(call.seal.map(|seal| Delta::Seal {
+            // First, for some dialects carry it in the call's id.
+            let seal = call.seal.map(|seal| Delta::Seal {
                 seal,
                 redacted: false,
-            }));
+            });
+            let mut deltas: Vec<_> = seal.into_iter().collect();
+            deltas.extend(texts(text).map(Delta::Arguments));
             let kind = Block::ToolCall {
                 id: call.id,
                 id_is_ours: call.id_is_ours,

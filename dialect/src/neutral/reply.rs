@@ -1,7 +1,7 @@
 //! What a model answers.
 
 use super::request::ServiceTier;
-use super::{Part, Raw};
+use super::{Fault, FaultKind, Part, Raw};
 use crate::Usage;
 
 /// One whole answer, whatever dialect it came in.
@@ -62,5 +62,20 @@ impl Finish {
             Self::ToolCall if !has_tool_call => Self::End,
             other => other,
         }
+    }
+
+    /// What went wrong, where the answer ends in a way that is none: a call that makes no sense is nothing that a client
+    /// could run, and another try may well go better.
+    pub fn fault(&self) -> Option<Fault> {
+        let Self::BadToolCall(word) = self else {
+            return None;
+        };
+        Some(Fault {
+            kind: FaultKind::Internal,
+            message: "the model called a tool in a way that makes no sense".to_owned(),
+            param: None,
+            code: Some(word.to_ascii_lowercase()),
+            retry_after_ms: None,
+        })
     }
 }

@@ -135,10 +135,10 @@ fn retry_after_ms(message: &str) -> Option<u64> {
 
 /// An error answer: its status and its body.
 pub fn write_fault(fault: &Fault) -> (u16, Vec<u8>) {
-    let (status, kind, code) = words::fault(fault.kind);
+    let (status, kind, _) = words::fault(fault.kind);
     let mut out = Vec::with_capacity(256);
     let mut object = ObjectWriter::new(&mut out);
-    write_error(fault, kind, code, object.object("error"));
+    write_error(fault, kind, object.object("error"));
     object.end();
     (status, out)
 }
@@ -153,25 +153,36 @@ pub fn write_fault_event(fault: &Fault) -> Vec<u8> {
 /// The `error` event. The document has its members beside the type, real traffic in an object, by which SDKs go: so they
 /// stand in both places.
 pub(super) fn write_event(fault: &Fault, sequence: u64, out: &mut Vec<u8>) {
-    let (_, kind, code) = words::fault(fault.kind);
+    let (_, kind, _) = words::fault(fault.kind);
     sse::begin_event(Some("error"), out);
     let mut object = ObjectWriter::new(out);
     object
         .member("type", "error")
         .member("sequence_number", &sequence)
-        .member("code", fault.code.as_deref().unwrap_or(code))
+        .member("code", code_of(fault))
         .member("message", &fault.message)
         .member("param", &fault.param);
-    write_error(fault, kind, code, object.object("error"));
+    write_error(fault, kind, object.object("error"));
     object.end();
     sse::end_event(out);
 }
 
-fn write_error(fault: &Fault, kind: &str, code: &str, mut error: ObjectWriter<'_>) {
+/// The code by which clients act. A vendor's own is told where it says more than the kind does, and is of no dialect.
+pub(super) fn code_of(fault: &Fault) -> &str {
+    let (_, _, code) = words::fault(fault.kind);
+    match fault.kind {
+        FaultKind::BadRequest | FaultKind::ContentBlocked | FaultKind::TooLarge | FaultKind::Internal => {
+            fault.code.as_deref().unwrap_or(code)
+        }
+        _ => code,
+    }
+}
+
+fn write_error(fault: &Fault, kind: &str, mut error: ObjectWriter<'_>) {
     error
         .member("message", &fault.message)
         .member("type", kind)
         .member("param", &fault.param)
-        .member("code", fault.code.as_deref().unwrap_or(code));
+        .member("code", code_of(fault));
     error.end();
 }

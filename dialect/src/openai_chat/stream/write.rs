@@ -12,9 +12,7 @@ use super::super::words::{write_finish, write_tier};
 use crate::Dialect;
 use crate::json::{ObjectWriter, write};
 use crate::neutral::carry::{self, CarriedSeal};
-use crate::neutral::{
-    Block, Citation, Delta, Event, Fault, FaultKind, Finish, OwnedHeading, Reasoning, Seal, Start,
-};
+use crate::neutral::{Block, Citation, Delta, Event, Fault, Finish, OwnedHeading, Reasoning, Seal, Start};
 use crate::{Usage, sse};
 
 const OWN: Dialect = Dialect::OpenaiChat;
@@ -368,8 +366,8 @@ impl StreamWriter {
     }
 
     fn finish(&mut self, finish: &Finish, out: &mut Vec<u8>) {
-        if let Finish::BadToolCall(word) = finish {
-            self.fault(&bad_call(word), out);
+        if let Some(fault) = finish.fault() {
+            self.fault(&fault, out);
             return;
         }
         if let Finish::Refused(Some(explanation)) = finish
@@ -421,15 +419,5 @@ fn names(is_free_text: bool) -> (&'static str, &'static str) {
         ("custom", "input")
     } else {
         ("function", "arguments")
-    }
-}
-
-fn bad_call(word: &str) -> Fault {
-    Fault {
-        kind: FaultKind::Internal,
-        message: "the model called a tool in a way that makes no sense".to_owned(),
-        param: None,
-        code: Some(word.to_ascii_lowercase()),
-        retry_after_ms: None,
     }
 }

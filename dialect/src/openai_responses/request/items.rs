@@ -1,14 +1,15 @@
 //! Turns, written as the flat list of items that `input` is: one for each thing that was said.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
 use super::write::mentions_json;
 use crate::Dialect;
 use crate::json::{ObjectWriter, write, write_array};
 use crate::neutral::names::{CALL_ID, OPENAI_TOOL, fit};
+use crate::neutral::undo::free_text;
 use crate::neutral::{
-    Arguments, CacheMark, CacheMarks, Losses, Media, MediaKind, MediaSource, Names, OutputFormat, Part,
-    Profile, Raw, Reasoning, ReasoningField, Request, Role, ToolCall, ToolResult, Turn, data_url,
+    Arguments, CacheMark, CacheMarks, Losses, Media, MediaKind, MediaSource, OutputFormat, Part, Profile,
+    Raw, Reasoning, ReasoningField, Request, Role, ToolCall, ToolResult, Turn, Undo, check, data_url,
 };
 use crate::openai_responses::words;
 use crate::refusal::{Code, Refusal};
@@ -24,11 +25,11 @@ const ASK_FOR_JSON: &str = "Answer with a JSON object.";
 pub(super) fn write_input(
     request: &Request,
     profile: &Profile,
-    names: &mut Names,
+    undo: &mut Undo,
     losses: &mut Losses,
     object: &mut ObjectWriter<'_>,
 ) -> Result<(), Refusal> {
-    refuse_orphans(&request.turns)?;
+    check::tools(&request.turns)?;
     refuse_prefill(&request.turns, profile)?;
     let mut turns = request.turns.as_slice();
     if let Some((first, rest)) = turns.split_first()
@@ -40,7 +41,7 @@ pub(super) fn write_input(
     }
     let mut items = Items {
         profile,
-        names,
+        undo,
         losses,
         out: object.begin("input"),
         is_empty: true,
@@ -64,38 +65,6 @@ fn plain_instructions(turn: &Turn) -> Option<&str> {
     }
 }
 
-/// Refuses a result without its call, and a call without its result: every vendor does, but none says it so well.
-fn refuse_orphans(turns: &[Turn]) -> Result<(), Refusal> {
-    let mut called = HashSet::new();
-    let mut open = HashSet::new();
-    for part in turns.iter().flat_map(|turn| &turn.parts) {
-        match part {
-            Part::ToolCall(call) => {
-                called.insert(call.id.as_str());
-                open.insert(call.id.as_str());
-            }
-            Part::ToolResult(result) => {
-                if !called.contains(result.call_id.as_str()) {
-                    let message = format!(
-                        "there is no call with the id `{}` before its result",
-                        result.call_id
-                    );
-                    return Err(Refusal::new(Code::InvalidValue, message).param("messages"));
-                }
-                open.remove(result.call_id.as_str());
-            }
-            _ => {}
-        }
-    }
-    match open.into_iter().min() {
-        Some(id) => {
-            let message = format!("the call with the id `{id}` has no result");
-            Err(Refusal::new(Code::InvalidValue, message).param("messages"))
-        }
-        None => Ok(()),
-    }
-}
-
 /// Refuses a conversation that ends with the model's own words: they would not be gone on with, but answered.
 fn refuse_prefill(turns: &[Turn], profile: &Profile) -> Result<(), Refusal> {
     let ends_with_words = turns.last().is_some_and(|turn| turn.role == Role::Assistant);
@@ -110,7 +79,7 @@ fn refuse_prefill(turns: &[Turn], profile: &Profile) -> Result<(), Refusal> {
 /// The list that is being written.
 struct Items<'a, 'o> {
     profile: &'a Profile,
-    names: &'a mut Names,
+    undo: &'a mut Undo,
     losses: &'a mut Losses,
     out: &'o mut Vec<u8>,
     is_empty: bool,
@@ -280,17 +249,21 @@ impl Items<'_, '_> {
     }
 
     fn call(&mut self, call: &ToolCall) {
-        let name = self.names.fit(&call.name, &OPENAI_TOOL);
-        let mut item = self.begin();
+        let name = self.undo.names.fit(&call.name, &OPENAI_TOOL).into_owned();
+        let as_function = !self.profile.free_text_tools;
         let (kind, member, arguments) = match &call.arguments {
-            Arguments::Json(json) if json.is_empty() => ("function_call", "arguments", "{}"),
-            Arguments::Json(json) => ("function_call", "arguments", json.as_str()),
-            Arguments::Text(text) => ("custom_tool_call", "input", text.as_str()),
+            Arguments::Json(json) if json.is_empty() => ("function_call", "arguments", Cow::Borrowed("{}")),
+            Arguments::Json(json) => ("function_call", "arguments", Cow::Borrowed(json.as_str())),
+            Arguments::Text(text) if as_function => {
+                ("function_call", "arguments", free_text::arguments(text).into())
+            }
+            Arguments::Text(text) => ("custom_tool_call", "input", Cow::Borrowed(text.as_str())),
         };
+        let mut item = self.begin();
         item.member("type", kind)
             .member("call_id", &fit(&call.id, &CALL_ID))
             .member("name", &name)
-            .member(member, arguments);
+            .member(member, &arguments);
         for raw in call
             .raw
             .iter()
@@ -315,7 +288,7 @@ impl Items<'_, '_> {
         } else {
             self.content(&parts)?
         };
-        let kind = if result.is_free_text {
+        let kind = if result.is_free_text && self.profile.free_text_tools {
             "custom_tool_call_output"
         } else {
             "function_call_output"

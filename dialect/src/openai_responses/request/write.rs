@@ -10,6 +10,7 @@ use crate::neutral::{
 };
 use crate::openai_responses::words;
 use crate::refusal::Refusal;
+use crate::schema::is_openai_strict;
 
 /// How much room a body gets before it has to grow.
 const USUAL_BYTES: usize = 4_096;
@@ -34,13 +35,14 @@ pub fn write_request(
     let mut body = Vec::with_capacity(USUAL_BYTES);
     let mut object = ObjectWriter::new(&mut body);
     object.member("model", target.model);
-    write_input(request, target.profile, &mut undo.names, losses, &mut object)?;
+    write_input(request, target.profile, &mut undo, losses, &mut object)?;
     write_sampling(request, target.profile, losses, &mut object)?;
-    write_tools(&request.tools, &mut undo.names, &mut object);
+    write_tools(&request.tools, target.profile, &mut undo, &mut object);
     if let Some(choice) = &request.tool_choice {
         write_tool_choice(
             choice,
             &request.tools,
+            target.profile,
             &mut undo.names,
             object.begin("tool_choice"),
         );
@@ -175,8 +177,11 @@ fn write_text(request: &Request, profile: &Profile, object: &mut ObjectWriter<'_
                 .member("name", &names::fit(name, &names::OPENAI_TOOL))
                 .optional("description", description.as_deref())
                 .json("schema", schema.get())
-                // What is strict here is the client's to say: a schema has to be made for it.
-                .member("strict", &strict.unwrap_or(false));
+                // Where the client left it open, a schema that is fit for it is held to.
+                .member(
+                    "strict",
+                    &strict.unwrap_or_else(|| is_openai_strict(schema.get())),
+                );
             format.end();
         }
     }

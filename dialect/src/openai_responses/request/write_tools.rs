@@ -8,32 +8,33 @@ use serde_json::value::RawValue;
 use crate::Dialect;
 use crate::json::{ObjectWriter, write, write_array};
 use crate::neutral::names::OPENAI_TOOL;
-use crate::neutral::{Names, Tool, ToolChoice, ToolKind};
+use crate::neutral::undo::free_text;
+use crate::neutral::{Names, Profile, Tool, ToolChoice, ToolKind, Undo};
 
 /// What a function without parameters takes.
 const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
 
-pub(super) fn write_tools(tools: &[Tool], names: &mut Names, object: &mut ObjectWriter<'_>) {
+pub(super) fn write_tools(tools: &[Tool], profile: &Profile, undo: &mut Undo, object: &mut ObjectWriter<'_>) {
     if !tools.is_empty() {
         write_array(tools, object.begin("tools"), |tool, out| {
-            write_tool(tool, names, out)
+            write_tool(tool, profile, undo, out);
         });
     }
 }
 
-fn write_tool(tool: &Tool, names: &mut Names, out: &mut Vec<u8>) {
+fn write_tool(tool: &Tool, profile: &Profile, undo: &mut Undo, out: &mut Vec<u8>) {
     let kind = match &tool.kind {
         ToolKind::Server(raw) => {
             out.extend_from_slice(raw.json.get().as_bytes());
             return;
         }
-        ToolKind::Function { .. } => "function",
-        ToolKind::FreeText { .. } => "custom",
+        ToolKind::FreeText { .. } if profile.free_text_tools => "custom",
+        ToolKind::Function { .. } | ToolKind::FreeText { .. } => "function",
     };
     let mut object = ObjectWriter::new(out);
     object
         .member("type", kind)
-        .member("name", &names.fit(&tool.name, &OPENAI_TOOL))
+        .member("name", &undo.names.fit(&tool.name, &OPENAI_TOOL))
         .optional("description", tool.description.as_deref());
     match &tool.kind {
         ToolKind::Function { schema, strict } => {
@@ -41,6 +42,12 @@ fn write_tool(tool: &Tool, names: &mut Names, out: &mut Vec<u8>) {
             object.json("parameters", schema);
             // Left out, it would mean that the schema is held to, which it may not be fit for (pitfall P33).
             object.member("strict", &strict.unwrap_or(false));
+        }
+        ToolKind::FreeText { .. } if !profile.free_text_tools => {
+            undo.free_text_tools.push(tool.name.clone());
+            object
+                .json("parameters", free_text::SCHEMA)
+                .member("strict", &false);
         }
         ToolKind::FreeText { format: Some(format) } => {
             object.json("format", &flat(format));
@@ -80,12 +87,18 @@ fn flat(format: &RawValue) -> Cow<'_, str> {
     ))
 }
 
-pub(super) fn write_tool_choice(choice: &ToolChoice, tools: &[Tool], names: &mut Names, out: &mut Vec<u8>) {
+pub(super) fn write_tool_choice(
+    choice: &ToolChoice,
+    tools: &[Tool],
+    profile: &Profile,
+    names: &mut Names,
+    out: &mut Vec<u8>,
+) {
     match choice {
         ToolChoice::Auto => write("auto", out),
         ToolChoice::Required => write("required", out),
         ToolChoice::None => write("none", out),
-        ToolChoice::Tool(name) => write_named(name, tools, names, out),
+        ToolChoice::Tool(name) => write_named(name, tools, profile, names, out),
         ToolChoice::Among {
             names: among,
             required,
@@ -95,16 +108,17 @@ pub(super) fn write_tool_choice(choice: &ToolChoice, tools: &[Tool], names: &mut
                 .member("type", "allowed_tools")
                 .member("mode", if *required { "required" } else { "auto" });
             write_array(among, object.begin("tools"), |name, out| {
-                write_named(name, tools, names, out);
+                write_named(name, tools, profile, names, out);
             });
             object.end();
         }
     }
 }
 
-fn write_named(name: &str, tools: &[Tool], names: &mut Names, out: &mut Vec<u8>) {
+fn write_named(name: &str, tools: &[Tool], profile: &Profile, names: &mut Names, out: &mut Vec<u8>) {
     let tool = tools.iter().find(|tool| tool.name == name);
-    let is_free_text = tool.is_some_and(|tool| matches!(tool.kind, ToolKind::FreeText { .. }));
+    let is_free_text =
+        profile.free_text_tools && tool.is_some_and(|tool| matches!(tool.kind, ToolKind::FreeText { .. }));
     let mut object = ObjectWriter::new(out);
     object
         .member("type", if is_free_text { "custom" } else { "function" })

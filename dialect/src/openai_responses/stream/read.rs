@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::seen::{Seen, Told};
+use super::seen::{Kind, Seen, Told};
 use super::wire::{Item, Part, Response, Wire, text};
 use crate::Dialect;
 use crate::neutral::carry::read_opaque;
@@ -103,13 +103,13 @@ impl StreamReader {
             "reasoning_text.delta" => self.piece(wire, false, text(wire.delta), false, out),
             "reasoning_text.done" => self.piece(wire, false, text(wire.text), true, out),
             "function_call_arguments.delta" | "custom_tool_call_input.delta" => {
-                if let Some(told) = self.item(wire).block(0) {
+                if let Some(told) = self.block(wire, Kind::Call, 0) {
                     told.fragment(text(wire.delta).unwrap_or_default(), Delta::Arguments, out);
                 }
             }
             "function_call_arguments.done" | "custom_tool_call_input.done" => {
                 let whole = text(wire.arguments.or(wire.input));
-                if let (Some(told), Some(whole)) = (self.item(wire).block(0), whole) {
+                if let (Some(told), Some(whole)) = (self.block(wire, Kind::Call, 0), whole) {
                     told.rest(&whole, Delta::Arguments, out);
                 }
             }
@@ -118,8 +118,20 @@ impl StreamReader {
         }
     }
 
-    fn item(&mut self, wire: &Wire<'_>) -> &mut Seen {
-        self.items.entry(wire.output_index.unwrap_or(0)).or_default()
+    /// The item of this index. Should it be something else by now, it is another one.
+    fn item(&mut self, index: u64, kind: Kind, out: &mut Vec<Event>) -> (&mut Seen, &mut u32) {
+        let seen = self.items.entry(index).or_insert_with(|| Seen::new(kind));
+        if seen.kind != kind {
+            seen.close_all(out);
+            *seen = Seen::new(kind);
+        }
+        (seen, &mut self.next_block)
+    }
+
+    /// A block that is open already.
+    fn block(&mut self, wire: &Wire<'_>, kind: Kind, index: u64) -> Option<&mut Told> {
+        let seen = self.items.get_mut(&wire.output_index.unwrap_or(0));
+        seen.filter(|seen| seen.kind == kind)?.block(index)
     }
 
     /// Begins, unless that is done. What the tier is called before it is known is no tier.
@@ -160,8 +172,8 @@ impl StreamReader {
     /// Opens a call, unless it is open.
     fn call(&mut self, index: u64, item: &Item<'_>, out: &mut Vec<Event>) {
         self.has_call = true;
-        let seen = self.items.entry(index).or_default();
-        seen.opened(0, &mut self.next_block, out, || {
+        let (seen, next) = self.item(index, Kind::Call, out);
+        seen.opened(0, next, out, || {
             let given = item
                 .call_id
                 .as_ref()
@@ -181,8 +193,8 @@ impl StreamReader {
         self.start(None, out);
         self.has_refusal |= is_refusal;
         let part = wire.content_index.unwrap_or(0);
-        let seen = self.items.entry(wire.output_index.unwrap_or(0)).or_default();
-        seen.opened(part, &mut self.next_block, out, || {
+        let (seen, next) = self.item(wire.output_index.unwrap_or(0), Kind::Message, out);
+        seen.opened(part, next, out, || {
             if is_refusal { Block::Refusal } else { Block::Text }
         })
     }
@@ -217,7 +229,7 @@ impl StreamReader {
 
     fn rest_of_part(&mut self, wire: &Wire<'_>, whole: Option<String>, out: &mut Vec<Event>) {
         let part = wire.content_index.unwrap_or(0);
-        if let (Some(told), Some(whole)) = (self.item(wire).block(part), whole) {
+        if let (Some(told), Some(whole)) = (self.block(wire, Kind::Message, part), whole) {
             told.rest(&whole, Delta::Text, out);
         }
     }
@@ -250,14 +262,11 @@ impl StreamReader {
         is_whole: bool,
         out: &mut Vec<Event>,
     ) {
-        let seen = self.items.entry(index).or_default();
+        let (seen, next) = self.item(index, Kind::Reasoning, out);
         if seen.is_summary(is_summary) != is_summary {
             return;
         }
-        let block = seen.opened(0, &mut self.next_block, out, || Block::Reasoning {
-            is_summary,
-            id: None,
-        });
+        let block = seen.opened(0, next, out, || Block::Reasoning { is_summary, id: None });
         block.piece(piece, out);
         match text {
             Some(whole) if is_whole && block.is_at(piece) => block.rest(&whole, Delta::Text, out),
@@ -281,19 +290,20 @@ impl StreamReader {
             Some("function_call" | "custom_tool_call") => {
                 self.call(index, &item, out);
                 let whole = item.arguments.or(item.input).unwrap_or_default();
-                if let Some(told) = self.items.entry(index).or_default().block(0) {
+                if let Some(told) = self.item(index, Kind::Call, out).0.block(0) {
                     told.rest(&whole, Delta::Arguments, out);
                 }
             }
             _ => {
                 let raw = Raw::new(Dialect::OpenaiResponses, "", json.to_owned());
-                let seen = self.items.entry(index).or_default();
-                seen.opened(0, &mut self.next_block, out, || Block::Raw(raw));
+                let (seen, next) = self.item(index, Kind::Other, out);
+                seen.opened(0, next, out, || Block::Raw(raw));
             }
         }
-        let seen = self.items.entry(index).or_default();
-        seen.close_all(out);
-        seen.is_done = true;
+        if let Some(seen) = self.items.get_mut(&index) {
+            seen.close_all(out);
+            seen.is_done = true;
+        }
     }
 
     fn rest_of_message(&mut self, index: u64, item: &Item<'_>, out: &mut Vec<Event>) {
@@ -303,9 +313,9 @@ impl StreamReader {
             };
             let is_refusal = part.r#type.as_deref() == Some("refusal");
             self.has_refusal |= is_refusal;
-            let seen = self.items.entry(index).or_default();
+            let (seen, next) = self.item(index, Kind::Message, out);
             let number = u64::try_from(number).unwrap_or(u64::MAX);
-            let told = seen.opened(number, &mut self.next_block, out, || {
+            let told = seen.opened(number, next, out, || {
                 if is_refusal { Block::Refusal } else { Block::Text }
             });
             told.rest(&part.text.or(part.refusal).unwrap_or_default(), Delta::Text, out);
@@ -316,7 +326,7 @@ impl StreamReader {
     /// The seal of reasoning is told at its end: what was announced with the item is not the final one (pitfall P56).
     fn rest_of_reasoning(&mut self, index: u64, item: &Item<'_>, out: &mut Vec<Event>) {
         let content = item.content.as_deref().unwrap_or_default();
-        let seen = self.items.entry(index).or_default();
+        let (seen, next) = self.item(index, Kind::Reasoning, out);
         let is_summary = seen.is_summary(content.is_empty());
         let pieces = if is_summary {
             item.summary.as_deref().unwrap_or_default()
@@ -324,10 +334,7 @@ impl StreamReader {
             content
         };
         let id = item.id.clone();
-        let block = seen.opened(0, &mut self.next_block, out, || Block::Reasoning {
-            is_summary,
-            id,
-        });
+        let block = seen.opened(0, next, out, || Block::Reasoning { is_summary, id });
         for (number, piece) in pieces.iter().enumerate() {
             let number = u64::try_from(number).unwrap_or(u64::MAX);
             let part = serde_json::from_str::<Part<'_>>(piece.get()).ok();

@@ -6,9 +6,18 @@ use serde_json::value::RawValue;
 use crate::neutral::{Block, Delta, Event};
 use crate::openai_responses::content::read_citation;
 
+/// What an item is, as far as its blocks differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Message,
+    Reasoning,
+    Call,
+    Other,
+}
+
 /// An item, by what it has told so far.
-#[derive(Default)]
 pub(super) struct Seen {
+    pub kind: Kind,
     /// The parts of a message by their index, or the one block of anything else under 0.
     blocks: Vec<(u64, Told)>,
     pub is_done: bool,
@@ -24,10 +33,20 @@ pub(super) struct Told {
     /// The current piece of reasoning.
     piece: u64,
     citations: usize,
+    takes_citations: bool,
     is_closed: bool,
 }
 
 impl Seen {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            blocks: Vec::new(),
+            is_done: false,
+            is_summary: None,
+        }
+    }
+
     /// Whether reasoning is told by its summary, or by the thoughts themselves, when this is what there is now.
     pub(super) fn is_summary(&mut self, now: bool) -> bool {
         *self.is_summary.get_or_insert(now)
@@ -55,8 +74,10 @@ impl Seen {
         }
         let block = *next;
         *next = next.saturating_add(1);
-        out.push(Event::Open { block, kind: kind() });
-        &mut self.blocks.push_mut((index, Told::new(block))).1
+        let kind = kind();
+        let takes_citations = kind == Block::Text;
+        out.push(Event::Open { block, kind });
+        &mut self.blocks.push_mut((index, Told::new(block, takes_citations))).1
     }
 
     pub(super) fn close_all(&mut self, out: &mut Vec<Event>) {
@@ -67,12 +88,13 @@ impl Seen {
 }
 
 impl Told {
-    fn new(block: u32) -> Self {
+    fn new(block: u32, takes_citations: bool) -> Self {
         Self {
             block,
             sent: 0,
             piece: 0,
             citations: 0,
+            takes_citations,
             is_closed: false,
         }
     }
@@ -117,7 +139,9 @@ impl Told {
 
     pub(super) fn cite(&mut self, annotation: &RawValue, out: &mut Vec<Event>) {
         self.citations += 1;
-        self.tell(Delta::Citation(read_citation(annotation)), out);
+        if self.takes_citations {
+            self.tell(Delta::Citation(read_citation(annotation)), out);
+        }
     }
 
     /// Tells the annotations that have not come by themselves.

@@ -303,8 +303,7 @@ impl StreamWriter {
     /// Ends the stream with an error, and with a response that says the same and holds what was done before.
     fn fail(&mut self, fault: &Fault, out: &mut Vec<u8>) {
         fault::write_event(fault, self.pen.next(), out);
-        let (_, _, code) = words::fault(fault.kind);
-        let code = fault.code.as_deref().unwrap_or(code);
+        let code = fault::code_of(fault);
         self.respond("response.failed", FAILED, Some((code, &fault.message)), out);
         self.has_ended = true;
     }

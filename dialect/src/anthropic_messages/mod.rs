@@ -1,0 +1,27 @@
+//! Anthropic's Messages: `POST /v1/messages` and `POST /v1/messages/count_tokens`.
+
+mod block;
+mod count;
+mod fault;
+mod look;
+mod meter;
+mod models;
+mod refusal;
+mod reply;
+mod request;
+mod stream;
+mod usage;
+mod words;
+
+pub use count::{read_count, write_count};
+pub use fault::{read_fault, write_fault, write_fault_event};
+pub use look::{look, look_count};
+pub use meter::{EventMeter, Metered};
+pub use models::{read_model_list, write_model, write_model_list};
+pub use refusal::{write_refusal, write_refusal_event};
+pub use reply::{read_reply, write_reply};
+pub use request::{read_request, write_request};
+pub use stream::{StreamReader, StreamWriter};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! How much a model is told to think, in the way in which it is told, and within the cap.
+
+use crate::neutral::{Effort, Losses, Profile, Request, ThinkingAmount, ThinkingStyle};
+use crate::refusal::Refusal;
+
+use super::super::words;
+
+/// What is written about thinking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) switch: Option<Switch>,
+    /// `output_config.effort`
+    pub(super) effort: Option<String>,
+    pub(super) max_tokens: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Switch {
+    Adaptive,
+    Enabled { budget: u64 },
+    Disabled,
+}
+
+/// What thinking must leave for the answer.
+const ANSWER_TOKENS_MIN: u64 = 1_024;
+
+impl Plan {
+    /// `hindrance` says that something else in the request does not go together with thinking.
+    pub(super) fn new(
+        request: &Request,
+        profile: &Profile,
+        hindrance: bool,
+        losses: &mut Losses,
+    ) -> Result<Self, Refusal> {
+        let mut plan = Self {
+            switch: None,
+            effort: None,
+            max_tokens: request.max_tokens.unwrap_or(profile.max_tokens),
+        };
+        let Some(thinking) = &request.thinking else {
+            return Ok(plan);
+        };
+        let is_off = thinking.amount == ThinkingAmount::Effort(Effort::None);
+        match profile.thinking {
+            ThinkingStyle::None if is_off => {}
+            ThinkingStyle::None => losses.drop("reasoning")?,
+            ThinkingStyle::Effort => plan.by_effort(&thinking.amount),
+            ThinkingStyle::Budget { min, max, can_be_off } => {
+                if is_off && !can_be_off {
+                    losses.drop("reasoning")?;
+                }
+                let wanted = if is_off && can_be_off {
+                    None
+                } else {
+                    Some(budget(&thinking.amount).clamp(min, max))
+                };
+                plan.by_budget(wanted, min, losses)?;
+            }
+        }
+        if hindrance && plan.is_on() {
+            losses.drop("reasoning")?;
+            plan.switch = None;
+        }
+        Ok(plan)
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        matches!(self.switch, Some(Switch::Adaptive | Switch::Enabled { .. }))
+    }
+
+    fn by_effort(&mut self, amount: &ThinkingAmount) {
+        self.effort = match amount {
+            ThinkingAmount::Effort(Effort::None) => {
+                self.switch = Some(Switch::Disabled);
+                return;
+            }
+            ThinkingAmount::Free => None,
+            ThinkingAmount::Effort(effort) => Some(words::effort(effort).to_owned()),
+            ThinkingAmount::Budget(tokens) => Some(words::effort(&effort_of(*tokens)).to_owned()),
+        };
+        self.switch = Some(Switch::Adaptive);
+    }
+
+    /// The budget is part of the cap, and a cap that the client set is a limit of cost: it is never raised.
+    fn by_budget(&mut self, wanted: Option<u64>, min: u64, losses: &mut Losses) -> Result<(), Refusal> {
+        let Some(wanted) = wanted else {
+            self.switch = Some(Switch::Disabled);
+            return Ok(());
+        };
+        let budget = wanted.min(self.max_tokens.saturating_sub(ANSWER_TOKENS_MIN));
+        if budget < min {
+            return losses.drop("reasoning");
+        }
+        self.switch = Some(Switch::Enabled { budget });
+        Ok(())
+    }
+}
+
+/// Tokens for a word of effort, where the model wants a number.
+fn budget(amount: &ThinkingAmount) -> u64 {
+    match amount {
+        ThinkingAmount::Budget(tokens) => *tokens,
+        ThinkingAmount::Free => 16_384,
+        ThinkingAmount::Effort(effort) => match effort {
+            Effort::None | Effort::Minimal => 1_024,
+            Effort::Low => 2_048,
+            Effort::Medium | Effort::Other(_) => 8_192,
+            Effort::High => 16_384,
+            Effort::Xhigh | Effort::Max => 32_768,
+        },
+    }
+}
+
+/// A word of effort for a number of tokens, where the model wants a word.
+fn effort_of(tokens: u64) -> Effort {
+    match tokens {
+        0..4_096 => Effort::Low,
+        4_096..12_288 => Effort::Medium,
+        _ => Effort::High,
+    }
+}
