@@ -4,6 +4,7 @@
 //! that were checked. [`openai_chat`] is the first dialect. [`neutral`] is what stands between two that differ.
 
 pub mod anthropic_messages;
+pub mod codec;
 mod dialect;
 mod envelope;
 pub mod json;
@@ -18,6 +19,7 @@ pub mod schema;
 mod spec;
 mod splice;
 pub mod sse;
+pub mod translate;
 mod usage;
 
 pub use dialect::Dialect;

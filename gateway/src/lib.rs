@@ -1,6 +1,6 @@
 //! The one way of a call, and the live state behind it.
 //!
-//! A call runs through [`Worker::chat_completions`], which reads as the list of its steps: identify, look, route,
+//! A call runs through [`Worker::call`], which reads as the list of its steps: identify, look, route,
 //! admit, attempt, relay; settling happens when the answer's body ends or is dropped. Each step returns its own
 //! type, and the next one asks for it, so that nothing can be sent without a permit, nor relayed without an answer.
 //!
@@ -28,4 +28,4 @@ pub use call_id::CallId;
 pub use failpoint::failpoint;
 pub use gateway::{Gateway, GatewaySettings};
 pub use vitals::Vitals;
-pub use worker::{Request, Worker};
+pub use worker::{Asked, Request, Worker};

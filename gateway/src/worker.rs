@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use dialect::Dialect;
+use dialect::codec::InPath;
 use http::HeaderMap;
 use provider::Upstreams;
 
@@ -24,4 +26,13 @@ pub struct Request<'a> {
     /// The gateway key as presented, if any.
     pub key: Option<&'a str>,
     pub headers: &'a HeaderMap,
+    pub asked: Asked<'a>,
+}
+
+/// What is asked, as the endpoint says.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The client's dialect.
+    pub dialect: Dialect,
+    pub in_path: InPath<'a>,
 }

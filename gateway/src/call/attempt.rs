@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use dialect::Dialect;
-use dialect::openai_chat::{self, Envelope};
+use dialect::{Dialect, Envelope};
 use dialect::refusal::{Code, Refusal};
+use dialect::translate::Crossing;
 use http::Method;
 use policy::{Plan, Target};
-use provider::{Errand, Provider, ProviderKind, SendFault, StreamUsage, echo};
+use provider::{Errand, Provider, ProviderKind, SendFault, echo};
 
 use super::fault;
 use super::identify::Caller;
+use super::prepare::{Prepared, prepare};
 use super::settle::Settlement;
 use crate::clock::now_ms;
 use crate::ledger::{AttemptRecord, Outcome};
@@ -30,19 +31,20 @@ pub(super) struct Answer {
     pub(super) target: Target,
     pub(super) credential_name: Option<String>,
     pub(super) attempts: u32,
+    /// What the answer has to be put through; none between equals.
+    pub(super) crossing: Option<Box<Crossing>>,
+    pub(super) provider_dialect: Dialect,
     /// When the request began to be sent.
     pub(super) sent: Instant,
 }
 
 /// A target that this caller can use now.
-struct Candidate<'a> {
-    target: &'a Target,
-    provider: &'a Provider,
+pub(super) struct Candidate<'a> {
+    pub(super) target: &'a Target,
+    pub(super) provider: &'a Provider,
     /// None for the built-in echo, which needs none.
     credential: Option<Arc<Credential>>,
 }
-
-const CHAT_PATH: &str = "/chat/completions";
 
 /// Sends the call to the first usable target of the plan.
 ///
@@ -62,10 +64,14 @@ pub(super) async fn attempt(
         Ok(candidate) => candidate,
         Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),
     };
+    let Prepared { pieces, path, crossing } = match prepare(&candidate, request, envelope, body) {
+        Ok(prepared) => prepared,
+        Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),
+    };
     let number = 1;
     let sent = Instant::now();
     settlement.attempt(record(&candidate, number, sent));
-    let upstream = match send(worker, &candidate, envelope, body, request, number).await {
+    let upstream = match send(worker, &candidate, (pieces, &path), envelope.stream, request, number).await {
         Ok(upstream) => upstream,
         Err(fault) => {
             let (refusal, outcome) = fault::no_answer(&candidate.provider.name, fault);
@@ -82,56 +88,38 @@ pub(super) async fn attempt(
         target: candidate.target.clone(),
         credential_name: candidate.credential.map(|credential| credential.name.clone()),
         attempts: number,
+        crossing,
+        provider_dialect: candidate.provider.dialect,
         sent,
     })
 }
 
-/// The first target that speaks the call's dialect and that the tenant has a credential for.
+/// The first target that the tenant has a credential for.
 fn choose<'a>(worker: &'a Worker, caller: &Caller, plan: &'a Plan) -> Result<Candidate<'a>, Refusal> {
-    let mut foreign = None;
-    for target in &plan.targets {
-        let Some(provider) = worker.gateway.directory().catalog().get(&target.provider) else {
-            continue;
-        };
-        if provider.dialect != Dialect::OpenaiChat {
-            foreign = foreign.or(Some(provider));
-            continue;
-        }
+    let usable = plan.targets.iter().find_map(|target| {
+        let provider = worker.gateway.directory().catalog().get(&target.provider)?;
         let credential = caller.tenant.credentials(&target.provider).first().cloned();
-        if credential.is_some() || provider.kind == ProviderKind::Echo {
-            return Ok(Candidate {
-                target,
-                provider,
-                credential,
-            });
-        }
-    }
-    let (code, message) = match foreign {
-        Some(Provider { name, dialect, .. }) => (
-            Code::UnsupportedDialect,
-            format!(
-                "Provider `{name}` speaks {}, which this endpoint does not translate to.",
-                dialect.as_str()
-            ),
-        ),
-        None => (
-            Code::NoCredential,
-            format!("No credential is set up for the model `{}`.", plan.model_name),
-        ),
-    };
-    Err(Refusal::new(code, message).param("model"))
+        let is_usable = credential.is_some() || provider.kind == ProviderKind::Echo;
+        is_usable.then_some(Candidate {
+            target,
+            provider,
+            credential,
+        })
+    });
+    usable.ok_or_else(|| {
+        let message = format!("No credential is set up for the model `{}`.", plan.model_name);
+        Refusal::new(Code::NoCredential, message).param("model")
+    })
 }
 
 async fn send(
     worker: &Worker,
     candidate: &Candidate<'_>,
-    envelope: &Envelope,
-    body: &Bytes,
+    (body, path): (Vec<Bytes>, &str),
+    streamed: bool,
     request: &Request<'_>,
     number: u32,
 ) -> Result<provider::Answer, SendFault> {
-    let ask_usage = candidate.provider.stream_usage == StreamUsage::Ask;
-    let pieces = openai_chat::splice(body, envelope, &candidate.target.model, ask_usage);
     let Some(credential) = &candidate.credential else {
         return Ok(echo::answer(&pieces, now_ms() / 1000, request.call_id.as_str()));
     };
@@ -141,9 +129,9 @@ async fn send(
         auth: candidate.provider.auth,
         secret: credential.secret.as_ref(),
         method: Method::POST,
-        path: CHAT_PATH,
-        body: pieces,
-        streamed: envelope.stream,
+        path,
+        body,
+        streamed,
         attempt_id: &request.call_id.of_attempt(number),
         client_headers: request.headers,
         timeouts: &worker.gateway.settings().timeouts,

@@ -1,5 +1,6 @@
 //! What a client is told of a provider that failed, and how the attempt is booked.
 
+use dialect::neutral::BadAnswer;
 use dialect::refusal::{Code, Refusal};
 use http::StatusCode;
 use provider::{BodyFault, SendFault};
@@ -30,10 +31,7 @@ pub(super) fn no_answer(provider: &str, fault: SendFault) -> Failed {
 /// looking for a mistake that is not theirs, and OpenAI's message even quotes part of the credential.
 pub(super) fn not_for_clients(provider: &str, status: StatusCode) -> Option<Failed> {
     let (code, message) = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (
-            Code::ProviderCredentialRefused,
-            format!("Provider `{provider}` refused the credential that this gateway holds for it."),
-        ),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Some(credential_refused(provider)),
         _ if status.is_redirection() || status.is_informational() => (
             Code::ProviderBadAnswer,
             format!(
@@ -44,6 +42,22 @@ pub(super) fn not_for_clients(provider: &str, status: StatusCode) -> Option<Fail
         _ => return None,
     };
     Some((Refusal::new(code, message), Outcome::ProviderError))
+}
+
+/// An answer that says that our credential is none.
+pub(super) fn credential_refused(provider: &str) -> Failed {
+    let message = format!("Provider `{provider}` refused the credential that this gateway holds for it.");
+    let refusal = Refusal::new(Code::ProviderCredentialRefused, message);
+    (refusal, Outcome::ProviderError)
+}
+
+/// An answer that cannot be read, and so not be translated.
+pub(super) fn no_reply(provider: &str, error: &BadAnswer) -> Failed {
+    let message = format!("The answer of provider `{provider}` cannot be translated: {error}.");
+    (
+        Refusal::new(Code::ProviderBadAnswer, message),
+        Outcome::ProviderError,
+    )
 }
 
 /// An answer that is not JSON: an error page, or one that broke off where nobody could notice.

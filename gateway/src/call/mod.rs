@@ -5,7 +5,7 @@
 //! look      body -> Envelope (in `dialect`; no DOM)
 //! route     Envelope -> Plan (in `policy`)
 //! admit     -> Permit, or refuse
-//! attempt   pick a credential, write, send, judge -> Answer
+//! attempt   pick a credential, prepare what it is sent, send, judge -> Answer
 //! relay     Answer -> Reply: pass on and meter
 //! settle    at the end, on error, or when the client is gone
 //! ```
@@ -14,16 +14,19 @@ mod admit;
 mod attempt;
 mod fault;
 mod identify;
+mod prepare;
 mod relay;
 mod route;
 mod settle;
 mod stream;
+mod way;
+mod whole;
 
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dialect::openai_chat::{self, Envelope};
+use dialect::Envelope;
 use dialect::refusal::Refusal;
 use policy::Plan;
 
@@ -52,11 +55,11 @@ struct Admitted {
 }
 
 impl Worker {
-    /// Serves one `POST /v1/chat/completions`. The body is read only once the caller is known.
+    /// Serves one call of a model. The body is read only once the caller is known.
     ///
     /// # Errors
     /// The refusal that the client is to see; it has been logged.
-    pub async fn chat_completions(
+    pub async fn call(
         &self,
         request: &Request<'_>,
         body: Pin<&mut impl Future<Output = Result<Bytes, Refusal>>>,
@@ -82,7 +85,7 @@ impl Worker {
         } = admitted;
         let settlement = Settlement::new(record, permit);
         let answer = attempt::attempt(self, &caller, &plan, &envelope, &body, request, settlement).await?;
-        relay::relay(answer, &envelope, request.started + body_wait).await
+        relay::relay(answer, request.asked, &envelope, request.started + body_wait).await
     }
 
     /// The steps before anything is sent.
@@ -99,7 +102,8 @@ impl Worker {
         let body = body.await?;
         let body_wait = waiting.elapsed();
         record.body_wait = body_wait;
-        let envelope = openai_chat::look(&body, &self.gateway.settings().body)?;
+        let asked = request.asked;
+        let envelope = asked.dialect.look(&body, asked.in_path, &self.gateway.settings().body)?;
         record.envelope(&envelope);
         let plan = route(directory, &caller, &envelope.model)?;
         let permit = admit::admit(&self.gateway)?;

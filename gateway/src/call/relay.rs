@@ -3,17 +3,18 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dialect::openai_chat::{self, Envelope};
+use dialect::Envelope;
 use dialect::refusal::Refusal;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use policy::Target;
-use provider::AnswerBody;
 
 use super::attempt::Answer;
-use super::fault::{self, Failed};
 use super::stream::StreamBody;
+use super::way::Way;
+use super::whole::{self, Between};
 use crate::ledger::Outcome;
+use crate::worker::Asked;
 
 /// An answer on its way to the client.
 pub struct Reply {
@@ -31,6 +32,8 @@ pub struct ReplyHead {
     /// The name of the credential; none for the built-in echo.
     pub credential_name: Option<String>,
     pub attempts: u32,
+    /// Members of the request that had no place in the provider's dialect.
+    pub lossy: Option<String>,
     /// What the gateway itself took, in microseconds: neither the client sending nor the provider answering.
     pub overhead_us: u64,
 }
@@ -41,52 +44,69 @@ pub enum ReplyBody {
     Stream(Box<StreamBody>),
 }
 
-/// The largest answer that is not a stream. It is held whole, so that one that breaks off is never called a success.
-const WHOLE_BYTES_MAX: usize = 32 << 20;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// Passes the answer on. `started` is when the whole request was there.
 ///
 /// # Errors
 /// When the answer breaks off before anything of it could be passed on, or is none. The call is settled then.
-pub(super) async fn relay(answer: Answer, envelope: &Envelope, started: Instant) -> Result<Reply, Refusal> {
+pub(super) async fn relay(
+    answer: Answer,
+    asked: Asked<'_>,
+    envelope: &Envelope,
+    started: Instant,
+) -> Result<Reply, Refusal> {
     let Answer {
         upstream,
         mut settlement,
         target,
         credential_name,
         attempts,
+        crossing,
+        provider_dialect,
         sent,
     } = answer;
     let provider::Answer {
-        status,
-        headers,
+        mut status,
+        mut headers,
         body,
     } = upstream;
-    let streamed = envelope.stream && status.is_success() && is_event_stream(&headers);
-    let provider = target.provider.clone();
-    settlement.answered(status.as_u16());
-    let (body, waited) = if streamed {
-        let mut stream = Box::new(StreamBody::new(body, settlement, envelope, provider));
+    let lossy = crossing.as_ref().and_then(|crossing| crossing.lossy()).map(str::to_owned);
+    let crosses = crossing.is_some();
+    let is_array = asked.in_path.is_array && !crosses;
+    let waited;
+    let body = if envelope.stream && status.is_success() && (is_array || is_event_stream(&headers)) {
+        settlement.answered(status.as_u16());
+        let way = Way::new(asked, envelope, crossing);
+        let mut stream = Box::new(StreamBody::new(body, settlement, way, target.provider.clone()));
         stream.begin().await?;
-        (ReplyBody::Stream(stream), sent.elapsed())
+        waited = sent.elapsed();
+        if crosses {
+            headers.insert(CONTENT_TYPE, if asked.in_path.is_array { JSON } else { EVENT_STREAM });
+        }
+        ReplyBody::Stream(stream)
     } else {
         settlement.update(|attempt| attempt.first_byte = Some(Instant::now()));
-        let collected = collect(body, &provider)
-            .await
-            .and_then(|body| looked_at(body, status, &provider));
-        let waited = sent.elapsed();
-        match collected {
-            Ok((body, seen)) => {
-                let outcome = if status.is_success() {
-                    Outcome::Ok
-                } else {
-                    Outcome::ProviderError
-                };
-                settlement.close(outcome, seen.usage);
-                (ReplyBody::Whole(body), waited)
-            }
+        let between = Between {
+            provider: &target.provider,
+            provider_dialect,
+            asked,
+            envelope,
+        };
+        let whole = match whole::take(body, status, crossing, between).await {
+            Ok(whole) => whole,
             Err((refusal, outcome)) => return Err(settlement.refuse(refusal, outcome)),
+        };
+        let outcome = if status.is_success() { Outcome::Ok } else { Outcome::ProviderError };
+        status = whole.status;
+        waited = whole.came.saturating_duration_since(sent);
+        settlement.answered(status.as_u16());
+        settlement.close(outcome, whole.usage);
+        if crosses {
+            headers.insert(CONTENT_TYPE, if whole.is_stream { EVENT_STREAM } else { JSON });
         }
+        ReplyBody::Whole(whole.body)
     };
     let head = ReplyHead {
         status,
@@ -94,50 +114,10 @@ pub(super) async fn relay(answer: Answer, envelope: &Envelope, started: Instant)
         target,
         credential_name,
         attempts,
+        lossy,
         overhead_us: micros(started.elapsed().saturating_sub(waited)),
     };
     Ok(Reply { head, body })
-}
-
-async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, Failed> {
-    let mut first = Bytes::new();
-    let mut rest = Vec::new();
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|fault| fault::broken(provider, fault))?;
-        if first.len().saturating_add(rest.len()).saturating_add(piece.len()) > WHOLE_BYTES_MAX {
-            return Err(fault::too_large(provider));
-        }
-        // Most answers come in one piece, which then is not copied.
-        if first.is_empty() && rest.is_empty() {
-            first = piece;
-        } else {
-            append(&mut rest, &std::mem::take(&mut first));
-            append(&mut rest, &piece);
-        }
-    }
-    Ok(if rest.is_empty() { first } else { Bytes::from(rest) })
-}
-
-/// Appends a piece. The room is doubled when there is too little, but never beyond what may be needed.
-fn append(body: &mut Vec<u8>, piece: &[u8]) {
-    let needed = body.len().saturating_add(piece.len());
-    if needed > body.capacity() {
-        let room = body.capacity().saturating_mul(2).min(WHOLE_BYTES_MAX).max(needed);
-        body.reserve_exact(room.saturating_sub(body.len()));
-    }
-    body.extend_from_slice(piece);
-}
-
-/// The body with what was seen in it, if it is a JSON object.
-fn looked_at(
-    body: Bytes,
-    status: StatusCode,
-    provider: &str,
-) -> Result<(Bytes, openai_chat::Metered), Failed> {
-    match openai_chat::Metered::look(&body) {
-        Some(seen) => Ok((body, seen)),
-        None => Err(fault::not_json(provider, status)),
-    }
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

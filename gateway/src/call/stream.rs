@@ -5,19 +5,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use dialect::openai_chat::{Envelope, StreamEnd, StreamLimits, StreamRelay, write_refusal_event};
+use dialect::StreamEnd;
 use dialect::refusal::Refusal;
 use provider::AnswerBody;
 
 use super::fault::{self, Failed};
 use super::settle::Settlement;
+use super::way::Way;
 use crate::ledger::Outcome;
 
 /// A stream. It asks the provider for more only when the client has taken what there was, and dropping it stops the
 /// provider and settles the call.
 pub struct StreamBody {
     upstream: AnswerBody,
-    relay: StreamRelay,
+    way: Way,
     settlement: Settlement,
     provider: String,
     ready: VecDeque<Bytes>,
@@ -31,12 +32,12 @@ impl StreamBody {
     pub(super) fn new(
         upstream: AnswerBody,
         settlement: Settlement,
-        envelope: &Envelope,
+        way: Way,
         provider: String,
     ) -> Self {
         Self {
             upstream,
-            relay: StreamRelay::new(!envelope.include_usage, envelope.choices, StreamLimits::default()),
+            way,
             settlement,
             provider,
             ready: VecDeque::new(),
@@ -71,7 +72,7 @@ impl StreamBody {
             let piece = ready!(self.upstream.poll_next(context));
             if let Err((refusal, outcome)) = self.take_in(piece) {
                 self.end(outcome);
-                self.ready.push_back(Bytes::from(write_refusal_event(&refusal)));
+                self.ready.push_back(Bytes::from(self.way.refuse(&refusal)));
             }
         }
     }
@@ -81,7 +82,7 @@ impl StreamBody {
         match piece {
             Some(Ok(bytes)) => self.push(bytes),
             // What comes after the provider's last word concerns nobody.
-            Some(Err(_)) if self.relay.is_done() => {
+            Some(Err(_)) if self.way.is_done() => {
                 self.end(Outcome::Ok);
                 Ok(())
             }
@@ -96,13 +97,21 @@ impl StreamBody {
                 attempt.first_byte.get_or_insert_with(Instant::now);
             });
         }
-        let pushed = self.relay.push(bytes, &mut self.pushed);
+        let pushed = self.way.push(bytes, &mut self.pushed);
         self.ready.extend(self.pushed.drain(..));
+        if self.way.is_over() {
+            self.end(Outcome::Ok);
+        }
         pushed.map_err(|_| fault::too_large(&self.provider))
     }
 
+    /// What the client is told when this side of the stream breaks.
+    pub fn refuse(&mut self, refusal: &Refusal) -> Bytes {
+        Bytes::from(self.way.refuse(refusal))
+    }
+
     fn finish(&mut self) -> Result<(), Failed> {
-        let end = self.relay.finish(&mut self.pushed);
+        let end = self.way.finish(&mut self.pushed);
         self.ready.extend(self.pushed.drain(..));
         match end {
             StreamEnd::Complete => self.end(Outcome::Ok),
@@ -116,7 +125,7 @@ impl StreamBody {
 
     fn end(&mut self, outcome: Outcome) {
         self.ended = true;
-        self.settlement.close(outcome, self.relay.usage());
+        self.settlement.close(outcome, self.way.usage());
     }
 }
 
@@ -124,9 +133,9 @@ impl Drop for StreamBody {
     /// A client that leaves after the last event has its whole answer.
     fn drop(&mut self) {
         if !self.ended {
-            let outcome = match self.relay.end() {
+            let outcome = match self.way.end() {
                 _ if !self.ready.is_empty() => Outcome::ClientGone,
-                StreamEnd::Complete if self.relay.is_done() => Outcome::Ok,
+                StreamEnd::Complete if self.way.is_done() => Outcome::Ok,
                 StreamEnd::ProviderError => Outcome::ProviderError,
                 _ => Outcome::ClientGone,
             };

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dialect::Usage;
-use dialect::openai_chat::Envelope;
+use dialect::{Envelope, Usage};
 use dialect::refusal::Refusal;
 use store::{AttemptRow, AttemptUsage};
 

@@ -1,0 +1,109 @@
+//! A call that crosses from its client's dialect to its provider's, and the answer that comes back.
+//!
+//! A [`Crossing`] is made of a request and knows what the answer has to be put through; it translates a whole answer, an
+//! error, or, as a [`Translation`], a stream. It has no clock and no chance: ids and times come in.
+
+mod refused;
+mod stream;
+
+pub use stream::Translation;
+
+use crate::codec::InPath;
+use crate::neutral::{BadAnswer, Fault, Losses, OwnedHeading, Profile, Target, Undo, collect};
+use crate::refusal::Refusal;
+use crate::{Dialect, Envelope, Usage};
+
+/// The two dialects of a call, and what its answer needs.
+pub struct Crossing {
+    client: Dialect,
+    provider: Dialect,
+    profile: Profile,
+    undo: Undo,
+    heading: OwnedHeading,
+    lossy: Option<String>,
+}
+
+/// A request as its client sent it.
+#[derive(Clone, Copy)]
+pub struct Sent<'a> {
+    pub dialect: Dialect,
+    pub body: &'a [u8],
+    pub in_path: InPath<'a>,
+}
+
+/// A whole answer as its client gets it.
+pub struct Answered {
+    pub body: Vec<u8>,
+    /// `None` where the provider tells none.
+    pub usage: Option<Usage>,
+}
+
+impl Crossing {
+    /// Translates a request into the provider's dialect. With `strict` nothing may be lost.
+    ///
+    /// # Errors
+    /// When the request is none of its dialect, or holds what cannot be said in the provider's.
+    pub fn of(
+        sent: Sent<'_>,
+        provider: Dialect,
+        target: &Target<'_>,
+        heading: OwnedHeading,
+        strict: bool,
+    ) -> Result<(Self, Vec<u8>), Refusal> {
+        let request = sent.dialect.read_request(sent.body, sent.in_path)?;
+        let mut losses = Losses::new(strict);
+        let written = provider.write_request(&request, target, &mut losses)?;
+        let crossing = Self {
+            client: sent.dialect,
+            provider,
+            profile: target.profile.clone(),
+            undo: written.undo,
+            heading,
+            lossy: losses.header(),
+        };
+        Ok((crossing, written.body))
+    }
+
+    /// What was lost on the way to the provider, as `x-tollgate-lossy` tells it.
+    pub fn lossy(&self) -> Option<&str> {
+        self.lossy.as_deref()
+    }
+
+    /// Translates a whole answer.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn reply(&self, body: &[u8]) -> Result<Answered, BadAnswer> {
+        let mut reply = self.provider.read_reply(body, &self.profile)?;
+        self.undo.reply(&mut reply);
+        Ok(Answered {
+            body: self.client.write_reply(&reply, &self.heading.as_heading()),
+            usage: reply.usage,
+        })
+    }
+
+    /// Writes a provider's error: the status and the body that the client gets.
+    pub fn fault(&self, fault: &Fault) -> (u16, Vec<u8>) {
+        self.client.write_fault(fault)
+    }
+
+    /// Begins to translate a stream.
+    pub fn stream(self, envelope: &Envelope, in_path: InPath<'_>) -> Translation {
+        Translation::new(self, envelope, in_path)
+    }
+
+    /// Makes a stream of a whole answer, for a client that asked for one of a provider that made none.
+    ///
+    /// # Errors
+    /// When it is no answer.
+    pub fn streamed(self, body: &[u8], envelope: &Envelope, in_path: InPath<'_>) -> Result<Answered, BadAnswer> {
+        let reply = self.provider.read_reply(body, &self.profile)?;
+        let usage = reply.usage;
+        let mut events = Vec::new();
+        collect::events(reply, &mut events);
+        let mut translation = Translation::new(self, envelope, in_path);
+        let mut body = Vec::new();
+        events.into_iter().for_each(|event| translation.event(event, &mut body));
+        Ok(Answered { body, usage })
+    }
+}

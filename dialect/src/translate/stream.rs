@@ -1,0 +1,159 @@
+//! A stream that is translated event by event: each event of the provider's goes on at once, as what it comes to in the
+//! client's dialect.
+
+use bytes::Bytes;
+
+use super::{Crossing, refused};
+use crate::codec::{InPath, Reader, Writer};
+use crate::neutral::{Event, Undo};
+use crate::refusal::Refusal;
+use crate::relay::StreamEnd;
+use crate::sse::{Events, StreamLimits, StreamTooLarge};
+use crate::{Envelope, Usage};
+
+/// One stream on its way from one dialect to another.
+pub struct Translation {
+    events: Events,
+    pipe: Pipe,
+}
+
+/// What an event goes through.
+struct Pipe {
+    reader: Reader,
+    undo: Undo,
+    writer: Writer,
+    /// Room for what one event comes to, kept so that it is not made anew for each.
+    read: Vec<Event>,
+    undone: Vec<Event>,
+    usage: Option<Usage>,
+    end: StreamEnd,
+}
+
+impl Translation {
+    pub(super) fn new(crossing: Crossing, envelope: &Envelope, in_path: InPath<'_>) -> Self {
+        let Crossing {
+            client,
+            provider,
+            profile,
+            undo,
+            heading,
+            ..
+        } = crossing;
+        let pipe = Pipe {
+            reader: Reader::new(provider, &profile),
+            undo,
+            writer: Writer::new(client, heading, envelope, in_path),
+            read: Vec::new(),
+            undone: Vec::new(),
+            usage: None,
+            end: StreamEnd::Cut,
+        };
+        Self {
+            events: Events::new(StreamLimits::default()),
+            pipe,
+        }
+    }
+
+    /// Takes what the provider sent and appends what the client gets.
+    ///
+    /// # Errors
+    /// When an event or the stream is larger than allowed; the stream cannot go on.
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<Bytes>) -> Result<(), StreamTooLarge> {
+        self.events.push(chunk)?;
+        let mut written = Vec::new();
+        while let Some(event) = self.events.next_event() {
+            self.pipe.read(event, &mut written);
+        }
+        self.pipe.end_where_cut(&mut written);
+        send(written, out);
+        Ok(())
+    }
+
+    /// The provider has ended the stream in good order: says how it ended, and appends what was still to be said.
+    pub fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
+        let mut written = Vec::new();
+        let rest = self.events.rest();
+        if !rest.is_empty() {
+            self.pipe.read(rest, &mut written);
+        }
+        self.pipe.finish(&mut written);
+        send(written, out);
+        self.pipe.end
+    }
+
+    /// How the stream stands if nothing more comes.
+    pub fn end(&self) -> StreamEnd {
+        self.pipe.end
+    }
+
+    /// Whether the client has been told the end: nothing that comes after it concerns the client.
+    pub fn is_done(&self) -> bool {
+        self.pipe.end != StreamEnd::Cut
+    }
+
+    /// Whether the text was ended at a stop sequence, of which the provider does not know: it need not go on.
+    pub fn is_cut(&self) -> bool {
+        self.pipe.undo.is_cut()
+    }
+
+    /// The last usage that the provider reported.
+    pub fn usage(&self) -> Option<Usage> {
+        self.pipe.usage
+    }
+
+    /// Ends the stream with a refusal of ours.
+    pub fn refuse(&mut self, refusal: &Refusal) -> Vec<u8> {
+        let mut written = Vec::new();
+        self.event(Event::Fault(refused::as_fault(refusal)), &mut written);
+        written
+    }
+
+    /// Takes an event that is neutral already.
+    pub(super) fn event(&mut self, event: Event, out: &mut Vec<u8>) {
+        self.pipe.read.push(event);
+        self.pipe.write(out);
+    }
+}
+
+impl Pipe {
+    fn read(&mut self, event: &[u8], out: &mut Vec<u8>) {
+        self.reader.read(event, &mut self.read);
+        self.write(out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        self.reader.finish(&mut self.read);
+        self.write(out);
+    }
+
+    /// Writes what was read, turned back.
+    fn write(&mut self, out: &mut Vec<u8>) {
+        for event in self.read.drain(..) {
+            self.undo.events(event, &mut self.undone);
+        }
+        for event in self.undone.drain(..) {
+            match &event {
+                Event::Usage(usage) => self.usage = Some(*usage),
+                Event::Start(start) => self.usage = start.usage.or(self.usage),
+                Event::Fault(_) if self.end == StreamEnd::Cut => self.end = StreamEnd::ProviderError,
+                Event::End if self.end == StreamEnd::Cut => self.end = StreamEnd::Complete,
+                _ => {}
+            }
+            self.writer.write(&event, out);
+        }
+    }
+
+    /// Tells the client the end where the text was ended at a stop sequence: what the provider would still say is not for it.
+    fn end_where_cut(&mut self, out: &mut Vec<u8>) {
+        if self.undo.is_cut() && self.end == StreamEnd::Cut {
+            self.end = StreamEnd::Complete;
+            self.writer.write(&Event::End, out);
+        }
+    }
+}
+
+fn send(written: Vec<u8>, out: &mut Vec<Bytes>) {
+    if !written.is_empty() {
+        out.push(Bytes::from(written));
+    }
+}

@@ -1,0 +1,136 @@
+//! A whole answer: collected, looked at, and translated where client and provider speak differently.
+//!
+//! It is held to its end before anything of it goes on, so that one that breaks off is never called a success.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use dialect::neutral::FaultKind;
+use dialect::translate::Crossing;
+use dialect::{Dialect, Envelope, Usage};
+use http::StatusCode;
+use provider::AnswerBody;
+
+use super::fault::{self, Failed};
+use crate::worker::Asked;
+
+/// What the client gets.
+pub(super) struct Whole {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+    pub(super) usage: Option<Usage>,
+    /// Whether the body is a stream after all, made of a whole answer for a client that wants one.
+    pub(super) is_stream: bool,
+    /// When all of it was there.
+    pub(super) came: Instant,
+}
+
+/// From whom and for whom an answer is.
+pub(super) struct Between<'a> {
+    pub(super) provider: &'a str,
+    pub(super) provider_dialect: Dialect,
+    pub(super) asked: Asked<'a>,
+    pub(super) envelope: &'a Envelope,
+}
+
+/// The largest answer that is not a stream.
+const WHOLE_BYTES_MAX: usize = 32 << 20;
+
+/// Takes an answer with this status to its end.
+pub(super) async fn take(
+    body: AnswerBody,
+    status: StatusCode,
+    crossing: Option<Box<Crossing>>,
+    between: Between<'_>,
+) -> Result<Whole, Failed> {
+    let body = collect(body, between.provider).await?;
+    let came = Instant::now();
+    let whole = if status.is_success() {
+        good(body, status, crossing, &between)
+    } else {
+        bad(body, status, crossing.as_deref(), &between)
+    };
+    whole.map(|whole| Whole { came, ..whole })
+}
+
+fn good(
+    body: Bytes,
+    status: StatusCode,
+    crossing: Option<Box<Crossing>>,
+    between: &Between<'_>,
+) -> Result<Whole, Failed> {
+    let Some(crossing) = crossing else {
+        let usage = between.provider_dialect.usage_of(&body);
+        let usage = usage.map_err(|_| fault::not_json(between.provider, status))?;
+        return Ok(Whole { status, body, usage, is_stream: false, came: Instant::now() });
+    };
+    let is_stream = between.envelope.stream;
+    let answered = if is_stream {
+        crossing.streamed(&body, between.envelope, between.asked.in_path)
+    } else {
+        crossing.reply(&body)
+    };
+    let answered = answered.map_err(|error| fault::no_reply(between.provider, &error))?;
+    Ok(Whole {
+        status,
+        body: Bytes::from(answered.body),
+        usage: answered.usage,
+        is_stream,
+        came: Instant::now(),
+    })
+}
+
+/// An answer that tells of an error. One that is about our credential says so by its status or, where Google answers 400
+/// to a wrong key, by what stands in it.
+fn bad(
+    body: Bytes,
+    status: StatusCode,
+    crossing: Option<&Crossing>,
+    between: &Between<'_>,
+) -> Result<Whole, Failed> {
+    let told = between.provider_dialect.read_fault(status.as_u16(), &body);
+    if matches!(told.kind, FaultKind::Auth) {
+        return Err(fault::credential_refused(between.provider));
+    }
+    let (status, body) = match crossing {
+        Some(crossing) => {
+            let (status, body) = crossing.fault(&told);
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            (status, Bytes::from(body))
+        }
+        None if between.provider_dialect.usage_of(&body).is_err() => {
+            return Err(fault::not_json(between.provider, status));
+        }
+        None => (status, body),
+    };
+    Ok(Whole { status, body, usage: None, is_stream: false, came: Instant::now() })
+}
+
+async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, Failed> {
+    let mut first = Bytes::new();
+    let mut rest = Vec::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|fault| fault::broken(provider, fault))?;
+        if first.len().saturating_add(rest.len()).saturating_add(piece.len()) > WHOLE_BYTES_MAX {
+            return Err(fault::too_large(provider));
+        }
+        // Most answers come in one piece, which then is not copied.
+        if first.is_empty() && rest.is_empty() {
+            first = piece;
+        } else {
+            append(&mut rest, &std::mem::take(&mut first));
+            append(&mut rest, &piece);
+        }
+    }
+    Ok(if rest.is_empty() { first } else { Bytes::from(rest) })
+}
+
+/// Appends a piece. The room is doubled when there is too little, but never beyond what may be needed.
+fn append(body: &mut Vec<u8>, piece: &[u8]) {
+    let needed = body.len().saturating_add(piece.len());
+    if needed > body.capacity() {
+        let room = body.capacity().saturating_mul(2).min(WHOLE_BYTES_MAX).max(needed);
+        body.reserve_exact(room.saturating_sub(body.len()));
+    }
+    body.extend_from_slice(piece);
+}
