@@ -5,6 +5,7 @@
 
 pub mod anthropic_messages;
 mod dialect;
+pub mod embeddings;
 mod envelope;
 pub mod json;
 mod look;
