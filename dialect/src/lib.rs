@@ -7,6 +7,7 @@ pub mod anthropic_messages;
 mod dialect;
 pub mod embeddings;
 mod envelope;
+pub mod gemini_generate;
 pub mod json;
 mod look;
 pub mod neutral;
