@@ -6,7 +6,9 @@
 pub mod anthropic_messages;
 pub mod codec;
 mod dialect;
+pub mod embeddings;
 mod envelope;
+pub mod gemini_generate;
 pub mod json;
 mod look;
 pub mod neutral;

@@ -44,7 +44,10 @@ impl Response<'_> {
             .json("prompt_cache_key", "null")
             .json("reasoning", r#"{"effort":null,"summary":null}"#)
             .json("safety_identifier", "null")
-            .member("service_tier", self.service_tier.map_or("default", words::tier))
+            .member(
+                "service_tier",
+                &self.service_tier.map_or(Some("default"), words::tier),
+            )
             .member("store", &false)
             .json("temperature", "null")
             .json("text", r#"{"format":{"type":"text"}}"#)

@@ -67,13 +67,17 @@ pub(super) fn read_tier(word: &str) -> ServiceTier {
     }
 }
 
-pub(super) fn tier(tier: &ServiceTier) -> &str {
+/// The tier's name; `None` for one that OpenAI does not have: asked for, it would be refused, and told, it would mean
+/// nothing.
+pub(super) fn tier(tier: &ServiceTier) -> Option<&str> {
     match tier {
-        ServiceTier::Auto => "auto",
-        ServiceTier::Standard => "default",
-        ServiceTier::Flex => "flex",
-        ServiceTier::Priority => "priority",
-        ServiceTier::Other(word) => word,
+        ServiceTier::Auto => Some("auto"),
+        ServiceTier::Standard => Some("default"),
+        ServiceTier::Flex => Some("flex"),
+        ServiceTier::Priority => Some("priority"),
+        ServiceTier::Other(word) => {
+            Some(word.as_str()).filter(|word| matches!(*word, "scale" | "fast" | "ultrafast"))
+        }
     }
 }
 

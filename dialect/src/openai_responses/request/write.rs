@@ -9,11 +9,13 @@ use crate::neutral::{
     Undo, Written, foreign, is_openais, names,
 };
 use crate::openai_responses::words;
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 use crate::schema::is_openai_strict;
 
 /// How much room a body gets before it has to grow.
 const USUAL_BYTES: usize = 4_096;
+/// The least that `max_output_tokens` may be.
+const LEAST_TOKENS: u64 = 16;
 /// What a schema without a name is called.
 const SCHEMA_NAME: &str = "answer";
 
@@ -56,7 +58,13 @@ pub fn write_request(
     }
     write_reasoning(request.thinking.as_ref(), target.profile, losses, &mut object)?;
     write_text(request, target.profile, &mut object)?;
-    object.optional("service_tier", request.service_tier.as_ref().map(words::tier));
+    match request.service_tier.as_ref().map(words::tier) {
+        Some(Some(tier)) => {
+            object.member("service_tier", tier);
+        }
+        Some(None) => losses.drop("service_tier")?,
+        None => {}
+    }
     object.member("store", &false);
     write_include(request, target.profile, &mut object);
     if request.stream {
@@ -101,6 +109,11 @@ fn write_sampling(
     losses: &mut Losses,
     object: &mut ObjectWriter<'_>,
 ) -> Result<(), Refusal> {
+    if request.max_tokens.is_some_and(|tokens| tokens < LEAST_TOKENS) {
+        // A limit that the client set is never raised: it limits what is paid.
+        let message = format!("this provider takes no limit of tokens below {LEAST_TOKENS}");
+        return Err(Refusal::new(Code::CannotTranslate, message).param("max_tokens"));
+    }
     object.optional("max_output_tokens", request.max_tokens);
     for (name, value) in [
         ("temperature", request.sampling.temperature),
@@ -128,7 +141,8 @@ fn write_reasoning(
     };
     let effort = match &thinking.amount {
         ThinkingAmount::Free => None,
-        ThinkingAmount::Effort(effort) => Some(words::effort(effort)),
+        // Groq's word for leaving it open. Others that are not known yet are the vendor's to judge.
+        ThinkingAmount::Effort(effort) => Some(words::effort(effort)).filter(|word| *word != "default"),
         ThinkingAmount::Budget(tokens) => Some(words::effort_of_budget(*tokens)),
     };
     if profile.thinking == ThinkingStyle::None {

@@ -345,13 +345,9 @@ impl StreamReader {
         }
         if let Some(data) = &item.encrypted_content {
             let seal = read_opaque(data, Dialect::OpenaiResponses);
-            block.tell(
-                Delta::Seal {
-                    seal,
-                    redacted: false,
-                },
-                out,
-            );
+            // As of a whole item.
+            let redacted = seal.origin != Dialect::OpenaiResponses && pieces.is_empty();
+            block.tell(Delta::Seal { seal, redacted }, out);
         }
     }
 

@@ -2,6 +2,7 @@ use super::*;
 
 mod checker;
 mod collect;
+mod crossed;
 mod property;
 mod recorded;
 mod request;

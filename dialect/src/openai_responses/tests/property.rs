@@ -62,7 +62,7 @@ prop_compose! {
     fn requests()(
         turns in turns(),
         stream in any::<bool>(),
-        max_tokens in prop::option::of(1_u64..1_000_000),
+        max_tokens in prop::option::of(16_u64..1_000_000),
         temperature in prop::option::of(0_u8..20),
         parallel_tools in prop::option::of(any::<bool>()),
         logprobs in prop::option::of(0_u64..20),

@@ -1,0 +1,170 @@
+//! Reading usage from an answer, whole or one chunk of a stream, and how a stream ended.
+
+use memchr::memmem;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::wire::{Number, Str, object};
+use super::words;
+use crate::json::{Object, scan_answer};
+use crate::relay::{StreamEnd, StreamMeter};
+use crate::sse;
+use crate::usage::Usage;
+
+/// An answer, or a chunk of one, as far as the gateway looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metered {
+    /// `None` when it reports none.
+    pub usage: Option<Usage>,
+}
+
+object! {
+    /// `usageMetadata`
+    struct Counts<'a> {
+        prompt: Number = "promptTokenCount",
+        tool_prompt: Number = "toolUsePromptTokenCount",
+        cached: Number = "cachedContentTokenCount",
+        candidates: Number = "candidatesTokenCount",
+        thoughts: Number = "thoughtsTokenCount",
+        prompt_details: Vec<Detail<'a>> = "promptTokensDetails",
+        candidates_details: Vec<Detail<'a>> = "candidatesTokensDetails",
+        tier: Str<'a> = "serviceTier",
+        traffic: Str<'a> = "trafficType",
+    }
+}
+
+object! {
+    struct Detail<'a> {
+        modality: Str<'a> = "modality",
+        tokens: Number = "tokenCount",
+    }
+}
+
+/// Google tells the whole answer's usage in each chunk, as far as it has come: the last one counts. There is no other
+/// sign of the end than the reason for it.
+#[derive(Debug, Clone, Default)]
+pub struct ChunkMeter {
+    failed: bool,
+    finished: bool,
+    usage: Option<Usage>,
+}
+
+/// What of a chunk concerns whoever relays it.
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    candidates: Option<Vec<Finished<'a>>>,
+    #[serde(rename = "promptFeedback")]
+    feedback: Option<Blocked>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Finished<'a> {
+    #[serde(borrow, rename = "finishReason")]
+    reason: Option<Str<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Blocked {
+    #[serde(rename = "blockReason")]
+    reason: Option<IgnoredAny>,
+}
+
+impl Metered {
+    /// Looks at an answer; `None` when it is no JSON object from its beginning to its end.
+    pub fn look(body: &[u8]) -> Option<Self> {
+        let object = scan_answer(body).ok()?;
+        Some(Self {
+            usage: usage_of(body, &object),
+        })
+    }
+}
+
+fn usage_of(body: &[u8], object: &Object<'_>) -> Option<Usage> {
+    let member = object
+        .members
+        .iter()
+        .rev()
+        .find(|member| member.name == "usageMetadata")?;
+    let counts: Option<Counts<'_>> = serde_json::from_slice(body.get(member.value.clone())?).ok()?;
+    counts?.usage()
+}
+
+impl Counts<'_> {
+    /// Input includes what Google's own tools have read, and output the thoughts, as everywhere here.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let count = |number: Option<Number>| number.and_then(Number::count).unwrap_or(0);
+        let thoughts = count(self.thoughts);
+        Some(Usage {
+            input_tokens: self.prompt?.count()? + count(self.tool_prompt),
+            cached_input_tokens: count(self.cached),
+            cache_write_tokens: 0,
+            cache_write_1h_tokens: 0,
+            output_tokens: count(self.candidates) + thoughts,
+            reasoning_tokens: thoughts,
+            audio_input_tokens: audio(self.prompt_details.as_deref()),
+            audio_output_tokens: audio(self.candidates_details.as_deref()),
+        })
+    }
+}
+
+fn audio(details: Option<&[Detail<'_>]>) -> u64 {
+    let is_audio = |detail: &&Detail<'_>| {
+        let modality = detail.modality.as_ref();
+        modality.is_some_and(|modality| words::is_audio(modality.as_str()))
+    };
+    let counts = details.unwrap_or_default().iter().filter(is_audio);
+    counts.filter_map(|detail| detail.tokens?.count()).sum()
+}
+
+impl ChunkMeter {
+    /// Reads a chunk: the data of an event, or an item of an array.
+    pub fn read_chunk(&mut self, json: &[u8]) {
+        if let Some(usage) = Metered::look(json).and_then(|metered| metered.usage) {
+            self.usage = Some(usage);
+        }
+        // Most chunks hold a few letters of text. A quote inside a text is escaped, so none looks like these names.
+        let may_matter = ["\"finishReason\"", "\"error\"", "\"blockReason\""]
+            .iter()
+            .any(|name| memmem::find(json, name.as_bytes()).is_some());
+        if !may_matter {
+            return;
+        }
+        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(json) else {
+            return;
+        };
+        let is_reason = |reason: &Str<'_>| !matches!(reason.as_str(), "" | "0" | "FINISH_REASON_UNSPECIFIED");
+        let mut candidates = chunk.candidates.iter().flatten();
+        self.failed |= chunk.error.is_some();
+        self.finished |= candidates.any(|candidate| candidate.reason.as_ref().is_some_and(is_reason))
+            || chunk.feedback.is_some_and(|feedback| feedback.reason.is_some());
+    }
+}
+
+impl StreamMeter for ChunkMeter {
+    fn read(&mut self, event: &[u8]) -> bool {
+        let data = sse::data(event);
+        if !data.is_empty() {
+            self.read_chunk(&data);
+        }
+        true
+    }
+
+    fn end(&self) -> StreamEnd {
+        match (self.failed, self.finished) {
+            (true, _) => StreamEnd::ProviderError,
+            (false, true) => StreamEnd::Complete,
+            (false, false) => StreamEnd::Cut,
+        }
+    }
+
+    /// Google has no last event: what comes after the reason for the end may still hold usage.
+    fn is_done(&self) -> bool {
+        false
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+}

@@ -1,0 +1,77 @@
+//! Writing a request out of the neutral middle, for Gemini.
+
+use super::super::words;
+use super::contents::Contents;
+use super::{config, tools};
+use crate::Dialect;
+use crate::json::ObjectWriter;
+use crate::neutral::{Losses, Raw, Request, Target, ThinkingStyle, Written, foreign};
+use crate::refusal::Refusal;
+
+/// Writes a request for the model of the target. Model and streaming are told by the path, not by the body.
+///
+/// # Errors
+/// When something of it cannot be expressed here and the answer would not be what the client asked for.
+pub fn write_request(
+    request: &Request,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<Written, Refusal> {
+    foreign(request, Dialect::GeminiGenerate, losses)?;
+    drop_what_has_no_place(request, losses)?;
+    let mut written = Written::default();
+    let contents = Contents::gather(request, target, losses)?;
+    let tools = tools::Plan::new(request, target, &mut written.undo);
+    let mut object = ObjectWriter::new(&mut written.body);
+    contents.write(&mut object);
+    tools.write(request, target, losses, &mut written.undo, &mut object)?;
+    config::write(request, target, &tools, losses, &mut object)?;
+    if let Some(tier) = &request.service_tier {
+        object.optional("serviceTier", words::write_tier(tier));
+    }
+    for raw in own(&request.raw).filter(|raw| !raw.name.contains('.')) {
+        object.json(&raw.name, raw.json.get());
+    }
+    object.end();
+    Ok(written)
+}
+
+/// What Google has no word for, and can be missed.
+fn drop_what_has_no_place(request: &Request, losses: &mut Losses) -> Result<(), Refusal> {
+    if request.user.is_some() {
+        losses.drop("user")?;
+    }
+    if request.parallel_tools == Some(false) {
+        losses.drop("parallel_tool_calls")?;
+    }
+    if request.cache.is_some() {
+        losses.drop("cache_control")?;
+    }
+    if request.choices.is_some_and(|choices| choices > 1) {
+        // An answer of the neutral middle is one.
+        return Err(Losses::refuse("n"));
+    }
+    Ok(())
+}
+
+/// The pieces that are of this dialect; `foreign` has accounted for all others.
+pub(super) fn own(raw: &[Raw]) -> impl Iterator<Item = &Raw> {
+    raw.iter().filter(|raw| raw.origin == Dialect::GeminiGenerate)
+}
+
+/// Writes those pieces that stood in the object of this path.
+pub(super) fn write_own(raw: &[Raw], prefix: &str, object: &mut ObjectWriter<'_>) {
+    for raw in own(raw) {
+        if let Some(name) = raw.name.strip_prefix(prefix)
+            && !name.contains('.')
+        {
+            object.json(name, raw.json.get());
+        }
+    }
+}
+
+/// Whether the model is of the third generation or later: those want their signatures back, take media in results of
+/// tools, and are told to think by a level.
+pub(super) fn is_third(target: &Target<'_>) -> bool {
+    target.profile.thinking == ThinkingStyle::Effort
+}

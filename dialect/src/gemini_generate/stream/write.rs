@@ -1,0 +1,325 @@
+//! Writing a stream for a client of Gemini's, out of neutral events.
+//!
+//! Text goes on as it comes. A call goes when all of its arguments are there, for clients of this dialect know no pieces
+//! of one, and in the order in which calls were opened. The reason for the end and usage stand in the last chunk.
+
+use super::super::calls::is_made;
+use super::super::citations::Gathered;
+use super::super::reply::{Ending, carried, write_answer_members};
+use super::super::{fault, refusal, write_part};
+use crate::Dialect;
+use crate::json::{ObjectWriter, write_array};
+use crate::neutral::{
+    Arguments, Block, Citation, Delta, Event, Fault, Finish, OwnedHeading, Raw, Seal, ToolCall,
+};
+use crate::refusal::Refusal;
+use crate::usage::Usage;
+
+/// What stands around the chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// `alt=sse`
+    Events,
+    /// One JSON array.
+    Array,
+}
+
+/// Writes one stream.
+#[derive(Debug, Clone)]
+pub struct StreamWriter {
+    heading: OwnedHeading,
+    framing: Framing,
+    has_written: bool,
+    has_ended: bool,
+    /// Blocks that are open, and calls that wait for one that was opened before them.
+    blocks: Vec<Writing>,
+    /// Whether anything was written that can be read.
+    has_content: bool,
+    usage: Option<Usage>,
+    /// Whether that is more than what was told.
+    is_usage_new: bool,
+    finish: Option<Finish>,
+    citations: Gathered,
+    text_before: usize,
+    logprobs: Option<Raw>,
+    raw: Vec<Raw>,
+}
+
+#[derive(Debug, Clone)]
+struct Writing {
+    block: u32,
+    kind: Kind,
+    is_closed: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// With its text so far, in which citations count.
+    Text(String),
+    Reasoning,
+    Call(Box<ToolCall>),
+    Other,
+}
+
+impl StreamWriter {
+    pub fn new(heading: OwnedHeading, framing: Framing) -> Self {
+        Self {
+            heading,
+            framing,
+            has_written: false,
+            has_ended: false,
+            blocks: Vec::new(),
+            has_content: false,
+            usage: None,
+            is_usage_new: false,
+            finish: None,
+            citations: Gathered::default(),
+            text_before: 0,
+            logprobs: None,
+            raw: Vec::new(),
+        }
+    }
+
+    /// Takes an event and appends what the client gets.
+    pub fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if self.has_ended {
+            return;
+        }
+        match event {
+            Event::Start(start) => {
+                if !start.model.is_empty() {
+                    self.heading.model.clone_from(&start.model);
+                }
+                if let Some(usage) = start.usage {
+                    self.measure(usage);
+                }
+            }
+            Event::Open { block, kind } => self.open(*block, kind, out),
+            Event::Delta { block, delta } => self.delta(*block, delta, out),
+            Event::Close { block } => self.close(*block, out),
+            Event::Usage(usage) => self.measure(*usage),
+            Event::Finish(finish) => self.finish = Some(finish.clone()),
+            Event::Fault(fault) => self.fail(fault, out),
+            // Google's own clients stumble over comments, and pass over an empty line.
+            Event::KeepAlive => out.extend_from_slice(b"\r\n"),
+            Event::Raw(raw) if raw.origin == Dialect::GeminiGenerate => self.raw.push(raw.clone()),
+            Event::Raw(_) => {}
+            Event::End => self.end(out),
+        }
+    }
+
+    fn measure(&mut self, usage: Usage) {
+        self.usage = Some(usage);
+        self.is_usage_new = true;
+    }
+
+    /// Ends a stream that has begun with a refusal of ours.
+    pub fn refuse(&mut self, refusal: &Refusal, out: &mut Vec<u8>) {
+        if !self.has_ended {
+            self.end_with(&refusal::write_refusal(refusal), out);
+        }
+    }
+
+    fn open(&mut self, block: u32, kind: &Block, out: &mut Vec<u8>) {
+        let kind = match kind {
+            Block::Text | Block::Refusal => Kind::Text(String::new()),
+            Block::Reasoning { .. } => Kind::Reasoning,
+            Block::ToolCall {
+                id,
+                id_is_ours,
+                name,
+                is_free_text,
+            } => Kind::Call(Box::new(call(id, *id_is_ours, name, *is_free_text))),
+            Block::Raw(raw) => {
+                if raw.origin == Dialect::GeminiGenerate {
+                    self.part(out, |out| out.extend_from_slice(raw.json.get().as_bytes()));
+                }
+                Kind::Other
+            }
+        };
+        self.blocks.push(Writing {
+            block,
+            kind,
+            is_closed: false,
+        });
+    }
+
+    fn delta(&mut self, block: u32, delta: &Delta, out: &mut Vec<u8>) {
+        let Some(at) = self.blocks.iter().position(|writing| writing.block == block) else {
+            return;
+        };
+        let Some(writing) = self.blocks.get_mut(at) else {
+            return;
+        };
+        match (&mut writing.kind, delta) {
+            (Kind::Text(text), Delta::Text(more)) => {
+                text.push_str(more);
+                self.part(out, |out| write_part::text(more, None, out));
+            }
+            (Kind::Reasoning, Delta::Text(more)) => {
+                self.part(out, |out| write_part::thought(Some(more), None, out));
+            }
+            (Kind::Call(call), Delta::Arguments(more)) => match &mut call.arguments {
+                Arguments::Json(text) | Arguments::Text(text) => text.push_str(more),
+            },
+            (Kind::Call(call), Delta::Seal { seal, .. }) => call.seal = Some(seal.clone()),
+            (Kind::Text(_), Delta::Seal { seal, .. }) => {
+                self.part(out, |out| {
+                    write_part::text("", carried(Some(seal)).as_deref(), out)
+                });
+            }
+            (Kind::Reasoning, Delta::Seal { seal, redacted }) => self.sealed_thought(seal, *redacted, out),
+            (Kind::Text(text), Delta::Citation(citation)) => {
+                let citation: &Citation = citation;
+                self.citations.add(citation, text, self.text_before);
+            }
+            (_, Delta::Logprobs(raw)) => self.logprobs = Some(raw.clone()),
+            _ => {}
+        }
+    }
+
+    /// Thoughts that nobody may read have no text at all, by which they are known when they come back.
+    fn sealed_thought(&mut self, seal: &Seal, redacted: bool, out: &mut Vec<u8>) {
+        let text = if redacted { None } else { Some("") };
+        self.part(out, |out| {
+            write_part::thought(text, carried(Some(seal)).as_deref(), out)
+        });
+    }
+
+    fn close(&mut self, block: u32, out: &mut Vec<u8>) {
+        if let Some(writing) = self.blocks.iter_mut().find(|writing| writing.block == block) {
+            writing.is_closed = true;
+            if let Kind::Text(text) = &writing.kind {
+                self.text_before += text.len();
+            }
+        }
+        // What is closed goes, up to the first call that is not.
+        let waits = |writing: &Writing| matches!(writing.kind, Kind::Call(_)) && !writing.is_closed;
+        let ready = self.blocks.iter().position(waits).unwrap_or(self.blocks.len());
+        let mut at = 0;
+        for _ in 0..ready {
+            if self.blocks.get(at).is_some_and(|writing| writing.is_closed) {
+                let writing = self.blocks.remove(at);
+                self.write_call(&writing, out);
+            } else {
+                at += 1;
+            }
+        }
+        self.blocks
+            .retain(|writing| matches!(writing.kind, Kind::Call(_)) || !writing.is_closed);
+    }
+
+    fn write_call(&mut self, writing: &Writing, out: &mut Vec<u8>) {
+        if let Kind::Call(call) = &writing.kind {
+            let id = Some(call.id.as_str()).filter(|_| !call.id_is_ours && !is_made(&call.id));
+            let seal = carried(call.seal.as_ref());
+            self.part(out, |out| {
+                write_part::call(call, id, &call.name, seal.as_deref(), out)
+            });
+        }
+    }
+
+    /// Writes a chunk with one part.
+    fn part(&mut self, out: &mut Vec<u8>, part: impl FnOnce(&mut Vec<u8>)) {
+        self.has_content = true;
+        self.begin(out);
+        let mut object = ObjectWriter::new(out);
+        let list = object.begin("candidates");
+        list.extend_from_slice(b"[{\"content\":{\"parts\":[");
+        part(list);
+        list.extend_from_slice(b"],\"role\":\"model\"},\"index\":0}]");
+        let usage = self.usage.filter(|_| std::mem::take(&mut self.is_usage_new));
+        write_answer_members(usage.as_ref(), &self.heading.model, &self.heading.id, &mut object);
+        object.end();
+        self.end_chunk(out);
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.has_ended = true;
+        for writing in std::mem::take(&mut self.blocks) {
+            self.write_call(&writing, out);
+        }
+        let finish = self.finish.take().unwrap_or(Finish::End);
+        let (own, raw): (Vec<_>, Vec<_>) = std::mem::take(&mut self.raw)
+            .into_iter()
+            .partition(|raw| !raw.name.contains('.'));
+        let is_blocked_prompt = !self.has_content && own.iter().any(|raw| raw.name == "promptFeedback");
+        self.begin(out);
+        let mut object = ObjectWriter::new(out);
+        if !is_blocked_prompt {
+            let ending = Ending {
+                finish: &finish,
+                is_empty: !self.has_content,
+                citations: &self.citations,
+                logprobs: self.logprobs.as_ref(),
+                raw: &raw,
+            };
+            write_array([ending], object.begin("candidates"), |ending, out| {
+                let mut object = ObjectWriter::new(out);
+                object.json("content", r#"{"parts":[{"text":""}],"role":"model"}"#);
+                ending.write(&mut object);
+                object.end();
+            });
+        }
+        for raw in &own {
+            object.json(&raw.name, raw.json.get());
+        }
+        write_answer_members(
+            self.usage.as_ref(),
+            &self.heading.model,
+            &self.heading.id,
+            &mut object,
+        );
+        object.end();
+        self.end_chunk(out);
+        if self.framing == Framing::Array {
+            out.extend_from_slice(b"]");
+        }
+    }
+
+    fn fail(&mut self, fault: &Fault, out: &mut Vec<u8>) {
+        let (_, body) = fault::write_fault(fault);
+        self.end_with(&body, out);
+    }
+
+    fn end_with(&mut self, body: &[u8], out: &mut Vec<u8>) {
+        self.has_ended = true;
+        self.begin(out);
+        out.extend_from_slice(body);
+        self.end_chunk(out);
+        if self.framing == Framing::Array {
+            out.extend_from_slice(b"]");
+        }
+    }
+
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        let is_first = !std::mem::replace(&mut self.has_written, true);
+        out.extend_from_slice(match (self.framing, is_first) {
+            (Framing::Events, _) => b"data: ".as_slice(),
+            (Framing::Array, true) => b"[",
+            (Framing::Array, false) => b",\r\n",
+        });
+    }
+
+    fn end_chunk(&self, out: &mut Vec<u8>) {
+        if self.framing == Framing::Events {
+            out.extend_from_slice(b"\r\n\r\n");
+        }
+    }
+}
+
+fn call(id: &str, id_is_ours: bool, name: &str, is_free_text: bool) -> ToolCall {
+    ToolCall {
+        id: id.to_owned(),
+        id_is_ours,
+        name: name.to_owned(),
+        arguments: if is_free_text {
+            Arguments::Text(String::new())
+        } else {
+            Arguments::Json(String::new())
+        },
+        seal: None,
+        cache: None,
+        raw: Vec::new(),
+    }
+}
