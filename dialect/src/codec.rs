@@ -3,10 +3,12 @@
 //! Each dialect's folder has the same functions under the same names. This is the one place that knows all of the folders:
 //! whoever is handed a [`Dialect`] asks it.
 
-use crate::neutral::{BadAnswer, Event, Fault, Heading, Losses, OwnedHeading, Profile, Reply, Request, Target, Written};
-use crate::openai_chat::ChunkMeter;
 use crate::gemini_generate::Framing;
 use crate::json::Limits;
+use crate::neutral::{
+    BadAnswer, Event, Fault, Heading, Losses, OwnedHeading, Profile, Reply, Request, Target, Written,
+};
+use crate::openai_chat::{ChunkMeter, ModelEntry};
 use crate::refusal::Refusal;
 use crate::relay::{StreamEnd, StreamMeter};
 use crate::{
@@ -144,6 +146,47 @@ impl Dialect {
         }
     }
 
+    /// Reads a provider's list of models that answer; `None` when it is none.
+    pub fn read_model_list(self, body: &[u8], owned_by: &str) -> Option<Vec<ModelEntry>> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses => openai_chat::read_model_list(body, owned_by),
+            Self::AnthropicMessages => anthropic_messages::read_model_list(body, owned_by),
+            Self::GeminiGenerate => {
+                let models = gemini_generate::read_model_list(body)?.models.into_iter();
+                let answers = |model: &gemini_generate::ModelEntry| {
+                    model.methods.iter().any(|method| method == "generateContent")
+                };
+                let entry = |model: gemini_generate::ModelEntry| ModelEntry {
+                    id: model.id,
+                    created_at_s: 0,
+                    owned_by: owned_by.to_owned(),
+                };
+                Some(models.filter(answers).map(entry).collect())
+            }
+        }
+    }
+
+    /// Writes a list of models for a client.
+    pub fn write_model_list(self, models: &[ModelEntry]) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses => openai_chat::write_model_list(models),
+            Self::AnthropicMessages => anthropic_messages::write_model_list(models),
+            Self::GeminiGenerate => {
+                let models: Vec<_> = models.iter().map(as_geminis).collect();
+                gemini_generate::write_model_list(&models)
+            }
+        }
+    }
+
+    /// Writes one entry of such a list, alone.
+    pub fn write_model(self, model: &ModelEntry) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses => openai_chat::write_model(model),
+            Self::AnthropicMessages => anthropic_messages::write_model(model),
+            Self::GeminiGenerate => gemini_generate::write_model(&as_geminis(model)),
+        }
+    }
+
     /// How an id of ours for an answer begins.
     pub fn id_prefix(self) -> &'static str {
         match self {
@@ -152,6 +195,15 @@ impl Dialect {
             Self::AnthropicMessages => "msg_",
             Self::GeminiGenerate => "",
         }
+    }
+}
+
+fn as_geminis(model: &ModelEntry) -> gemini_generate::ModelEntry {
+    gemini_generate::ModelEntry {
+        id: model.id.clone(),
+        input_tokens_max: None,
+        output_tokens_max: None,
+        methods: ["generateContent", "countTokens"].map(str::to_owned).to_vec(),
     }
 }
 
@@ -168,7 +220,9 @@ impl Meter {
     /// For the answer to this request. A chunk that holds nothing but usage is left out for a client that did not ask.
     pub fn new(dialect: Dialect, envelope: &Envelope) -> Self {
         match dialect {
-            Dialect::OpenaiChat => Self::OpenaiChat(ChunkMeter::new(!envelope.include_usage, envelope.choices)),
+            Dialect::OpenaiChat => {
+                Self::OpenaiChat(ChunkMeter::new(!envelope.include_usage, envelope.choices))
+            }
             Dialect::OpenaiResponses => Self::OpenaiResponses(openai_responses::EventMeter::default()),
             Dialect::AnthropicMessages => Self::AnthropicMessages(anthropic_messages::EventMeter::default()),
             Dialect::GeminiGenerate => Self::GeminiGenerate(gemini_generate::ChunkMeter::default()),
@@ -221,7 +275,9 @@ impl Reader {
         match dialect {
             Dialect::OpenaiChat => Self::OpenaiChat(openai_chat::StreamReader::new(profile)),
             Dialect::OpenaiResponses => Self::OpenaiResponses(openai_responses::StreamReader::new(profile)),
-            Dialect::AnthropicMessages => Self::AnthropicMessages(anthropic_messages::StreamReader::new(profile)),
+            Dialect::AnthropicMessages => {
+                Self::AnthropicMessages(anthropic_messages::StreamReader::new(profile))
+            }
             Dialect::GeminiGenerate => Self::GeminiGenerate(gemini_generate::StreamReader::new(profile)),
         }
     }
@@ -254,7 +310,12 @@ pub(crate) enum Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(dialect: Dialect, heading: OwnedHeading, envelope: &Envelope, in_path: InPath<'_>) -> Self {
+    pub(crate) fn new(
+        dialect: Dialect,
+        heading: OwnedHeading,
+        envelope: &Envelope,
+        in_path: InPath<'_>,
+    ) -> Self {
         match dialect {
             Dialect::OpenaiChat => {
                 Self::OpenaiChat(openai_chat::StreamWriter::new(heading, envelope.include_usage))
@@ -264,7 +325,11 @@ impl Writer {
                 Self::AnthropicMessages(anthropic_messages::StreamWriter::new(heading, None))
             }
             Dialect::GeminiGenerate => {
-                let framing = if in_path.is_array { Framing::Array } else { Framing::Events };
+                let framing = if in_path.is_array {
+                    Framing::Array
+                } else {
+                    Framing::Events
+                };
                 Self::GeminiGenerate(gemini_generate::StreamWriter::new(heading, framing))
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use dialect::Dialect;
-use dialect::openai_chat::{ModelEntry, read_model_list};
+use dialect::openai_chat::ModelEntry;
 use dialect::refusal::Refusal;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method};
@@ -50,10 +50,12 @@ impl Worker {
     /// What the caller's providers list, all asked at once.
     async fn upstream_models(&self, caller: &Caller, request: &Request<'_>) -> Vec<ModelEntry> {
         let catalog = self.gateway.directory().catalog();
-        let providers = catalog
-            .iter()
-            .filter(|provider| provider.dialect == Dialect::OpenaiChat);
-        let lists = join_all(providers.map(|provider| self.models_of(provider, caller, request))).await;
+        let lists = join_all(
+            catalog
+                .iter()
+                .map(|provider| self.models_of(provider, caller, request)),
+        )
+        .await;
         lists
             .into_iter()
             .flatten()
@@ -94,7 +96,12 @@ impl Worker {
             auth: provider.auth,
             secret: credential.secret.as_ref(),
             method: Method::GET,
-            path: "/models",
+            path: match provider.dialect {
+                Dialect::OpenaiChat | Dialect::OpenaiResponses => "/models",
+                // Both tell a page at a time; this is the largest.
+                Dialect::AnthropicMessages => "/models?limit=1000",
+                Dialect::GeminiGenerate => "/models?pageSize=1000",
+            },
             body: Vec::new(),
             streamed: false,
             attempt_id,
@@ -108,7 +115,7 @@ impl Worker {
         };
         let answer = self.upstreams.send(errand).await;
         let list = match answer {
-            Ok(answer) if answer.status.is_success() => read(answer, &provider.name).await,
+            Ok(answer) if answer.status.is_success() => read(answer, provider).await,
             _ => None,
         };
         if list.is_none() {
@@ -161,16 +168,14 @@ impl Worker {
         let usable = plan.targets.iter().find(|target| {
             let provider = self.gateway.directory().catalog().get(&target.provider);
             provider.is_some_and(|provider| {
-                provider.dialect == Dialect::OpenaiChat
-                    && (provider.kind == ProviderKind::Echo
-                        || !caller.tenant.credentials(&target.provider).is_empty())
+                provider.kind == ProviderKind::Echo || !caller.tenant.credentials(&target.provider).is_empty()
             })
         });
         usable.map(|target| target.provider.clone())
     }
 }
 
-async fn read(mut answer: provider::Answer, provider: &str) -> Option<Vec<ModelEntry>> {
+async fn read(mut answer: provider::Answer, provider: &Provider) -> Option<Vec<ModelEntry>> {
     let mut body = BytesMut::new();
     while let Some(piece) = answer.body.next().await {
         body.extend_from_slice(&piece.ok()?);
@@ -178,5 +183,5 @@ async fn read(mut answer: provider::Answer, provider: &str) -> Option<Vec<ModelE
             return None;
         }
     }
-    read_model_list(&body, provider)
+    provider.dialect.read_model_list(&body, &provider.name)
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use dialect::openai_chat;
+use dialect::Dialect;
 use dialect::refusal::{Code, Refusal};
 use gateway::{Reply, ReplyBody, ReplyHead, StreamBody};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -21,6 +21,7 @@ pub(crate) enum Body {
 const PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
 const CREDENTIAL: HeaderName = HeaderName::from_static("x-tollgate-credential");
+const LOSSY: HeaderName = HeaderName::from_static("x-tollgate-lossy");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
 const OVERHEAD_US: HeaderName = HeaderName::from_static("x-tollgate-overhead-us");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -33,10 +34,10 @@ pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Body>
     response
 }
 
-/// A refusal in OpenAI's error shape.
-pub(crate) fn refusal(refusal: &Refusal) -> Response<Body> {
+/// A refusal in the caller's own shape.
+pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> Response<Body> {
     let status = StatusCode::from_u16(refusal.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(status, openai_chat::write_refusal(refusal));
+    let mut response = json(status, dialect.write_refusal(refusal));
     let headers = response.headers_mut();
     if let Some(seconds) = refusal.retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -89,6 +90,7 @@ fn headers(head: ReplyHead) -> HeaderMap {
         target,
         credential_name,
         attempts,
+        lossy,
         overhead_us,
         ..
     } = head;
@@ -96,6 +98,7 @@ fn headers(head: ReplyHead) -> HeaderMap {
         (PROVIDER, Some(target.provider)),
         (MODEL, Some(target.model)),
         (CREDENTIAL, credential_name),
+        (LOSSY, lossy),
     ];
     map.reserve(texts.len() + 2);
     for (name, text) in texts {
@@ -107,6 +110,16 @@ fn headers(head: ReplyHead) -> HeaderMap {
     map.insert(ATTEMPTS, HeaderValue::from(attempts));
     map.insert(OVERHEAD_US, HeaderValue::from(overhead_us));
     map
+}
+
+impl Body {
+    /// What a client is told whose answer breaks off on this side.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal) -> Bytes {
+        match self {
+            Self::Whole(_) => Bytes::new(),
+            Self::Stream(stream) => stream.refuse(refusal),
+        }
+    }
 }
 
 impl http_body::Body for Body {

@@ -140,12 +140,15 @@ impl Front {
         let started = Instant::now();
         line.asked(request.version());
         let turn = turns.begin(request.version());
+        let dialect = endpoint::dialect_of(&request);
         let answering = match self.door.enter(peer, request.headers()) {
             Ok(visit) => {
-                let answering = endpoint::answer(self.worker.clone(), request, self.limits, started);
-                Either::Left(answering.map(move |answer| (self.door.judge(&visit, answer), Some(visit))))
+                let answering = endpoint::answer(self.worker.clone(), request, dialect, self.limits, started);
+                Either::Left(
+                    answering.map(move |answer| (self.door.judge(&visit, dialect, answer), Some(visit))),
+                )
             }
-            Err(refusal) => Either::Right(ready((answer::refusal(&refusal), None))),
+            Err(refusal) => Either::Right(ready((answer::refusal(dialect, &refusal), None))),
         };
         answering.map(move |(answer, visit)| Ok(holding(line.answered(answer), (visit, turn))))
     }

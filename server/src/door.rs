@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use dialect::Dialect;
 use dialect::refusal::{Code, Refusal};
 use http::{HeaderMap, Response, StatusCode};
 use ipnet::IpNet;
@@ -144,7 +145,7 @@ impl Door {
     }
 
     /// The answer that the visitor gets: who has shown too many keys that were none is told to wait instead.
-    pub(crate) fn judge(&self, visit: &Visit, answer: Response<Body>) -> Response<Body> {
+    pub(crate) fn judge(&self, visit: &Visit, dialect: Dialect, answer: Response<Body>) -> Response<Body> {
         let Some(client) = visit
             .client
             .filter(|_| answer.status() == StatusCode::UNAUTHORIZED)
@@ -156,7 +157,7 @@ impl Door {
         };
         let message = "Too many requests of this address had no valid gateway key.";
         let refusal = Refusal::new(Code::TooManyFailures, message).retry_after(wait.as_secs() + 1);
-        let mut refused = answer::refusal(&refusal);
+        let mut refused = answer::refusal(dialect, &refusal);
         if let Some(id) = answer.headers().get("x-request-id") {
             refused.headers_mut().insert("x-request-id", id.clone());
         }

@@ -178,8 +178,8 @@ impl http_body::Body for Answering {
         });
         polled.unwrap_or_else(|refusal| {
             answering.broken = true;
-            let event = dialect::openai_chat::write_refusal_event(&refusal);
-            Poll::Ready(Some(Ok(Frame::data(Bytes::from(event)))))
+            let event = panic::caught(|| answering.body.refuse(&refusal));
+            Poll::Ready(Some(Ok(Frame::data(event.unwrap_or_default()))))
         })
     }
 

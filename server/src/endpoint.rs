@@ -4,16 +4,18 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Instant;
 
+use dialect::codec::InPath;
 use dialect::refusal::{Code, Refusal};
+use dialect::{Dialect, gemini_generate};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
-use gateway::{CallId, Gateway, Request, Worker, failpoint};
-use http::{HeaderName, HeaderValue, Method, Response};
+use gateway::{Asked, CallId, Gateway, Request, Worker, failpoint};
+use http::{HeaderName, HeaderValue, Method, Response, Uri};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
 use crate::answer::{self, Body};
-use crate::client::{chat_completions, health, models, presented_key};
+use crate::client::{call, health, models, presented_key};
 use crate::front;
 use crate::limits::FrontLimits;
 use crate::panic;
@@ -28,7 +30,14 @@ enum Endpoint {
 /// What needs a gateway key.
 #[derive(Debug, PartialEq, Eq)]
 enum ForCallers {
-    ChatCompletions,
+    /// A call of a model that the body names.
+    Call,
+    /// A call of a model that the path names, as Gemini's do.
+    CallOf {
+        model: String,
+        stream: bool,
+        is_array: bool,
+    },
     Models,
     Model(String),
 }
@@ -45,26 +54,29 @@ pub(crate) enum ForAnybody {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// Answers one request. Whatever is wrong with it, there is an answer.
 pub(crate) fn answer(
     worker: Arc<Worker>,
     request: http::Request<Incoming>,
+    dialect: Dialect,
     limits: FrontLimits,
     started: Instant,
 ) -> impl Future<Output = Response<Body>> {
     let call_id = CallId::generate();
-    let endpoint = front::check(&request).and_then(|()| Endpoint::of(request.method(), request.uri().path()));
+    let endpoint =
+        front::check(&request).and_then(|()| Endpoint::of(request.method(), request.uri(), dialect));
     let answering = match endpoint {
         Ok(Endpoint::ForCallers(endpoint)) => {
-            let answered = endpoint.answer(worker, request, limits, call_id, started);
-            let or_refused = |refusal| answer::refusal(&refusal);
+            let answered = endpoint.answer(worker, request, dialect, limits, call_id, started);
+            let or_refused = move |refusal| answer::refusal(dialect, &refusal);
             Either::Left(
                 panic::caught_in(answered).map(move |answered| answered.flatten().unwrap_or_else(or_refused)),
             )
         }
         Ok(Endpoint::ForAnybody(endpoint)) => Either::Right(ready(endpoint.answer(&worker.gateway))),
-        Err(refusal) => Either::Right(ready(answer::refusal(&refusal))),
+        Err(refusal) => Either::Right(ready(answer::refusal(dialect, &refusal))),
     };
     answering.map(move |mut response| {
         if let Ok(value) = HeaderValue::from_str(call_id.as_str()) {
@@ -74,20 +86,47 @@ pub(crate) fn answer(
     })
 }
 
+/// In which dialect whoever asks for this is answered, be it with a refusal: by the path, and where two dialects share one,
+/// by the header that all clients of the one send.
+pub(crate) fn dialect_of<B>(request: &http::Request<B>) -> Dialect {
+    let path = request.uri().path();
+    let is_under = |root: &str| {
+        path.strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if is_under("/v1/messages") {
+        Dialect::AnthropicMessages
+    } else if is_under("/v1/responses") {
+        Dialect::OpenaiResponses
+    } else if is_under("/v1beta") || (is_under("/v1/models") && path.contains(':')) {
+        Dialect::GeminiGenerate
+    } else if is_under("/v1/models") && request.headers().contains_key(ANTHROPIC_VERSION) {
+        Dialect::AnthropicMessages
+    } else {
+        Dialect::OpenaiChat
+    }
+}
+
 impl Endpoint {
     #[rustfmt::skip]
-    fn of(method: &Method, path: &str) -> Result<Self, Refusal> {
+    fn of(method: &Method, uri: &Uri, dialect: Dialect) -> Result<Self, Refusal> {
         use ForAnybody::{Health, Live, Ready};
-        use ForCallers::{ChatCompletions, Model, Models};
-        let (endpoint, allowed) = match path {
-            "/v1/chat/completions" => (Self::ForCallers(ChatCompletions), Method::POST),
-            "/v1/models"           => (Self::ForCallers(Models),          Method::GET),
+        use ForCallers::{Call, Model, Models};
+        let (endpoint, allowed) = match uri.path() {
+            "/v1/chat/completions"
+            | "/v1/responses"
+            | "/v1/messages"       => (Self::ForCallers(Call),            Method::POST),
+            "/v1/models"
+            | "/v1beta/models"     => (Self::ForCallers(Models),          Method::GET),
             "/livez"               => (Self::ForAnybody(Live),            Method::GET),
             "/readyz"              => (Self::ForAnybody(Ready),           Method::GET),
             "/healthz"             => (Self::ForAnybody(Health),          Method::GET),
-            _ => match path.strip_prefix("/v1/models/").and_then(decoded) {
+            path => match of_model(path) {
+                Some(of_model) if dialect == Dialect::GeminiGenerate && of_model.contains(':') => {
+                    (Self::ForCallers(call_of(&of_model, uri)?),          Method::POST)
+                }
                 Some(name)         => (Self::ForCallers(Model(name)),     Method::GET),
-                None => return Err(Refusal::new(Code::UnknownEndpoint, "There is no such endpoint.")),
+                None => return Err(unknown()),
             },
         };
         if *method == allowed {
@@ -97,30 +136,82 @@ impl Endpoint {
     }
 }
 
+/// What stands behind the collection of models.
+fn of_model(path: &str) -> Option<String> {
+    let rest = path
+        .strip_prefix("/v1/models/")
+        .or_else(|| path.strip_prefix("/v1beta/models/"))?;
+    decoded(rest)
+}
+
+/// A call whose path names the model, and what is done with it.
+fn call_of(path: &str, uri: &Uri) -> Result<ForCallers, Refusal> {
+    let (model, method) = gemini_generate::split_path(path).ok_or_else(unknown)?;
+    let stream = match method {
+        gemini_generate::Method::GenerateContent => false,
+        gemini_generate::Method::StreamGenerateContent => true,
+        _ => return Err(unknown()),
+    };
+    let in_query = |text: &str| {
+        uri.query()
+            .is_some_and(|query| query.split('&').any(|pair| pair == text))
+    };
+    Ok(ForCallers::CallOf {
+        model: model.to_owned(),
+        stream,
+        is_array: stream && !in_query("alt=sse"),
+    })
+}
+
+fn unknown() -> Refusal {
+    Refusal::new(Code::UnknownEndpoint, "There is no such endpoint.")
+}
+
 impl ForCallers {
     fn answer(
         self,
         worker: Arc<Worker>,
         request: http::Request<Incoming>,
+        dialect: Dialect,
         limits: FrontLimits,
         call_id: CallId,
         started: Instant,
     ) -> impl Future<Output = Result<Response<Body>, Refusal>> {
-        let (http::request::Parts { headers, .. }, mut body) = request.into_parts();
+        let (http::request::Parts { headers, uri, .. }, mut body) = request.into_parts();
         async move {
+            let query = uri.query().filter(|_| dialect == Dialect::GeminiGenerate);
             let call = Request {
                 call_id,
                 started,
-                key: presented_key(&headers)?,
+                key: presented_key(&headers, query)?,
                 headers: &headers,
+                asked: Asked {
+                    dialect,
+                    in_path: self.in_path(),
+                },
             };
             failpoint("answer");
-            match self {
-                Self::ChatCompletions => chat_completions::answer(&worker, &call, &mut body, limits).await,
+            match &self {
+                Self::Call | Self::CallOf { .. } => call::answer(&worker, &call, &mut body, limits).await,
                 // In boxes, since they are large and rare: every request carries room for all that it may wait for.
                 Self::Models => Box::pin(models::list(&worker, &call)).await,
-                Self::Model(name) => Box::pin(models::one(&worker, &call, &name)).await,
+                Self::Model(name) => Box::pin(models::one(&worker, &call, name)).await,
             }
+        }
+    }
+
+    fn in_path(&self) -> InPath<'_> {
+        match self {
+            Self::CallOf {
+                model,
+                stream,
+                is_array,
+            } => InPath {
+                model,
+                stream: *stream,
+                is_array: *is_array,
+            },
+            Self::Call | Self::Models | Self::Model(_) => InPath::default(),
         }
     }
 }
@@ -128,7 +219,7 @@ impl ForCallers {
 impl ForAnybody {
     /// The one at this path.
     pub(crate) fn at(path: &str) -> Option<Self> {
-        match Endpoint::of(&Method::GET, path) {
+        match Endpoint::of(&Method::GET, &Uri::try_from(path).ok()?, Dialect::OpenaiChat) {
             Ok(Endpoint::ForAnybody(endpoint)) => Some(endpoint),
             _ => None,
         }
@@ -155,20 +246,46 @@ mod tests {
 
     #[test]
     fn endpoints_are_found_by_method_and_path() {
-        let find = |method, path| Endpoint::of(&method, path).map_err(|refusal| refusal.code.status());
-        assert_eq!(
-            find(Method::POST, "/v1/chat/completions"),
-            Ok(Endpoint::ForCallers(ForCallers::ChatCompletions))
-        );
-        assert_eq!(
-            find(Method::GET, "/v1/models"),
-            Ok(Endpoint::ForCallers(ForCallers::Models))
-        );
-        assert_eq!(
-            find(Method::GET, "/v1/models/groq%2Fllama-3"),
-            Ok(Endpoint::ForCallers(ForCallers::Model("groq/llama-3".to_owned())))
-        );
-        assert_eq!(find(Method::GET, "/v1/chat/completions"), Err(405));
+        let find = |method, path: &'static str| {
+            let request = http::Request::builder().uri(path).body(()).unwrap();
+            Endpoint::of(&method, request.uri(), dialect_of(&request))
+                .map_err(|refusal| refusal.code.status())
+        };
+        for path in ["/v1/chat/completions", "/v1/responses", "/v1/messages"] {
+            assert_eq!(
+                find(Method::POST, path),
+                Ok(Endpoint::ForCallers(ForCallers::Call)),
+                "{path}"
+            );
+            assert_eq!(find(Method::GET, path), Err(405), "{path}");
+        }
+        for path in ["/v1/models", "/v1beta/models"] {
+            assert_eq!(
+                find(Method::GET, path),
+                Ok(Endpoint::ForCallers(ForCallers::Models)),
+                "{path}"
+            );
+        }
+        for path in ["/v1/models/groq%2Fllama-3", "/v1beta/models/groq%2Fllama-3"] {
+            let model = ForCallers::Model("groq/llama-3".to_owned());
+            assert_eq!(find(Method::GET, path), Ok(Endpoint::ForCallers(model)), "{path}");
+        }
+        for (path, stream, is_array) in [
+            ("/v1beta/models/gemini-3-pro:generateContent", false, false),
+            ("/v1/models/gemini-3-pro:streamGenerateContent", true, true),
+            (
+                "/v1beta/models/models%2Fgemini-3-pro:streamGenerateContent?alt=sse&key=k",
+                true,
+                false,
+            ),
+        ] {
+            let call = ForCallers::CallOf {
+                model: "gemini-3-pro".to_owned(),
+                stream,
+                is_array,
+            };
+            assert_eq!(find(Method::POST, path), Ok(Endpoint::ForCallers(call)), "{path}");
+        }
         for path in [
             "/",
             "/v1/models/",
@@ -176,8 +293,38 @@ mod tests {
             "/v1/models/%ff",
             "//v1/models",
             "/v1/chat/completions/",
+            "/v1beta/models/gemini-3-pro:predict",
         ] {
             assert_eq!(find(Method::GET, path), Err(404), "{path}");
+        }
+    }
+
+    #[test]
+    fn whoever_asks_is_answered_in_its_own_dialect() {
+        let dialect = |path: &'static str, header: &'static str| {
+            dialect_of(
+                &http::Request::builder()
+                    .uri(path)
+                    .header(header, "x")
+                    .body(())
+                    .unwrap(),
+            )
+        };
+        for (path, header, expected) in [
+            ("/v1/messages/anything", "accept", Dialect::AnthropicMessages),
+            ("/v1/messagesx", "accept", Dialect::OpenaiChat),
+            ("/v1/responses", "accept", Dialect::OpenaiResponses),
+            ("/v1beta/nothing", "accept", Dialect::GeminiGenerate),
+            (
+                "/v1/models/gemini-3-pro:generateContent",
+                "accept",
+                Dialect::GeminiGenerate,
+            ),
+            ("/v1/models/x", "accept", Dialect::OpenaiChat),
+            ("/v1/models/x", "anthropic-version", Dialect::AnthropicMessages),
+            ("/", "accept", Dialect::OpenaiChat),
+        ] {
+            assert_eq!(dialect(path, header), expected, "{path}");
         }
     }
 }

@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dialect::Dialect;
 use dialect::refusal::{Code, Refusal};
 use gateway::Gateway;
 use gateway::seeing::Metrics;
@@ -108,9 +109,12 @@ async fn answered(observed: &Observed, request: &Request<Incoming>) -> Response<
         Ok("/metrics") => metrics(observed).await,
         Ok(path) => match ForAnybody::at(path) {
             Some(endpoint) => endpoint.answer(&observed.gateway),
-            None => answer::refusal(&Refusal::new(Code::UnknownEndpoint, "There is no such endpoint.")),
+            None => answer::refusal(
+                Dialect::OpenaiChat,
+                &Refusal::new(Code::UnknownEndpoint, "There is no such endpoint."),
+            ),
         },
-        Err(refusal) => answer::refusal(&refusal),
+        Err(refusal) => answer::refusal(Dialect::OpenaiChat, &refusal),
     }
 }
 

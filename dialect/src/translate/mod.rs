@@ -96,14 +96,21 @@ impl Crossing {
     ///
     /// # Errors
     /// When it is no answer.
-    pub fn streamed(self, body: &[u8], envelope: &Envelope, in_path: InPath<'_>) -> Result<Answered, BadAnswer> {
+    pub fn streamed(
+        self,
+        body: &[u8],
+        envelope: &Envelope,
+        in_path: InPath<'_>,
+    ) -> Result<Answered, BadAnswer> {
         let reply = self.provider.read_reply(body, &self.profile)?;
         let usage = reply.usage;
         let mut events = Vec::new();
         collect::events(reply, &mut events);
         let mut translation = Translation::new(self, envelope, in_path);
         let mut body = Vec::new();
-        events.into_iter().for_each(|event| translation.event(event, &mut body));
+        events
+            .into_iter()
+            .for_each(|event| translation.event(event, &mut body));
         Ok(Answered { body, usage })
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use dialect::{Dialect, Envelope};
 use dialect::refusal::{Code, Refusal};
 use dialect::translate::Crossing;
+use dialect::{Dialect, Envelope};
 use http::Method;
 use policy::{Plan, Target};
 use provider::{Errand, Provider, ProviderKind, SendFault, echo};
@@ -64,14 +64,27 @@ pub(super) async fn attempt(
         Ok(candidate) => candidate,
         Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),
     };
-    let Prepared { pieces, path, crossing } = match prepare(&candidate, request, envelope, body) {
+    let Prepared {
+        pieces,
+        path,
+        crossing,
+    } = match prepare(&candidate, request, envelope, body) {
         Ok(prepared) => prepared,
         Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),
     };
     let number = 1;
     let sent = Instant::now();
     settlement.attempt(record(&candidate, number, sent));
-    let upstream = match send(worker, &candidate, (pieces, &path), envelope.stream, request, number).await {
+    let upstream = match send(
+        worker,
+        &candidate,
+        (pieces, &path),
+        envelope.stream,
+        request,
+        number,
+    )
+    .await
+    {
         Ok(upstream) => upstream,
         Err(fault) => {
             let (refusal, outcome) = fault::no_answer(&candidate.provider.name, fault);
@@ -121,7 +134,7 @@ async fn send(
     number: u32,
 ) -> Result<provider::Answer, SendFault> {
     let Some(credential) = &candidate.credential else {
-        return Ok(echo::answer(&pieces, now_ms() / 1000, request.call_id.as_str()));
+        return Ok(echo::answer(&body, now_ms() / 1000, request.call_id.as_str()));
     };
     let errand = Errand {
         credential_id: &credential.id,

@@ -103,7 +103,9 @@ impl Worker {
         let body_wait = waiting.elapsed();
         record.body_wait = body_wait;
         let asked = request.asked;
-        let envelope = asked.dialect.look(&body, asked.in_path, &self.gateway.settings().body)?;
+        let envelope = asked
+            .dialect
+            .look(&body, asked.in_path, &self.gateway.settings().body)?;
         record.envelope(&envelope);
         let plan = route(directory, &caller, &envelope.model)?;
         let permit = admit::admit(&self.gateway)?;

@@ -72,7 +72,10 @@ pub(super) async fn relay(
         mut headers,
         body,
     } = upstream;
-    let lossy = crossing.as_ref().and_then(|crossing| crossing.lossy()).map(str::to_owned);
+    let lossy = crossing
+        .as_ref()
+        .and_then(|crossing| crossing.lossy())
+        .map(str::to_owned);
     let crosses = crossing.is_some();
     let is_array = asked.in_path.is_array && !crosses;
     let waited;
@@ -83,7 +86,14 @@ pub(super) async fn relay(
         stream.begin().await?;
         waited = sent.elapsed();
         if crosses {
-            headers.insert(CONTENT_TYPE, if asked.in_path.is_array { JSON } else { EVENT_STREAM });
+            headers.insert(
+                CONTENT_TYPE,
+                if asked.in_path.is_array {
+                    JSON
+                } else {
+                    EVENT_STREAM
+                },
+            );
         }
         ReplyBody::Stream(stream)
     } else {
@@ -94,13 +104,17 @@ pub(super) async fn relay(
             asked,
             envelope,
         };
-        let whole = match whole::take(body, status, crossing, between).await {
-            Ok(whole) => whole,
+        let (whole, came) = match whole::take(body, status, crossing, between).await {
+            Ok(taken) => taken,
             Err((refusal, outcome)) => return Err(settlement.refuse(refusal, outcome)),
         };
-        let outcome = if status.is_success() { Outcome::Ok } else { Outcome::ProviderError };
+        let outcome = if status.is_success() {
+            Outcome::Ok
+        } else {
+            Outcome::ProviderError
+        };
         status = whole.status;
-        waited = whole.came.saturating_duration_since(sent);
+        waited = came.saturating_duration_since(sent);
         settlement.answered(status.as_u16());
         settlement.close(outcome, whole.usage);
         if crosses {

@@ -29,12 +29,7 @@ pub struct StreamBody {
 }
 
 impl StreamBody {
-    pub(super) fn new(
-        upstream: AnswerBody,
-        settlement: Settlement,
-        way: Way,
-        provider: String,
-    ) -> Self {
+    pub(super) fn new(upstream: AnswerBody, settlement: Settlement, way: Way, provider: String) -> Self {
         Self {
             upstream,
             way,

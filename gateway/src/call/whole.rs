@@ -21,8 +21,6 @@ pub(super) struct Whole {
     pub(super) usage: Option<Usage>,
     /// Whether the body is a stream after all, made of a whole answer for a client that wants one.
     pub(super) is_stream: bool,
-    /// When all of it was there.
-    pub(super) came: Instant,
 }
 
 /// From whom and for whom an answer is.
@@ -36,13 +34,13 @@ pub(super) struct Between<'a> {
 /// The largest answer that is not a stream.
 const WHOLE_BYTES_MAX: usize = 32 << 20;
 
-/// Takes an answer with this status to its end.
+/// Takes an answer with this status to its end; and when that came.
 pub(super) async fn take(
     body: AnswerBody,
     status: StatusCode,
     crossing: Option<Box<Crossing>>,
     between: Between<'_>,
-) -> Result<Whole, Failed> {
+) -> Result<(Whole, Instant), Failed> {
     let body = collect(body, between.provider).await?;
     let came = Instant::now();
     let whole = if status.is_success() {
@@ -50,7 +48,7 @@ pub(super) async fn take(
     } else {
         bad(body, status, crossing.as_deref(), &between)
     };
-    whole.map(|whole| Whole { came, ..whole })
+    whole.map(|whole| (whole, came))
 }
 
 fn good(
@@ -62,7 +60,12 @@ fn good(
     let Some(crossing) = crossing else {
         let usage = between.provider_dialect.usage_of(&body);
         let usage = usage.map_err(|_| fault::not_json(between.provider, status))?;
-        return Ok(Whole { status, body, usage, is_stream: false, came: Instant::now() });
+        return Ok(Whole {
+            status,
+            body,
+            usage,
+            is_stream: false,
+        });
     };
     let is_stream = between.envelope.stream;
     let answered = if is_stream {
@@ -76,7 +79,6 @@ fn good(
         body: Bytes::from(answered.body),
         usage: answered.usage,
         is_stream,
-        came: Instant::now(),
     })
 }
 
@@ -103,7 +105,12 @@ fn bad(
         }
         None => (status, body),
     };
-    Ok(Whole { status, body, usage: None, is_stream: false, came: Instant::now() })
+    Ok(Whole {
+        status,
+        body,
+        usage: None,
+        is_stream: false,
+    })
 }
 
 async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, Failed> {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dialect::{Envelope, Usage};
 use dialect::refusal::Refusal;
+use dialect::{Envelope, Usage};
 use store::{AttemptRow, AttemptUsage};
 
 use crate::call_id::CallId;

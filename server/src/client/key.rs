@@ -12,20 +12,30 @@ const BARE: [HeaderName; 3] = [
 ];
 const SCHEME: &str = "bearer ";
 
-/// The key that a request shows, if any. The same key in several places is one key.
+/// The key that a request shows, if any: in a header or, where its dialect shows it there, in the query, as `key`. The same
+/// key in several places is one key.
 ///
 /// # Errors
 /// When two differ: whichever we took, somebody would be served in another's name.
-pub(crate) fn presented_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+pub(crate) fn presented_key<'a>(
+    headers: &'a HeaderMap,
+    query: Option<&'a str>,
+) -> Result<Option<&'a str>, Refusal> {
     let authorizations = headers.get_all(AUTHORIZATION).iter().map(|value| (value, true));
     let bare = BARE
         .into_iter()
         .flat_map(|name| headers.get_all(name).iter().map(|value| (value, false)));
-    let mut found: Option<&str> = None;
-    for (value, has_scheme) in authorizations.chain(bare) {
+    let in_headers = authorizations.chain(bare).map(|(value, has_scheme)| {
         // What is not even text is a key that nobody has.
         let text = value.to_str().unwrap_or_default().trim();
-        let key = if has_scheme { without_scheme(text) } else { text };
+        if has_scheme { without_scheme(text) } else { text }
+    });
+    let in_query = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .filter_map(|pair| pair.strip_prefix("key="));
+    let mut found: Option<&str> = None;
+    for key in in_headers.chain(in_query) {
         match found {
             Some(other) if other != key => {
                 return Err(Refusal::new(
@@ -58,7 +68,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_static(value));
         }
-        presented_key(&map)
+        presented_key(&map, None)
             .map(|key| key.map(str::to_owned))
             .map_err(|refusal| refusal.code)
     }

@@ -1,7 +1,7 @@
 //! The client API: what applications call with a gateway key, and what operators ask of the process.
 
 mod body;
-pub(crate) mod chat_completions;
+pub(crate) mod call;
 pub(crate) mod health;
 mod key;
 pub(crate) mod models;

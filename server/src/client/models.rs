@@ -1,6 +1,5 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`.
+//! `GET /v1/models` and `GET /v1/models/{id}`, in the shape of whoever asks; `GET /v1beta/models` for Gemini's clients.
 
-use dialect::openai_chat::{write_model, write_model_list};
 use dialect::refusal::Refusal;
 use gateway::{Request, Worker};
 use http::{Response, StatusCode};
@@ -9,7 +8,10 @@ use crate::answer::{Body, json};
 
 pub(crate) async fn list(worker: &Worker, request: &Request<'_>) -> Result<Response<Body>, Refusal> {
     let models = worker.list_models(request).await?;
-    Ok(json(StatusCode::OK, write_model_list(&models)))
+    Ok(json(
+        StatusCode::OK,
+        request.asked.dialect.write_model_list(&models),
+    ))
 }
 
 pub(crate) async fn one(
@@ -18,5 +20,5 @@ pub(crate) async fn one(
     name: &str,
 ) -> Result<Response<Body>, Refusal> {
     let model = worker.model(request, name).await?;
-    Ok(json(StatusCode::OK, write_model(&model)))
+    Ok(json(StatusCode::OK, request.asked.dialect.write_model(&model)))
 }

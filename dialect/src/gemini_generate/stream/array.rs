@@ -4,6 +4,8 @@
 use bytes::Bytes;
 
 use super::super::meter::ChunkMeter;
+use super::super::refusal::write_refusal;
+use crate::refusal::Refusal;
 use crate::relay::{StreamEnd, StreamMeter};
 use crate::sse::{StreamLimits, StreamTooLarge};
 use crate::usage::Usage;
@@ -65,6 +67,11 @@ impl ArrayItems {
             }
         }
         None
+    }
+
+    /// Whether an item has begun that has not ended.
+    fn is_inside(&self) -> bool {
+        self.start.is_some()
     }
 
     /// Whether the array has been closed.
@@ -147,5 +154,15 @@ impl ArrayRelay {
     /// The last usage that the provider reported.
     pub fn usage(&self) -> Option<Usage> {
         self.meter.usage()
+    }
+
+    /// What ends the array with a refusal of ours. Inside an item nothing can be said any more: there the array stays open,
+    /// which no client takes for a whole answer.
+    pub fn refuse(&self, refusal: &Refusal) -> Vec<u8> {
+        if self.items.is_inside() || self.items.has_ended() {
+            return Vec::new();
+        }
+        let before: &[u8] = if self.items.passed_bytes == 0 { b"[" } else { b"," };
+        [before, &write_refusal(refusal), b"]"].concat()
     }
 }

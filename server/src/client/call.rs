@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`.
+//! A call of a model, in whichever dialect.
 
 use std::pin::pin;
 
@@ -19,7 +19,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, Refusal> {
     let replied = {
         let reading = pin!(body::read(request.headers, body, limits));
-        worker.chat_completions(request, reading).await
+        worker.call(request, reading).await
     };
     // Who was too slow already is not waited for again.
     if replied
