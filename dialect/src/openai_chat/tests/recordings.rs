@@ -307,6 +307,7 @@ const BREACHES: &[(&str, &[Breach])] = &[
 
 #[test]
 fn recorded_streams_are_read_whole_however_they_are_cut() {
+    let spec = Spec::openai();
     let mut count = 0;
     for (name, stream) in recorded(FOLDER, ".stream.sse") {
         let profile = Profile::default();
@@ -326,6 +327,7 @@ fn recorded_streams_are_read_whole_however_they_are_cut() {
         assert_same_stream(&name, &text, &whole);
         let ours = written(&whole, true);
         assert_eq!(check(&ours), [], "{name}");
+        assert_chunks_are_valid(&name, &ours, spec.as_ref());
         let breaches = check(&stream);
         let case = name.trim_end_matches(".stream.sse");
         let known = BREACHES.iter().find(|(known, _)| *known == case);
@@ -337,6 +339,30 @@ fn recorded_streams_are_read_whole_however_they_are_cut() {
         count += 1;
     }
     println!("{count} streams");
+}
+
+/// That each chunk is as the document wants it; many are alike, so a few of them do.
+fn assert_chunks_are_valid(name: &str, stream: &[u8], spec: Option<&Spec>) {
+    let Some(spec) = spec else { return };
+    let mut events = crate::sse::Events::new(crate::sse::StreamLimits::default());
+    events.push(stream).unwrap();
+    let mut chunks = Vec::new();
+    while let Some(event) = events.next_event() {
+        let data = crate::sse::data(event).into_owned();
+        if !data.is_empty() && data != b"[DONE]" && !data.starts_with(b"{\"error\"") {
+            chunks.push(data);
+        }
+    }
+    let few = chunks.iter().take(8).chain(chunks.iter().rev().take(8));
+    for chunk in few {
+        let problems = spec.problems("CreateChatCompletionStreamResponse", chunk);
+        assert_eq!(
+            problems,
+            Vec::<String>::new(),
+            "{name}: {}",
+            String::from_utf8_lossy(chunk)
+        );
+    }
 }
 
 /// That nothing was lost on the way from the chunks to our own.
