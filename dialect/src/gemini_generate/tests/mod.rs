@@ -1,4 +1,4 @@
-mod checker;
+pub(crate) mod checker;
 mod crossed;
 mod faces;
 mod pitfalls;

@@ -7,7 +7,7 @@ use crate::sse::{Events, StreamLimits, data};
 
 /// A rule that a stream broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Breach {
+pub(crate) enum Breach {
     /// An event that is no JSON object.
     NoChunk,
     /// Another id, model, time or kind than the first chunk's.
@@ -50,7 +50,7 @@ struct Checker {
 }
 
 /// What a stream breaks, each rule once, in order.
-pub(super) fn check(stream: &[u8]) -> Vec<Breach> {
+pub(crate) fn check(stream: &[u8]) -> Vec<Breach> {
     let mut events = Events::new(StreamLimits::default());
     events.push(stream).unwrap();
     let mut checker = Checker::default();
