@@ -14,6 +14,8 @@ mod look;
 pub mod neutral;
 pub mod openai_chat;
 pub mod openai_responses;
+#[cfg(test)]
+mod pairs;
 pub mod refusal;
 mod relay;
 pub mod schema;

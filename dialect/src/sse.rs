@@ -136,6 +136,9 @@ impl EventSearch {
 /// The data of an event: what stands after `data:` in its lines, joined by line feeds. Empty for an event without, such
 /// as a comment.
 pub fn data(event: &[u8]) -> Cow<'_, [u8]> {
+    if let Some(data) = only_line(event) {
+        return Cow::Borrowed(data);
+    }
     let values = lines(event).filter_map(|line| {
         let value = line.strip_prefix(b"data:")?;
         Some(value.strip_prefix(b" ").unwrap_or(value))
@@ -149,6 +152,16 @@ pub fn data(event: &[u8]) -> Cow<'_, [u8]> {
         joined.extend_from_slice(value);
         Cow::Owned(joined)
     })
+}
+
+/// The data of an event that is one line of it, as nearly all are.
+fn only_line(event: &[u8]) -> Option<&[u8]> {
+    let line = event.strip_prefix(b"data:")?;
+    let (data, ends) = line.split_at(memchr::memchr2(b'\n', b'\r', line)?);
+    ends.iter()
+        .all(|byte| matches!(byte, b'\n' | b'\r'))
+        .then_some(())?;
+    Some(data.strip_prefix(b" ").unwrap_or(data))
 }
 
 /// The type of an event, where it has one.

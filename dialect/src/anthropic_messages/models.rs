@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::openai_chat::ModelEntry;
+pub use crate::openai_chat::ModelEntry;
 
 #[derive(Serialize)]
 struct List<'a> {

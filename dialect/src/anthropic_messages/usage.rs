@@ -105,6 +105,6 @@ pub(super) fn write_usage(usage: Option<&Usage>, tier: Option<&ServiceTier>, out
     // The document wants these two, with nothing in them too.
     object
         .member("server_tool_use", &None::<u64>)
-        .member("service_tier", &tier.map(words::tier));
+        .member("service_tier", &tier.and_then(words::tier));
     object.end();
 }

@@ -94,13 +94,13 @@ pub(super) fn read_tier(word: String) -> ServiceTier {
     }
 }
 
-/// `usage.service_tier`.
-pub(super) fn tier(tier: &ServiceTier) -> &str {
+/// `usage.service_tier`; nothing for a word of another vendor, which clients that know all of Anthropic's would not take.
+pub(super) fn tier(tier: &ServiceTier) -> Option<&str> {
     match tier {
-        ServiceTier::Auto | ServiceTier::Standard => "standard",
-        ServiceTier::Priority => "priority",
-        ServiceTier::Flex => "flex",
-        ServiceTier::Other(word) => word,
+        ServiceTier::Auto | ServiceTier::Standard => Some("standard"),
+        ServiceTier::Priority => Some("priority"),
+        ServiceTier::Other(word) if word == "batch" => Some(word),
+        ServiceTier::Flex | ServiceTier::Other(_) => None,
     }
 }
 

@@ -1,6 +1,5 @@
 //! Reading usage from an answer, whole or one chunk of a stream, and how a stream ended.
 
-use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -56,6 +55,8 @@ struct Chunk<'a> {
     candidates: Option<Vec<Finished<'a>>>,
     #[serde(rename = "promptFeedback")]
     feedback: Option<Blocked>,
+    #[serde(borrow, rename = "usageMetadata")]
+    usage: Option<Counts<'a>>,
     error: Option<IgnoredAny>,
 }
 
@@ -121,19 +122,10 @@ fn audio(details: Option<&[Detail<'_>]>) -> u64 {
 impl ChunkMeter {
     /// Reads a chunk: the data of an event, or an item of an array.
     pub fn read_chunk(&mut self, json: &[u8]) {
-        if let Some(usage) = Metered::look(json).and_then(|metered| metered.usage) {
-            self.usage = Some(usage);
-        }
-        // Most chunks hold a few letters of text. A quote inside a text is escaped, so none looks like these names.
-        let may_matter = ["\"finishReason\"", "\"error\"", "\"blockReason\""]
-            .iter()
-            .any(|name| memmem::find(json, name.as_bytes()).is_some());
-        if !may_matter {
-            return;
-        }
         let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(json) else {
             return;
         };
+        self.usage = chunk.usage.and_then(|counts| counts.usage()).or(self.usage);
         let is_reason = |reason: &Str<'_>| !matches!(reason.as_str(), "" | "0" | "FINISH_REASON_UNSPECIFIED");
         let mut candidates = chunk.candidates.iter().flatten();
         self.failed |= chunk.error.is_some();

@@ -32,4 +32,4 @@ pub use request::{read_request, write_request};
 pub use stream::{ArrayItems, ArrayRelay, Framing, StreamReader, StreamWriter};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

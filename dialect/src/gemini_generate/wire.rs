@@ -25,19 +25,19 @@ macro_rules! object {
             pub(in crate::gemini_generate) rest: $crate::gemini_generate::wire::Rest<'a>,
         }
 
-        impl<'a> serde::Deserialize<'a> for $name<'a> {
-            fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct Found;
-                impl<'a> serde::de::Visitor<'a> for Found {
-                    type Value = $name<'a>;
+                impl<'de> serde::de::Visitor<'de> for Found {
+                    type Value = $name<'de>;
 
                     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         formatter.write_str("an object")
                     }
 
-                    fn visit_map<A: serde::de::MapAccess<'a>>(self, mut map: A) -> Result<$name<'a>, A::Error> {
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$name<'de>, A::Error> {
                         let mut found = $name::default();
-                        while let Some(name) = map.next_key::<$crate::gemini_generate::wire::Str<'a>>()? {
+                        while let Some(name) = map.next_key::<$crate::gemini_generate::wire::Str<'de>>()? {
                             match name.as_str() {
                                 $($camel $(| $snake)* => found.$field = map.next_value()?,)*
                                 _ => found.rest.push((name.0, map.next_value()?)),

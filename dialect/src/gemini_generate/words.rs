@@ -107,17 +107,18 @@ pub(super) fn read_level(level: &str) -> Effort {
     }
 }
 
-/// The level, and whether it is the one that was asked for.
-pub(super) fn write_level(effort: &Effort) -> (&str, bool) {
-    match effort {
+/// The level, and whether it is the one that was asked for; `None` for a word that is none of Google's.
+pub(super) fn write_level(effort: &Effort) -> Option<(&str, bool)> {
+    Some(match effort {
         Effort::None => ("MINIMAL", false),
         Effort::Minimal => ("MINIMAL", true),
         Effort::Low => ("LOW", true),
         Effort::Medium => ("MEDIUM", true),
         Effort::High => ("HIGH", true),
         Effort::Xhigh | Effort::Max => ("HIGH", false),
-        Effort::Other(level) => (level, true),
-    }
+        Effort::Other(level) if is_googles(level) => (level, true),
+        Effort::Other(_) => return None,
+    })
 }
 
 /// The budget that stands for a level, where a model takes a number of tokens: Google's own table.

@@ -90,7 +90,14 @@ const ANTHROPIC_MESSAGES: &[Row] = &[
     ("inference_geo",               Fate::Refuse, &[]),
     ("mcp_servers",                 Fate::Refuse, &["[]"]),
     ("metadata",                    Fate::Drop,   &["{}"]),
+    ("anthropic_version",           Fate::Pass,   &[]),
+    ("diagnostics",                 Fate::Pass,   &[]),
     ("speed",                       Fate::Drop,   &["\"standard\""]),
+    ("messages.content.caller",     Fate::Drop,   &["{\"type\":\"direct\"}"]),
+    ("messages.content.citations",  Fate::Drop,   &["{\"enabled\":false}"]),
+    ("tools.allowed_callers",       Fate::Drop,   &["[\"direct\"]"]),
+    ("tools.defer_loading",         Fate::Drop,   &["false"]),
+    ("tools.eager_input_streaming", Fate::Pass,   &[]),
 ];
 
 #[rustfmt::skip]

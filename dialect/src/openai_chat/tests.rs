@@ -504,7 +504,8 @@ fn model_lists_are_read_as_vendors_send_them_and_written_as_openai_does() {
     );
 }
 
-mod checker;
+pub(crate) mod checker;
+mod crossed;
 mod messages;
 mod properties;
 mod recordings;

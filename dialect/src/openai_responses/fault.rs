@@ -150,8 +150,8 @@ pub fn write_fault_event(fault: &Fault) -> Vec<u8> {
     out
 }
 
-/// The `error` event. The document has its members beside the type, real traffic in an object, by which SDKs go: so they
-/// stand in both places.
+/// The `error` event. The document has its members beside the type, real traffic in an object, by which SDKs go: so
+/// they stand in both places.
 pub(super) fn write_event(fault: &Fault, sequence: u64, out: &mut Vec<u8>) {
     let (_, kind, _) = words::fault(fault.kind);
     sse::begin_event(Some("error"), out);

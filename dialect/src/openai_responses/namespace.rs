@@ -1,5 +1,5 @@
-//! Tools in namespaces, of which no other dialect knows: outside of this one, a namespace stands before the tool's name,
-//! behind a separator that no name of OpenAI's can have in it.
+//! Tools in namespaces, of which no other dialect knows: outside of this one, a namespace stands before the tool's
+//! name, behind a separator that no name of OpenAI's can have in it.
 
 const SEPARATOR: &str = "::";
 

@@ -70,8 +70,8 @@ pub(super) struct Shown<'a> {
     pub redacted: bool,
 }
 
-/// Reasoning. A seal of another vendor is carried in the member that is opaque anyway; what has one but no text, and could
-/// have one, has an empty text, by which it is told from what is redacted.
+/// Reasoning. A seal of another vendor is carried in the member that is opaque anyway; what has one but no text, and
+/// could have one, has an empty text, by which it is told from what is redacted.
 pub(super) fn write_reasoning(id: &str, shown: Shown<'_>, seal: Option<&Seal>, out: &mut Vec<u8>) {
     let empty = [String::new()];
     let is_carried = seal.is_some_and(|seal| seal.origin != Dialect::OpenaiResponses);

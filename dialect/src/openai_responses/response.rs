@@ -56,8 +56,8 @@ impl Response<'_> {
             .member("top_logprobs", &0)
             .json("top_p", "null")
             .member("truncation", "disabled");
-        // Clients fail on an answer without usage, so one whose provider told none tells of nothing used. A beginning and
-        // a failure go without.
+        // Clients fail on an answer without usage, so one whose provider told none tells of nothing used. A beginning
+        // and a failure go without.
         let is_answer = self.status.word != IN_PROGRESS.word && self.status.word != FAILED.word;
         if let Some(usage) = self.usage.or(is_answer.then(Usage::default)) {
             write_usage(usage, object.object("usage"));

@@ -7,7 +7,7 @@ use crate::sse::{self, Events, StreamLimits};
 
 /// How a stream that breaks no rule ends.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     Good,
     Error,
     Cut,
@@ -24,7 +24,7 @@ struct Checker {
 }
 
 /// Checks a whole stream.
-pub(super) fn check(stream: &[u8]) -> Result<Ending, String> {
+pub(crate) fn check(stream: &[u8]) -> Result<Ending, String> {
     let mut events = Events::new(StreamLimits::default());
     events.push(stream).unwrap();
     let mut checker = Checker::default();

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::anthropic_messages::{EventMeter, Metered, look, look_count};
+use crate::anthropic_messages::{Metered, StreamRelay, look, look_count};
 use crate::json::Limits;
 use crate::sse::StreamLimits;
-use crate::{LookError, StreamEnd, StreamRelay, Usage, splice};
+use crate::{LookError, StreamEnd, Usage, splice};
 
 #[test]
 fn an_envelope_holds_what_routing_needs() {
@@ -114,7 +114,7 @@ fn a_stream_passes_as_it_came_and_later_counts_replace_earlier_ones() {
         "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
     );
     for at in 0..stream.len() {
-        let mut relay = StreamRelay::over(EventMeter::default(), StreamLimits::default());
+        let mut relay = StreamRelay::new(StreamLimits::default());
         let mut out = Vec::new();
         let (first, second) = stream.as_bytes().split_at(at);
         relay.push(Bytes::copy_from_slice(first), &mut out).unwrap();
@@ -125,10 +125,14 @@ fn a_stream_passes_as_it_came_and_later_counts_replace_earlier_ones() {
         let usage = relay.usage().unwrap();
         assert_eq!((usage.input_tokens, usage.output_tokens), (10, 8));
     }
-    let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"\"}}\n\n";
-    let mut relay = StreamRelay::over(EventMeter::default(), StreamLimits::default());
-    relay
-        .push(Bytes::from_static(error.as_bytes()), &mut Vec::new())
-        .unwrap();
-    assert_eq!(relay.end(), StreamEnd::ProviderError);
+    for error in [
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"\"}}\n\n",
+        "data: {\"error\":{\"message\":\"\"}}\n\n",
+    ] {
+        let mut relay = StreamRelay::new(StreamLimits::default());
+        relay
+            .push(Bytes::from_static(error.as_bytes()), &mut Vec::new())
+            .unwrap();
+        assert_eq!(relay.end(), StreamEnd::ProviderError);
+    }
 }

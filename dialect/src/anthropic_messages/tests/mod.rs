@@ -1,4 +1,5 @@
-mod checker;
+pub(crate) mod checker;
+mod crossed;
 mod errors;
 mod identity;
 mod look;

@@ -1024,10 +1024,7 @@ fn p52_p60_what_a_coding_agent_sends_can_cross() {
     let mut losses = Losses::new(false);
     foreign(&request, Dialect::OpenaiChat, &mut losses).unwrap();
     let lost: Vec<_> = losses.lost().iter().map(|loss| loss.member.as_ref()).collect();
-    assert!(
-        lost.contains(&"context_management") && lost.contains(&"metadata"),
-        "{lost:?}"
-    );
+    assert_eq!(lost, ["metadata", "context_management"]);
     let back = written(&request).body;
     let original: Value = serde_json::from_str(CLAUDE_CODE).unwrap();
     for name in [

@@ -172,7 +172,14 @@ fn write_level(
             &of_budget
         }
     };
-    let (level, is_exact) = words::write_level(effort);
+    let Some((level, is_exact)) = words::write_level(effort) else {
+        // Groq's word for leaving it open.
+        return if matches!(effort, Effort::Other(word) if word == "default") {
+            Ok(())
+        } else {
+            losses.drop("reasoning")
+        };
+    };
     if !is_exact {
         losses.drop("reasoning")?;
     }

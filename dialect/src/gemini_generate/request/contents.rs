@@ -1,17 +1,24 @@
 //! Turns, as Google wants them: instructions apart, the two roles, and the results of a turn's calls together, in the
-//! order of the calls, before anything else.
+//! order of the calls, in a content of their own.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 
 use super::super::calls::is_made;
 use super::super::{words, write_part};
 use super::write::is_third;
+use crate::Dialect;
 use crate::json::{ObjectWriter, write_array};
-use crate::neutral::{
-    Losses, Media, MediaSource, Part, Request, Role, Target, ToolCall, ToolResult, Turn, names,
-};
+use crate::neutral::check::{self, Order};
+use crate::neutral::names;
+use crate::neutral::{Losses, Media, MediaSource, Part, Request, Role, Target, ToolCall, ToolResult, Turn};
 use crate::refusal::{Code, Refusal};
+
+const ORDER: Order = Order {
+    results_apart: true,
+    no_blanks: false,
+};
+/// What Google's documents give for histories that never had a signature.
+const NO_SEAL: &str = "skip_thought_signature_validator";
 
 /// What is about to be written, borrowed from the request.
 pub(super) struct Contents<'r> {
@@ -23,6 +30,7 @@ pub(super) struct Contents<'r> {
 struct Content<'r> {
     role: &'static str,
     pieces: Vec<Piece<'r>>,
+    is_results: bool,
 }
 
 /// One part, or what becomes one.
@@ -41,161 +49,92 @@ enum Piece<'r> {
     Media(&'r Media),
 }
 
-/// Calls that wait for their results.
-#[derive(Default)]
-struct Open<'r> {
-    calls: Vec<&'r ToolCall>,
-    results: Vec<&'r ToolResult>,
-    /// What stands between a call and its last result; it comes after it.
-    after: VecDeque<Content<'r>>,
-}
-
 impl<'r> Contents<'r> {
     pub(super) fn gather(
         request: &'r Request,
         target: &Target<'_>,
         losses: &mut Losses,
     ) -> Result<Self, Refusal> {
-        let leading = request
-            .turns
-            .iter()
-            .take_while(|turn| turn.role == Role::System)
-            .count();
+        if request.turns.iter().any(|turn| turn.name.is_some()) {
+            losses.drop("messages.name")?;
+        }
+        let is_leading = |turn: &&Turn| turn.role == Role::System;
+        let leading = request.turns.iter().take_while(is_leading).count();
         let (system, turns) = request.turns.split_at_checked(leading).unwrap_or_default();
+        check_end(turns, target)?;
         let mut gathered = Self {
             system: Vec::new(),
             contents: Vec::new(),
             is_third: is_third(target),
         };
-        let mut pieces = Gather {
+        let mut gather = Gather {
             target,
             losses,
             is_third: gathered.is_third,
         };
-        for turn in system {
-            pieces.turn(turn, &mut gathered.system)?;
+        for part in system.iter().flat_map(|turn| &turn.parts) {
+            gathered.system.extend(gather.part(part)?);
         }
-        let mut open = Open::default();
-        for turn in turns {
-            gathered.add(turn, &mut open, &mut pieces)?;
+        for turn in check::arrange(turns, ORDER)? {
+            gathered.add(&turn, &mut gather)?;
         }
-        gathered.settle(&mut open)?;
-        gathered.check_end(turns, target)?;
         if gathered.contents.is_empty() {
             // Contents must not be empty: what there is to read is the question.
-            let pieces = std::mem::take(&mut gathered.system);
-            gathered.contents.push(Content { role: "user", pieces });
+            gathered.contents.push(Content {
+                role: "user",
+                pieces: std::mem::take(&mut gathered.system),
+                is_results: false,
+            });
         }
         Ok(gathered)
     }
 
-    /// A conversation that ends with the answer's beginning is to be continued; Google's models begin anew.
-    fn check_end(&self, turns: &[Turn], target: &Target<'_>) -> Result<(), Refusal> {
-        let ends_with_answer = turns.last().is_some_and(|turn| turn.role == Role::Assistant);
-        if ends_with_answer && !target.profile.prefill {
-            let message = "the conversation ends with an answer, which this model cannot continue";
-            return Err(Refusal::new(Code::CannotTranslate, message).param("messages"));
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, turn: &'r Turn, open: &mut Open<'r>, gather: &mut Gather<'_>) -> Result<(), Refusal> {
-        let Some(role) = words::write_role(&turn.role) else {
+    fn add(&mut self, turn: &check::Arranged<'r>, gather: &mut Gather<'_>) -> Result<(), Refusal> {
+        let Some(role) = words::write_role(turn.role) else {
             return Err(Losses::refuse("messages.role"));
         };
-        // Two answers in a row are one, calls and all.
-        if turn.role == Role::Assistant && !open.results.is_empty() {
-            self.settle(open)?;
+        let mut pieces = Vec::with_capacity(turn.pieces.len());
+        let mut media = Vec::new();
+        let mut is_first_call = true;
+        for piece in &turn.pieces {
+            match (piece.part, piece.call) {
+                (Part::ToolResult(result), Some(call)) => {
+                    gather.result(result)?;
+                    if !self.is_third {
+                        beside(result, &call.name, &mut media);
+                    }
+                    let name = &call.name;
+                    pieces.push(Piece::Result { result, name });
+                }
+                (Part::ToolCall(call), _) => {
+                    let is_first = std::mem::take(&mut is_first_call);
+                    pieces.push(gather.call(call, is_first)?);
+                }
+                (part, _) => pieces.extend(gather.part(part)?),
+            }
         }
-        let results = turn.parts.iter().filter_map(|part| match part {
-            Part::ToolResult(result) => Some(result),
-            _ => None,
-        });
-        open.results.extend(results);
-        let mut pieces = Vec::new();
-        gather.turn(turn, &mut pieces)?;
-        open.calls.extend(pieces.iter().filter_map(|piece| match piece {
-            Piece::Call { call, .. } => Some(*call),
-            _ => None,
-        }));
-        if turn.role == Role::System {
+        if *turn.role == Role::System {
             mark_as_instruction(&mut pieces);
         }
-        let content = Content { role, pieces };
-        if turn.role == Role::Assistant || open.calls.is_empty() {
-            if turn.role != Role::Assistant && !open.results.is_empty() {
-                return Err(orphan());
-            }
-            self.push(content);
-        } else {
-            open.after.push_back(content);
-        }
-        if !open.calls.is_empty() && open.results.len() >= open.calls.len() {
-            self.settle(open)?;
-        }
-        Ok(())
-    }
-
-    /// Writes the results of the open calls, each call's in its place, and what had to wait for them.
-    fn settle(&mut self, open: &mut Open<'r>) -> Result<(), Refusal> {
-        let Open {
-            calls,
-            mut results,
-            after,
-        } = std::mem::take(open);
-        let mut answers = Vec::with_capacity(calls.len());
-        let mut media = Vec::new();
-        for call in &calls {
-            let Some(at) = results.iter().position(|result| result.call_id == call.id) else {
-                let message = "a call of a tool has no result in the turn after it";
-                return Err(Refusal::new(Code::InvalidValue, message).param("messages"));
-            };
-            let result = results.remove(at);
-            if !self.is_third {
-                beside(result, &mut media);
-            }
-            answers.push(Piece::Result {
-                result,
-                name: &call.name,
-            });
-        }
-        if !results.is_empty() {
-            return Err(orphan());
-        }
-        if !answers.is_empty() {
-            self.contents.push(Content {
-                role: "user",
-                pieces: answers,
-            });
-        }
-        if !media.is_empty() {
-            self.contents.push(Content {
-                role: "user",
-                pieces: media,
-            });
-        }
-        for content in after {
-            self.push(content);
-        }
+        self.push(role, pieces, turn.is_results);
+        self.push("user", media, false);
         Ok(())
     }
 
     /// Adds a content; two of one speaker are one, but results of tools stand alone.
-    fn push(&mut self, mut content: Content<'r>) {
-        if content.pieces.is_empty() {
+    fn push(&mut self, role: &'static str, mut pieces: Vec<Piece<'r>>, is_results: bool) {
+        if pieces.is_empty() {
             return;
         }
-        let has_results = |content: &Content<'_>| {
-            content
-                .pieces
-                .iter()
-                .any(|piece| matches!(piece, Piece::Result { .. }))
-        };
         match self.contents.last_mut() {
-            Some(last) if last.role == content.role && !has_results(last) => {
-                last.pieces.append(&mut content.pieces);
+            Some(last) if last.role == role && !last.is_results && !is_results => {
+                last.pieces.append(&mut pieces)
             }
-            _ => self.contents.push(content),
+            _ => self.contents.push(Content {
+                role,
+                pieces,
+                is_results,
+            }),
         }
     }
 
@@ -250,31 +189,31 @@ impl<'r> Contents<'r> {
     }
 }
 
-/// What Google's documents give for histories that never had a signature.
-const NO_SEAL: &str = "skip_thought_signature_validator";
+/// A conversation that ends with the answer's beginning is to be continued; Google's models begin anew.
+fn check_end(turns: &[Turn], target: &Target<'_>) -> Result<(), Refusal> {
+    let is_answer = turns.last().is_some_and(|turn| turn.role == Role::Assistant);
+    if is_answer && !target.profile.prefill {
+        let message = "the conversation ends with an answer, which this model cannot continue";
+        return Err(Refusal::new(Code::CannotTranslate, message).param("messages"));
+    }
+    Ok(())
+}
 
 fn sent_name(name: &str) -> Cow<'_, str> {
     names::fit(name, &names::GEMINI_TOOL)
 }
 
-fn orphan() -> Refusal {
-    let message = "a result of a tool stands where no call of it is open";
-    Refusal::new(Code::InvalidValue, message).param("messages")
-}
-
 /// Older models take no media inside of results: they follow, with a word on where they come from.
-fn beside<'r>(result: &'r ToolResult, media: &mut Vec<Piece<'r>>) {
-    let mut found = result.parts.iter().filter_map(|part| match part {
-        Part::Media(media) => Some(media),
+fn beside<'r>(result: &'r ToolResult, name: &str, media: &mut Vec<Piece<'r>>) {
+    let found = result.parts.iter().filter_map(|part| match part {
+        Part::Media(media) => Some(Piece::Media(media)),
         _ => None,
     });
-    if let Some(first) = found.next() {
-        let name = result.name.as_deref().unwrap_or(&result.call_id);
-        media.push(Piece::Text(Cow::Owned(format!(
-            "What the tool {name} has returned:"
-        ))));
-        media.push(Piece::Media(first));
-        media.extend(found.map(Piece::Media));
+    let told = media.len();
+    media.extend(found);
+    if media.len() > told {
+        let text = format!("What the tool {name} has returned:");
+        media.insert(told, Piece::Text(Cow::Owned(text)));
     }
 }
 
@@ -299,26 +238,9 @@ struct Gather<'a> {
 }
 
 impl Gather<'_> {
-    fn turn<'r>(&mut self, turn: &'r Turn, pieces: &mut Vec<Piece<'r>>) -> Result<(), Refusal> {
-        if turn.name.is_some() {
-            self.losses.drop("messages.name")?;
-        }
-        let mut is_first_call = true;
-        for part in &turn.parts {
-            match part {
-                Part::ToolCall(call) => {
-                    let is_first = std::mem::take(&mut is_first_call);
-                    pieces.push(self.call(call, is_first)?);
-                }
-                Part::ToolResult(result) => self.result(result)?,
-                part => {
-                    if self.is_written(part)? {
-                        pieces.push(Piece::Part(part));
-                    }
-                }
-            }
-        }
-        Ok(())
+    /// What is written of a part that is neither a call nor a result.
+    fn part<'r>(&mut self, part: &'r Part) -> Result<Option<Piece<'r>>, Refusal> {
+        Ok(self.is_written(part)?.then_some(Piece::Part(part)))
     }
 
     fn call<'r>(&mut self, call: &'r ToolCall, is_first: bool) -> Result<Piece<'r>, Refusal> {
@@ -362,7 +284,7 @@ impl Gather<'_> {
                 self.media(media)?;
                 Ok(true)
             }
-            Part::Raw(raw) => Ok(raw.origin == crate::Dialect::GeminiGenerate),
+            Part::Raw(raw) => Ok(raw.origin == Dialect::GeminiGenerate),
             Part::ToolCall(_) | Part::ToolResult(_) => Ok(false),
         }
     }
@@ -379,7 +301,7 @@ impl Gather<'_> {
             MediaSource::Url(url) if !self.target.profile.image_urls && !is_googles(url) => {
                 Err(Losses::refuse("image_url"))
             }
-            MediaSource::File { origin, .. } if *origin != crate::Dialect::GeminiGenerate => {
+            MediaSource::File { origin, .. } if *origin != Dialect::GeminiGenerate => {
                 Err(Losses::refuse("file_id"))
             }
             MediaSource::Base64(data) if write_part::media_type(media, data).is_none() => {

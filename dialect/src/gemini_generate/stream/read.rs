@@ -175,13 +175,16 @@ impl StreamReader {
             } else {
                 Kind::Text
             };
-            self.read_text(text.as_str(), kind, seal, out);
+            self.read_text(Some(text.as_str()), kind, seal, out);
         } else {
             self.read_other(part, out);
         }
     }
 
-    fn read_text(&mut self, text: &str, kind: Kind, seal: Option<Seal>, out: &mut Vec<Event>) {
+    fn read_text(&mut self, text: Option<&str>, kind: Kind, seal: Option<Seal>, out: &mut Vec<Event>) {
+        // Thoughts that nobody may read have no text at all.
+        let redacted = text.is_none() && matches!(kind, Kind::Reasoning);
+        let text = text.unwrap_or_default();
         if text.is_empty() && seal.is_none() {
             return;
         }
@@ -209,10 +212,7 @@ impl StreamReader {
         }
         if let Some(seal) = seal {
             open.is_sealed = true;
-            let delta = Delta::Seal {
-                seal,
-                redacted: false,
-            };
+            let delta = Delta::Seal { seal, redacted };
             out.push(Event::Delta { block, delta });
         }
     }
@@ -279,10 +279,11 @@ impl StreamReader {
         let raw = match read {
             Part::Raw(raw) => raw,
             Part::Text(text) => {
-                return self.read_text(&text.text, Kind::Text, text.seal, out);
+                return self.read_text(Some(&text.text), Kind::Text, text.seal, out);
             }
             Part::Reasoning(reasoning) => {
-                return self.read_text(&reasoning.texts.concat(), Kind::Reasoning, reasoning.seal, out);
+                let text = (!reasoning.redacted).then(|| reasoning.texts.concat());
+                return self.read_text(text.as_deref(), Kind::Reasoning, reasoning.seal, out);
             }
             Part::Media(_) | Part::ToolResult(_) => {
                 super::super::write_part::part(&read, &mut json);

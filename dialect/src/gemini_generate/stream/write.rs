@@ -222,7 +222,7 @@ impl StreamWriter {
     /// Writes a chunk with one part.
     fn part(&mut self, out: &mut Vec<u8>, part: impl FnOnce(&mut Vec<u8>)) {
         self.has_content = true;
-        self.begin(out);
+        let start = self.begin(out);
         let mut object = ObjectWriter::new(out);
         let list = object.begin("candidates");
         list.extend_from_slice(b"[{\"content\":{\"parts\":[");
@@ -231,7 +231,7 @@ impl StreamWriter {
         let usage = self.usage.filter(|_| std::mem::take(&mut self.is_usage_new));
         write_answer_members(usage.as_ref(), &self.heading.model, &self.heading.id, &mut object);
         object.end();
-        self.end_chunk(out);
+        self.end_chunk(start, out);
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
@@ -244,7 +244,7 @@ impl StreamWriter {
             .into_iter()
             .partition(|raw| !raw.name.contains('.'));
         let is_blocked_prompt = !self.has_content && own.iter().any(|raw| raw.name == "promptFeedback");
-        self.begin(out);
+        let start = self.begin(out);
         let mut object = ObjectWriter::new(out);
         if !is_blocked_prompt {
             let ending = Ending {
@@ -271,7 +271,7 @@ impl StreamWriter {
             &mut object,
         );
         object.end();
-        self.end_chunk(out);
+        self.end_chunk(start, out);
         if self.framing == Framing::Array {
             out.extend_from_slice(b"]");
         }
@@ -284,25 +284,33 @@ impl StreamWriter {
 
     fn end_with(&mut self, body: &[u8], out: &mut Vec<u8>) {
         self.has_ended = true;
-        self.begin(out);
+        let start = self.begin(out);
         out.extend_from_slice(body);
-        self.end_chunk(out);
+        self.end_chunk(start, out);
         if self.framing == Framing::Array {
             out.extend_from_slice(b"]");
         }
     }
 
-    fn begin(&mut self, out: &mut Vec<u8>) {
+    /// Appends what stands before a chunk, and tells where that begins.
+    fn begin(&mut self, out: &mut Vec<u8>) -> usize {
         let is_first = !std::mem::replace(&mut self.has_written, true);
         out.extend_from_slice(match (self.framing, is_first) {
             (Framing::Events, _) => b"data: ".as_slice(),
             (Framing::Array, true) => b"[",
             (Framing::Array, false) => b",\r\n",
         });
+        out.len()
     }
 
-    fn end_chunk(&self, out: &mut Vec<u8>) {
+    fn end_chunk(&self, start: usize, out: &mut Vec<u8>) {
         if self.framing == Framing::Events {
+            // Models and vendors spread JSON over lines; the data of an event is one. Inside a text no line ends.
+            for byte in out.iter_mut().skip(start) {
+                if matches!(byte, b'\n' | b'\r') {
+                    *byte = b' ';
+                }
+            }
             out.extend_from_slice(b"\r\n\r\n");
         }
     }

@@ -30,7 +30,7 @@ fn chunks(stream: &[u8], is_array: bool) -> Result<Vec<Value>, String> {
 
 /// Whether a stream is one: whole answers in pieces, the reason for the end once and in the last, usage with it; or an
 /// error, and nothing after it.
-pub(super) fn check(stream: &[u8], is_array: bool) -> Result<(), String> {
+pub(crate) fn check(stream: &[u8], is_array: bool) -> Result<(), String> {
     let chunks = chunks(stream, is_array)?;
     let (last, others) = chunks.split_last().ok_or("there is nothing in it")?;
     let mut id = None;
@@ -97,7 +97,7 @@ fn check_candidate(candidate: &Value) -> Result<(), String> {
 }
 
 /// Whether all calls come whole, which is how they come unless a client of Vertex asks for pieces.
-pub(super) fn check_complete_calls(stream: &[u8], is_array: bool) -> Result<(), String> {
+pub(crate) fn check_complete_calls(stream: &[u8], is_array: bool) -> Result<(), String> {
     for chunk in chunks(stream, is_array)? {
         for part in chunk["candidates"][0]["content"]["parts"]
             .as_array()
@@ -117,7 +117,7 @@ pub(super) fn check_complete_calls(stream: &[u8], is_array: bool) -> Result<(), 
 }
 
 /// Whether neutral events are in the order that is promised of them.
-pub(super) fn check_events(events: &[Event]) -> Result<(), String> {
+pub(crate) fn check_events(events: &[Event]) -> Result<(), String> {
     let (mut open, mut next) = (Vec::new(), 0);
     let (mut has_started, mut has_finished, mut has_ended) = (false, false, false);
     for event in events {
@@ -156,7 +156,7 @@ pub(super) fn check_events(events: &[Event]) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) fn opens_call(event: &Event) -> bool {
+pub(crate) fn opens_call(event: &Event) -> bool {
     matches!(
         event,
         Event::Open {
@@ -168,7 +168,7 @@ pub(super) fn opens_call(event: &Event) -> bool {
 
 /// What a stream tells, however it was cut into pieces: its texts, thoughts, calls with their arguments, seals, usage and
 /// reason, in order.
-pub(super) fn told(events: &[Event]) -> Vec<String> {
+pub(crate) fn told(events: &[Event]) -> Vec<String> {
     let mut told: Vec<String> = Vec::new();
     let mut usage = None;
     for event in events {

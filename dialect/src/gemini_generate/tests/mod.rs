@@ -1,4 +1,5 @@
-mod checker;
+pub(crate) mod checker;
+mod crossed;
 mod faces;
 mod pitfalls;
 mod recorded;

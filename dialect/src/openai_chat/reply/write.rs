@@ -8,7 +8,7 @@ use crate::Dialect;
 use crate::json::{ObjectWriter, write_array};
 use crate::neutral::carry::{self, CarriedSeal};
 use crate::neutral::{
-    Arguments, Finish, Heading, Media, MediaSource, Part, Raw, Reasoning, Reply, ToolCall, data_url,
+    Arguments, Finish, Heading, Media, MediaSource, Part, Raw, Reasoning, Reply, Seal, ToolCall, data_url,
 };
 
 const OWN: Dialect = Dialect::OpenaiChat;
@@ -79,6 +79,8 @@ struct Shown<'a> {
     thoughts: Vec<&'a Reasoning>,
     calls: Vec<&'a ToolCall>,
     images: Vec<&'a Media>,
+    /// Gemini's signature of a text.
+    signature: Option<&'a str>,
     /// Written one by one.
     annotations: Vec<Vec<u8>>,
 }
@@ -96,6 +98,9 @@ impl<'a> Shown<'a> {
                         before.chars().count()
                     };
                     before.push_str(&text.text);
+                    let google = |seal: &&Seal| seal.origin == Dialect::GeminiGenerate;
+                    let seal = text.seal.as_ref().filter(google);
+                    shown.signature = seal.map(|seal| seal.data.as_str()).or(shown.signature);
                     for citation in &text.citations {
                         let mut out = Vec::new();
                         if write_annotation(citation, moved, &mut out) {
@@ -132,6 +137,9 @@ impl<'a> Shown<'a> {
         }
         if !self.annotations.is_empty() {
             write_items(&self.annotations, message.begin("annotations"));
+        }
+        if let Some(signature) = self.signature {
+            write_google(signature, message);
         }
         if !self.images.is_empty() {
             write_array(&self.images, message.begin("images"), |image, out| {

@@ -82,8 +82,10 @@ fn read_sampling(members: &mut Members<'_>) -> Result<Sampling, WrongType> {
 /// How much to think, in OpenAI's spelling (`reasoning_effort`), OpenRouter's (`reasoning`) or the one of many others
 /// (`thinking`, as Anthropic has it).
 fn read_thinking(members: &mut Members<'_>) -> Result<Option<Thinking>, WrongType> {
+    // Groq's `default` leaves it open.
     let mut amount = members
         .text("reasoning_effort")?
+        .filter(|word| word != "default")
         .map(|word| ThinkingAmount::Effort(read_effort(&word)));
     let mut show = members.read_member::<bool>("include_reasoning")?;
     if let Some(mut reasoning) = members.read_member::<Members<'_>>("reasoning")? {

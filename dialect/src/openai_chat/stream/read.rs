@@ -14,7 +14,7 @@ use super::super::reply::{read_pages, seconds, tells_logprobs};
 use super::super::thoughts::{Detail, Details, ThinkTags, Thought, read_details};
 use super::super::words::{read_finish, read_tier};
 use super::chunk::{
-    CallChunk, Choice, Chunk, Delta as ChunkDelta, ExtraContent, FunctionChunk, Word, text_of,
+    CallChunk, Choice, Chunk, Delta as ChunkDelta, ExtraContent, FunctionChunk, read_rare, text_of, told,
 };
 use crate::neutral::{Block, Citation, Delta, Event, Fault, FaultKind, Finish, Part, Profile, Seal, Start};
 use crate::{Dialect, Usage, sse};
@@ -91,7 +91,9 @@ impl StreamReader {
         } else if data == b"[DONE]" {
             self.end(out);
         } else {
-            match serde_json::from_slice::<Chunk<'_>>(data) {
+            // Looked at as a whole here, and not again piece by piece.
+            let text = std::str::from_utf8(data).unwrap_or_default();
+            match serde_json::from_str::<Chunk<'_>>(text) {
                 Ok(chunk) => self.chunk(chunk, data, out),
                 Err(_) => self.fail(unreadable(), out),
             }
@@ -160,22 +162,17 @@ impl StreamReader {
                 delta,
             });
         }
-        if let Some(word) = choice.finish_reason.as_ref().and_then(Word::told) {
-            self.finish = Some(word.to_owned());
+        if let Some(word) = told(choice.finish_reason) {
+            self.finish = Some(word.into_owned());
         }
     }
 
     fn delta(&mut self, delta: ChunkDelta<'_>, out: &mut Vec<Event>) {
         let details = delta.reasoning_details.map(read_details).unwrap_or_default();
         let in_details = details.iter().any(|detail| detail.text.is_some());
-        let shown = [&delta.reasoning_content, &delta.reasoning];
-        if let Some(text) = shown
-            .into_iter()
-            .flatten()
-            .find_map(Word::told)
-            .filter(|_| !in_details)
-        {
-            self.say(Kind::Reasoning, text, out);
+        let shown = told(delta.reasoning_content).or_else(|| told(delta.reasoning));
+        if let Some(text) = shown.filter(|_| !in_details) {
+            self.say(Kind::Reasoning, &text, out);
         }
         for detail in details {
             self.detail(detail, out);
@@ -183,23 +180,26 @@ impl StreamReader {
         if let Some(content) = delta.content {
             self.content(content, out);
         }
-        if let Some(text) = delta.refusal.as_ref().and_then(Word::told) {
+        if let Some(text) = told(delta.refusal) {
             self.refused = true;
-            self.say(Kind::Refusal, text, out);
+            self.say(Kind::Refusal, &text, out);
         }
-        for json in delta.annotations.into_iter().flatten() {
+        for json in read_rare::<Vec<&RawValue>>(delta.annotations)
+            .into_iter()
+            .flatten()
+        {
             self.has_citations = true;
             let block = self.open(Kind::Text, out);
             let delta = Delta::Citation(read_citation(json));
             out.push(Event::Delta { block, delta });
         }
-        if let Some(seal) = signature(delta.extra_content.as_ref()) {
+        if let Some(seal) = signature(delta.extra_content) {
             self.signed(seal, out);
         }
         for call in delta.tool_calls.into_iter().flatten() {
             self.call(&call, out);
         }
-        if let Some(function) = delta.function_call {
+        if let Some(function) = read_rare(delta.function_call) {
             self.function(function, out);
         }
     }
@@ -356,28 +356,27 @@ impl StreamReader {
 
     fn call(&mut self, chunk: &CallChunk<'_>, out: &mut Vec<Event>) {
         let function = chunk.function.as_ref();
-        let name = function
-            .and_then(|function| function.name.as_ref())
-            .and_then(Word::told);
         let custom = chunk.custom.as_ref().filter(|_| function.is_none());
-        let custom_name = custom
-            .and_then(|custom| custom.name.as_ref())
-            .and_then(Word::told);
+        let name = told(
+            function
+                .and_then(|function| function.name)
+                .or(custom.and_then(|custom| custom.name)),
+        );
         let piece = function
             .and_then(|function| function.arguments)
             .or(custom.and_then(|custom| custom.input));
         let piece = piece.map(text_of).unwrap_or_default();
-        let id = chunk.id.as_ref().and_then(Word::told);
-        let known = self.find(chunk.index, id, name.or(custom_name), &piece);
+        let id = told(chunk.id);
+        let known = self.find(chunk.index, id.as_deref(), name.as_deref(), &piece);
         let number = known.unwrap_or_else(|| {
-            let name = name.or(custom_name).unwrap_or_default();
-            self.begin_call(chunk.index, id, name, custom.is_some(), out)
+            let name = name.unwrap_or_default();
+            self.begin_call(chunk.index, id.as_deref(), &name, custom.is_some(), out)
         });
         let Some(call) = self.calls.get_mut(number) else {
             return;
         };
         let block = call.block;
-        if let Some(seal) = signature(chunk.extra_content.as_ref()) {
+        if let Some(seal) = signature(chunk.extra_content) {
             let delta = Delta::Seal {
                 seal,
                 redacted: false,
@@ -439,7 +438,7 @@ impl StreamReader {
 
     /// The call of before there were several.
     fn function(&mut self, function: FunctionChunk<'_>, out: &mut Vec<Event>) {
-        let is_told = function.name.as_ref().and_then(Word::told).is_some() || !self.calls.is_empty();
+        let is_told = told(function.name).is_some() || !self.calls.is_empty();
         if is_told {
             let chunk = CallChunk {
                 index: Some(0),
@@ -480,21 +479,21 @@ impl StreamReader {
 }
 
 fn start(chunk: &Chunk<'_>) -> Start {
-    let owned = |word: &Option<Word<'_>>| word.as_ref().map(|word| word.0.to_string()).unwrap_or_default();
+    let owned = |json: Option<&RawValue>| told(json).unwrap_or_default().into_owned();
     Start {
-        id: owned(&chunk.id),
-        model: owned(&chunk.model),
+        id: owned(chunk.id),
+        model: owned(chunk.model),
         created_s: chunk.created.and_then(seconds),
         usage: None,
-        service_tier: chunk.service_tier.as_ref().and_then(|word| read_tier(&word.0)),
+        service_tier: told(chunk.service_tier).and_then(|word| read_tier(&word)),
     }
 }
 
-fn signature(extra: Option<&ExtraContent<'_>>) -> Option<Seal> {
-    let signature = extra?.google.as_ref()?.thought_signature.as_ref()?.told()?;
+fn signature(extra: Option<&RawValue>) -> Option<Seal> {
+    let extra: ExtraContent<'_> = read_rare(extra)?;
     Some(Seal {
         origin: Dialect::GeminiGenerate,
-        data: signature.to_owned(),
+        data: told(extra.google?.thought_signature)?.into_owned(),
     })
 }
 

@@ -244,6 +244,10 @@ impl StreamWriter {
             }
             (Delta::Arguments(piece), Open::Call(call)) => self.arguments(call, piece, out),
             (Delta::Seal { seal, .. }, Open::Call(call)) => self.seal_call(call, seal, out),
+            // Gemini signs texts too.
+            (Delta::Seal { seal, .. }, Open::Text { .. }) if seal.origin == Dialect::GeminiGenerate => {
+                self.chunk(out, |delta| write_google(&seal.data, delta));
+            }
             (Delta::Citation(citation), Open::Text { .. }) => self.cite(citation, out),
             _ => {}
         }

@@ -41,6 +41,12 @@ fn generous(body: &Value) -> Profile {
 fn normal(mut body: Value) -> Value {
     let object = body.as_object_mut().unwrap();
     object.retain(|_, value| !value.is_null());
+    if object
+        .get("reasoning_effort")
+        .is_some_and(|effort| effort == "default")
+    {
+        object.remove("reasoning_effort");
+    }
     if object.get("service_tier").is_some_and(|tier| tier == "on_demand") {
         object.insert("service_tier".to_owned(), "default".into());
     }
@@ -222,6 +228,54 @@ fn recorded_answers_are_read_whole_and_written_again() {
     println!("{answers} answers, {faults} faults");
 }
 
+#[test]
+fn recorded_errors_are_of_the_right_kind() {
+    use crate::neutral::FaultKind;
+    let table = [
+        (
+            "made-err-400-azure-content-filter",
+            400,
+            FaultKind::ContentBlocked,
+        ),
+        ("made-err-400-context-length", 400, FaultKind::ContextTooLong),
+        ("made-err-400-missing-tool-message", 400, FaultKind::BadRequest),
+        ("made-err-401-invalid-key", 401, FaultKind::Auth),
+        ("made-err-403-region", 403, FaultKind::Permission),
+        ("made-err-429-insufficient-quota", 429, FaultKind::Billing),
+        ("made-err-429-tpm", 429, FaultKind::RateLimit),
+        ("made-err-500-server", 500, FaultKind::Internal),
+        ("error-400-chat-bad-request", 400, FaultKind::BadRequest),
+        (
+            "error-400-openai-web-search-tool-model-not-supported",
+            400,
+            FaultKind::BadRequest,
+        ),
+        ("error-400-vision-base64", 400, FaultKind::BadRequest),
+        ("error-404-azure-chat-reasoning-t1", 404, FaultKind::NotFound),
+        ("error-404-chat-unknown-model", 404, FaultKind::NotFound),
+    ];
+    let mut count = 0;
+    for (name, body) in recorded(FOLDER, ".response.json") {
+        let case = name.trim_end_matches(".response.json");
+        if let Some((_, status, kind)) = table.iter().find(|(known, ..)| *known == case) {
+            let fault = read_fault(*status, &body);
+            let original: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(
+                (fault.kind, fault.message.as_str()),
+                (*kind, original["error"]["message"].as_str().unwrap()),
+                "{name}"
+            );
+            assert_eq!(
+                fault.param.as_deref(),
+                original["error"]["param"].as_str(),
+                "{name}"
+            );
+            count += 1;
+        }
+    }
+    println!("{count} errors");
+}
+
 fn assert_same_answer(name: &str, original: &Value, again: &Value) {
     let message = |answer: &Value| answer["choices"][0]["message"].clone();
     let (before, after) = (message(original), message(again));
@@ -307,6 +361,7 @@ const BREACHES: &[(&str, &[Breach])] = &[
 
 #[test]
 fn recorded_streams_are_read_whole_however_they_are_cut() {
+    let spec = Spec::openai();
     let mut count = 0;
     for (name, stream) in recorded(FOLDER, ".stream.sse") {
         let profile = Profile::default();
@@ -326,6 +381,7 @@ fn recorded_streams_are_read_whole_however_they_are_cut() {
         assert_same_stream(&name, &text, &whole);
         let ours = written(&whole, true);
         assert_eq!(check(&ours), [], "{name}");
+        assert_chunks_are_valid(&name, &ours, spec);
         let breaches = check(&stream);
         let case = name.trim_end_matches(".stream.sse");
         let known = BREACHES.iter().find(|(known, _)| *known == case);
@@ -337,6 +393,33 @@ fn recorded_streams_are_read_whole_however_they_are_cut() {
         count += 1;
     }
     println!("{count} streams");
+}
+
+/// That each chunk is as the document wants it; many are alike, so a few of them do.
+pub(super) fn assert_chunks_are_valid(name: &str, stream: &[u8], spec: Option<&Spec>) {
+    let Some(spec) = spec else { return };
+    let mut events = crate::sse::Events::new(crate::sse::StreamLimits::default());
+    events.push(stream).unwrap();
+    let mut chunks = Vec::new();
+    while let Some(event) = events.next_event() {
+        let data = crate::sse::data(event).into_owned();
+        if !data.is_empty() && data != b"[DONE]" && !data.starts_with(b"{\"error\"") {
+            // The document knows free-text tools in whole answers alone.
+            if memchr::memmem::find(&data, b"\"custom\":{").is_none() {
+                chunks.push(data);
+            }
+        }
+    }
+    let few = chunks.iter().take(8).chain(chunks.iter().rev().take(8));
+    for chunk in few {
+        let problems = spec.problems("CreateChatCompletionStreamResponse", chunk);
+        assert_eq!(
+            problems,
+            Vec::<String>::new(),
+            "{name}: {}",
+            String::from_utf8_lossy(chunk)
+        );
+    }
 }
 
 /// That nothing was lost on the way from the chunks to our own.

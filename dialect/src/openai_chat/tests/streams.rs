@@ -227,6 +227,21 @@ fn p50_p51_usage_and_reasons_are_found_wherever_they_come() {
 }
 
 #[test]
+fn p46_p47_half_a_letter_takes_nothing_with_it() {
+    let events = read(
+        &[r#"{"content":"a \ud83d"}"#, r#"{"content":"\ude00 b"}"#],
+        &Profile::default(),
+    );
+    let [(_, text)] = &told(&events)[..] else { panic!() };
+    assert!(
+        text.starts_with("a \u{fffd}") && text.ends_with("\u{fffd} b"),
+        "{text}"
+    );
+    let whole = read(&[r#"{"content":"\ud83d\ude00\u2028"}"#], &Profile::default());
+    assert_eq!(told(&whole), pairs(&[("text", "\u{1f600}\u{2028}")]));
+}
+
+#[test]
 fn p53_an_error_in_the_stream_ends_it() {
     for error in [
         "data: {\"error\":{\"message\":\"m\",\"code\":429}}\n\n",

@@ -217,8 +217,8 @@ impl Items<'_, '_> {
         Ok(mark.is_some())
     }
 
-    /// Reasoning goes to the vendor who sealed it, without the id by which it is not stored, and never as the last thing
-    /// of a turn: alone it is refused (pitfalls P9, P67).
+    /// Reasoning goes to the vendor who sealed it, without the id by which it is not stored, and never as the last
+    /// thing of a turn: alone it is refused (pitfalls P9, P67).
     fn reasoning(&mut self, reasoning: &Reasoning, after: &[Part]) -> Result<(), Refusal> {
         let seal = reasoning.seal.as_ref();
         let own = seal.filter(|seal| seal.origin == Dialect::OpenaiResponses);

@@ -196,8 +196,8 @@ fn thinking(members: &mut Members<'_>) -> Result<Option<Thinking>, WrongType> {
     }))
 }
 
-/// Whether log-probabilities are wanted: the number of alternatives alone asks for none. What else is asked for, and not
-/// known, is carried.
+/// Whether log-probabilities are wanted: the number of alternatives alone asks for none. What else is asked for, and
+/// not known, is carried.
 fn logprobs(members: &mut Members<'_>, raw: &mut Vec<Raw>) -> Result<Option<u64>, WrongType> {
     let include = members.take("include");
     let alternatives: Option<u64> = members.read_member("top_logprobs")?;

@@ -218,7 +218,8 @@ impl Words {
         }
     }
 
-    /// Log-probabilities come after the text that they are of, so they are told with a piece of text that has no length.
+    /// Log-probabilities come after the text that they are of, so they are told with a piece of text that has no
+    /// length.
     pub(super) fn logprobs(
         &mut self,
         place: Place<'_>,

@@ -1,5 +1,5 @@
-//! What was seen of an item while its stream is read, so that nothing is told twice and nothing that came only at the end
-//! goes missing.
+//! What was seen of an item while its stream is read, so that nothing is told twice and nothing that came only at the
+//! end goes missing.
 
 use serde_json::value::RawValue;
 

@@ -8,7 +8,7 @@ use crate::sse::{self, Events, StreamLimits};
 
 /// What is passed over in a recording, because its server or its recorder is known for it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Leniency {
+pub(crate) struct Leniency {
     /// Ids change from event to event.
     pub ids: bool,
     /// Numbers are missing, or have gaps.
@@ -43,7 +43,7 @@ struct Checker {
 }
 
 /// The events of a stream, by name and data.
-pub(super) fn events(stream: &[u8]) -> Vec<(Option<String>, Vec<u8>)> {
+pub(crate) fn events(stream: &[u8]) -> Vec<(Option<String>, Vec<u8>)> {
     let mut events = Events::new(StreamLimits::default());
     events.push(stream).unwrap();
     let mut found = Vec::new();
@@ -57,7 +57,7 @@ pub(super) fn events(stream: &[u8]) -> Vec<(Option<String>, Vec<u8>)> {
 }
 
 /// What is wrong with a stream.
-pub(super) fn problems(stream: &[u8], how: Leniency) -> Vec<String> {
+pub(crate) fn problems(stream: &[u8], how: Leniency) -> Vec<String> {
     let mut checker = Checker {
         how,
         items: BTreeMap::new(),
@@ -315,7 +315,7 @@ fn equal(told: &str, whole: &str, how: Leniency) -> Result<(), &'static str> {
 }
 
 /// What the document calls the schema of an event.
-pub(super) fn schema_of(kind: &str) -> &'static str {
+pub(crate) fn schema_of(kind: &str) -> &'static str {
     match kind {
         "error" => "ResponseErrorEvent",
         "response.created" => "ResponseCreatedEvent",

@@ -85,6 +85,7 @@ fn add(part: &mut Part, delta: &Delta) {
     match (part, delta) {
         (Part::Text(text), Delta::Text(more)) => text.text.push_str(more),
         (Part::Text(text), Delta::Citation(citation)) => text.citations.push(citation.clone()),
+        (Part::Text(text), Delta::Seal { seal, .. }) => text.seal = Some(seal.clone()),
         (Part::Text(_), Delta::Logprobs(_)) => {}
         (Part::Refusal(text), Delta::Text(more)) => text.push_str(more),
         (Part::Reasoning(reasoning), Delta::Text(more)) => match reasoning.texts.last_mut() {

@@ -1,6 +1,6 @@
 use super::*;
 
-mod checker;
+pub(crate) mod checker;
 mod collect;
 mod crossed;
 mod property;

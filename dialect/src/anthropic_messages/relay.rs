@@ -1,0 +1,92 @@
+//! What a stream says of itself while it is relayed: what was used, and how it ended.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::usage::Counts;
+use crate::relay::{self, StreamEnd, StreamMeter};
+use crate::sse::{self, StreamLimits};
+use crate::usage::Usage;
+
+/// A stream of this dialect on its way through.
+pub type StreamRelay = relay::StreamRelay<EventMeter>;
+
+/// Reads the events of a stream as they pass. Counts are told in pieces, each of which replaces what was told before.
+#[derive(Debug, Clone, Default)]
+pub struct EventMeter {
+    counts: Counts,
+    done: bool,
+    failed: bool,
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(borrow)]
+    r#type: Option<Cow<'a, str>>,
+    message: Option<Message>,
+    usage: Option<Counts>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    usage: Option<Counts>,
+}
+
+impl relay::StreamRelay<EventMeter> {
+    pub fn new(limits: StreamLimits) -> Self {
+        Self::over(EventMeter::default(), limits)
+    }
+}
+
+impl StreamMeter for EventMeter {
+    fn read(&mut self, event: &[u8]) -> bool {
+        if !may_matter(event) {
+            return true;
+        }
+        let data = sse::data(event);
+        let Ok(found) = serde_json::from_slice::<Event<'_>>(&data) else {
+            return true;
+        };
+        match found.r#type.as_deref() {
+            Some("message_start") => self.count(found.message.and_then(|message| message.usage)),
+            Some("message_delta") => self.count(found.usage),
+            Some("message_stop") => self.done = true,
+            Some("error") => self.failed = true,
+            None => self.failed |= found.error.is_some(),
+            Some(_) => {}
+        }
+        true
+    }
+
+    fn end(&self) -> StreamEnd {
+        match (self.failed, self.done) {
+            (true, _) => StreamEnd::ProviderError,
+            (false, true) => StreamEnd::Complete,
+            (false, false) => StreamEnd::Cut,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.counts.usage()
+    }
+}
+
+impl EventMeter {
+    fn count(&mut self, counts: Option<Counts>) {
+        self.counts = self.counts.then(counts.unwrap_or_default());
+    }
+}
+
+/// Whether an event can hold anything that matters: most hold a few letters of text, and are not worth parsing. A quote
+/// inside a text is escaped, so a text cannot look like one of these names.
+fn may_matter(event: &[u8]) -> bool {
+    memmem::find(event, b"\"message_").is_some() || memmem::find(event, b"\"error\"").is_some()
+}

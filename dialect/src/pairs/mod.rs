@@ -1,0 +1,9 @@
+//! All twelve crossings between two dialects: what a client of one means arrives at a provider of the other, and comes
+//! back, but for what is told as lost. Each codec has tests of its own; these hold them against one another.
+
+mod cases;
+mod face;
+mod gist;
+mod recorded;
+mod seals;
+mod table;
