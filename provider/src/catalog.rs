@@ -3,9 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use dialect::Dialect;
+use dialect::neutral::Profile;
 use serde::Deserialize;
 
 use crate::base_url::{BaseUrl, BaseUrlError, Trust};
+use crate::profile::{self, Changes, ModelChanges, Profiles};
 
 /// All providers, by name and in the order of the file.
 #[derive(Debug)]
@@ -35,6 +37,12 @@ pub struct Provider {
     pub stream_usage: StreamUsage,
     #[serde(default = "yes")]
     pub lists_models: bool,
+    #[serde(default, rename = "profile")]
+    changes: Changes,
+    #[serde(default, rename = "model")]
+    model_changes: Vec<ModelChanges>,
+    #[serde(skip)]
+    profiles: Profiles,
 }
 
 /// How the usage of a stream is got out of a provider.
@@ -82,6 +90,8 @@ pub enum CatalogError {
     PrefixTwice(String),
     #[error("the base URL of provider `{name}`: {why}")]
     BaseUrl { name: String, why: BaseUrlError },
+    #[error("no model of provider `{name}` can come to the pattern `{pattern}`: one before it has them all")]
+    Unreachable { name: String, pattern: String },
 }
 
 fn yes() -> bool {
@@ -91,6 +101,8 @@ fn yes() -> bool {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CatalogFile {
+    #[serde(default)]
+    usual: HashMap<Dialect, Changes>,
     provider: Vec<Provider>,
 }
 
@@ -108,7 +120,10 @@ impl Catalog {
     /// # Errors
     /// On an unknown key, a name or a model prefix that is there twice, or a base URL that is none.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
-        let CatalogFile { provider: providers } = toml::from_str(text)?;
+        let CatalogFile {
+            usual,
+            provider: mut providers,
+        } = toml::from_str(text)?;
         let mut by_name = HashMap::new();
         let mut prefixes = HashSet::new();
         for (index, provider) in providers.iter().enumerate() {
@@ -128,6 +143,9 @@ impl Catalog {
                     why,
                 })?;
             }
+        }
+        for provider in &mut providers {
+            provider.build_profiles(usual.get(&provider.dialect))?;
         }
         Ok(Self { providers, by_name })
     }
@@ -150,6 +168,30 @@ impl Catalog {
                 .iter()
                 .map(move |prefix| (format!("{prefix}*"), provider))
         })
+    }
+}
+
+impl Provider {
+    /// What this model of it takes, and how that is spelt.
+    pub fn profile(&self, model: &str) -> &Profile {
+        self.profiles.of(model)
+    }
+
+    fn build_profiles(&mut self, usual: Option<&Changes>) -> Result<(), CatalogError> {
+        if let Some(pattern) = profile::unreachable(&self.model_changes) {
+            return Err(CatalogError::Unreachable {
+                name: self.name.clone(),
+                pattern: pattern.to_owned(),
+            });
+        }
+        let mut profile = Profile::default();
+        if let Some(usual) = usual {
+            profile = usual.applied_to(&profile);
+        }
+        profile.stream_options &= self.stream_usage == StreamUsage::Ask;
+        let profile = self.changes.applied_to(&profile);
+        self.profiles = Profiles::new(profile, &self.model_changes);
+        Ok(())
     }
 }
 

@@ -6,10 +6,13 @@ pub mod address;
 mod base_url;
 mod catalog;
 pub mod echo;
+mod glob;
+mod profile;
 mod upstream;
 
 pub use base_url::{BaseUrl, BaseUrlError, Trust};
 pub use catalog::{AuthStyle, Catalog, CatalogError, Provider, ProviderKind, StreamUsage};
+pub use glob::Glob;
 pub use upstream::{
     Answer, AnswerBody, BodyFault, Courier, Errand, SendFault, Timeouts, TlsError, UpstreamSettings,
     Upstreams,

@@ -1,5 +1,7 @@
 //! To whom a request is written: the model, and what it and its provider can do.
 
+use serde::Deserialize;
+
 /// Where a request goes, as far as writing it depends on that.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
@@ -48,7 +50,8 @@ pub struct Profile {
 }
 
 /// The member by which a part or a tool of an OpenAI-like request is marked for the prompt cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CacheMarks {
     /// It caches by itself, or not at all.
     None,
@@ -59,7 +62,8 @@ pub enum CacheMarks {
 }
 
 /// What ids of tool calls an OpenAI-like provider takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CallIds {
     /// Up to 40 letters, digits, `_` and `-`.
     Usual,
@@ -68,14 +72,16 @@ pub enum CallIds {
 }
 
 /// How an OpenAI-like provider spells the cap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MaxTokensName {
     MaxCompletionTokens,
     MaxTokens,
 }
 
 /// How a model is told to think.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ThinkingStyle {
     /// It does not think, or not on demand.
     None,
@@ -86,7 +92,8 @@ pub enum ThinkingStyle {
 }
 
 /// The member of a message, and of a chunk, in which an OpenAI-like provider has its thoughts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReasoningField {
     None,
     /// `reasoning_content` (DeepSeek, xAI, Z.ai, Alibaba, Moonshot)
