@@ -13,6 +13,8 @@ use std::path::Path;
 
 #[path = "../../fuzz/checks/body.rs"]
 mod body;
+#[path = "../../fuzz/checks/codec.rs"]
+mod codec;
 #[path = "../../fuzz/checks/key.rs"]
 mod key;
 #[path = "../../fuzz/checks/stream.rs"]
@@ -43,4 +45,12 @@ fn streams() {
 #[test]
 fn keys() {
     replay("key", key::check);
+}
+
+#[test]
+fn codecs() {
+    replay("openai_chat", codec::openai_chat);
+    replay("openai_responses", codec::openai_responses);
+    replay("anthropic_messages", codec::anthropic_messages);
+    replay("gemini_generate", codec::gemini_generate);
 }

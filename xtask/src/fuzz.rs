@@ -15,7 +15,15 @@ pub(crate) struct Arguments {
     targets: Vec<String>,
 }
 
-const TARGETS: [&str; 3] = ["body", "stream", "key"];
+const TARGETS: [&str; 7] = [
+    "body",
+    "stream",
+    "key",
+    "openai_chat",
+    "openai_responses",
+    "anthropic_messages",
+    "gemini_generate",
+];
 /// An input that takes longer is a finding.
 const INPUT_S: u32 = 5;
 
