@@ -14,6 +14,7 @@ pub mod check;
 pub mod collect;
 mod conversation;
 pub mod data_url;
+mod discreet;
 mod event;
 mod fault;
 mod foreign;
@@ -28,6 +29,7 @@ pub mod undo;
 mod written;
 
 pub use conversation::{Citation, Media, MediaKind, MediaSource, Part, Reasoning, Role, Seal, Text, Turn};
+pub use discreet::discreet;
 pub use event::{Block, Delta, Event, Start};
 pub use fault::{Fault, FaultKind};
 pub use foreign::{foreign, is_openais};

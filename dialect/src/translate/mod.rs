@@ -9,11 +9,14 @@ mod stream;
 pub use stream::Translation;
 
 use crate::codec::InPath;
-use crate::neutral::{BadAnswer, Fault, Losses, OwnedHeading, Profile, Target, Undo, collect};
+use crate::neutral::{
+    BadAnswer, Fault, Losses, OwnedHeading, Profile, Reply, Target, Undo, collect, discreet,
+};
 use crate::refusal::Refusal;
 use crate::{Dialect, Envelope, Usage};
 
 /// The two dialects of a call, and what its answer needs.
+#[derive(Clone)]
 pub struct Crossing {
     client: Dialect,
     provider: Dialect,
@@ -74,7 +77,7 @@ impl Crossing {
     /// # Errors
     /// When it is none.
     pub fn reply(&self, body: &[u8]) -> Result<Answered, BadAnswer> {
-        let mut reply = self.provider.read_reply(body, &self.profile)?;
+        let mut reply = self.read(body)?;
         self.undo.reply(&mut reply);
         Ok(Answered {
             body: self.client.write_reply(&reply, &self.heading.as_heading()),
@@ -83,8 +86,18 @@ impl Crossing {
     }
 
     /// Writes a provider's error: the status and the body that the client gets.
-    pub fn fault(&self, fault: &Fault) -> (u16, Vec<u8>) {
-        self.client.write_fault(fault)
+    pub fn fault(&self, fault: Fault) -> (u16, Vec<u8>) {
+        let message = discreet(&fault.message).into_owned();
+        self.client.write_fault(&Fault { message, ..fault })
+    }
+
+    /// Reads a whole answer, of which one that ends in no sense is none.
+    fn read(&self, body: &[u8]) -> Result<Reply, BadAnswer> {
+        let reply = self.provider.read_reply(body, &self.profile)?;
+        match reply.finish.fault() {
+            Some(fault) => Err(BadAnswer::Fault(fault)),
+            None => Ok(reply),
+        }
     }
 
     /// Begins to translate a stream.
@@ -97,16 +110,16 @@ impl Crossing {
     /// # Errors
     /// When it is no answer.
     pub fn streamed(
-        self,
+        &self,
         body: &[u8],
         envelope: &Envelope,
         in_path: InPath<'_>,
     ) -> Result<Answered, BadAnswer> {
-        let reply = self.provider.read_reply(body, &self.profile)?;
+        let reply = self.read(body)?;
         let usage = reply.usage;
         let mut events = Vec::new();
         collect::events(reply, &mut events);
-        let mut translation = Translation::new(self, envelope, in_path);
+        let mut translation = Translation::new(self.clone(), envelope, in_path);
         let mut body = Vec::new();
         events
             .into_iter()

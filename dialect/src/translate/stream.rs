@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::{Crossing, refused};
 use crate::codec::{InPath, Reader, Writer};
-use crate::neutral::{Event, Undo};
+use crate::neutral::{Event, Undo, discreet};
 use crate::refusal::Refusal;
 use crate::relay::StreamEnd;
 use crate::sse::{Events, StreamLimits, StreamTooLarge};
@@ -131,7 +131,10 @@ impl Pipe {
         for event in self.read.drain(..) {
             self.undo.events(event, &mut self.undone);
         }
-        for event in self.undone.drain(..) {
+        for mut event in self.undone.drain(..) {
+            if let Event::Fault(fault) = &mut event {
+                fault.message = discreet(&fault.message).into_owned();
+            }
             match &event {
                 Event::Usage(usage) => self.usage = Some(*usage),
                 Event::Start(start) => self.usage = start.usage.or(self.usage),

@@ -1,7 +1,7 @@
 //! What a candidate is sent: the client's own bytes where it speaks the client's dialect, else a translation.
 
 use bytes::Bytes;
-use dialect::neutral::{OwnedHeading, Profile, Target};
+use dialect::neutral::{OwnedHeading, Target};
 use dialect::refusal::Refusal;
 use dialect::translate::{Crossing, Sent};
 use dialect::{Dialect, Envelope, splice};
@@ -49,7 +49,7 @@ pub(super) fn prepare(
     };
     let target = Target {
         model,
-        profile: &Profile::default(),
+        profile: candidate.provider.profile(model),
     };
     let heading = OwnedHeading {
         id: format!("{}{}", client.id_prefix(), request.call_id),

@@ -108,7 +108,7 @@ pub(super) async fn relay(
             Ok(taken) => taken,
             Err((refusal, outcome)) => return Err(settlement.refuse(refusal, outcome)),
         };
-        let outcome = if status.is_success() {
+        let outcome = if whole.status.is_success() {
             Outcome::Ok
         } else {
             Outcome::ProviderError

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use dialect::neutral::FaultKind;
+use dialect::neutral::{BadAnswer, Fault, FaultKind};
 use dialect::translate::Crossing;
 use dialect::{Dialect, Envelope, Usage};
 use http::StatusCode;
@@ -73,13 +73,16 @@ fn good(
     } else {
         crossing.reply(&body)
     };
-    let answered = answered.map_err(|error| fault::no_reply(between.provider, &error))?;
-    Ok(Whole {
-        status,
-        body: Bytes::from(answered.body),
-        usage: answered.usage,
-        is_stream,
-    })
+    match answered {
+        Ok(answered) => Ok(Whole {
+            status,
+            body: Bytes::from(answered.body),
+            usage: answered.usage,
+            is_stream,
+        }),
+        Err(BadAnswer::Fault(fault)) => faulty(fault, &crossing, between.provider),
+        Err(error) => Err(fault::no_reply(between.provider, &error)),
+    }
 }
 
 /// An answer that tells of an error. One that is about our credential says so by its status or, where Google answers 400
@@ -91,23 +94,30 @@ fn bad(
     between: &Between<'_>,
 ) -> Result<Whole, Failed> {
     let told = between.provider_dialect.read_fault(status.as_u16(), &body);
-    if matches!(told.kind, FaultKind::Auth) {
-        return Err(fault::credential_refused(between.provider));
-    }
-    let (status, body) = match crossing {
-        Some(crossing) => {
-            let (status, body) = crossing.fault(&told);
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-            (status, Bytes::from(body))
-        }
+    match crossing {
+        Some(crossing) => faulty(told, crossing, between.provider),
+        None if told.kind == FaultKind::Auth => Err(fault::credential_refused(between.provider)),
         None if between.provider_dialect.usage_of(&body).is_err() => {
-            return Err(fault::not_json(between.provider, status));
+            Err(fault::not_json(between.provider, status))
         }
-        None => (status, body),
-    };
+        None => Ok(Whole {
+            status,
+            body,
+            usage: None,
+            is_stream: false,
+        }),
+    }
+}
+
+/// A provider's error, for a client of another dialect.
+fn faulty(fault: Fault, crossing: &Crossing, provider: &str) -> Result<Whole, Failed> {
+    if fault.kind == FaultKind::Auth {
+        return Err(fault::credential_refused(provider));
+    }
+    let (status, body) = crossing.fault(fault);
     Ok(Whole {
-        status,
-        body,
+        status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
+        body: Bytes::from(body),
         usage: None,
         is_stream: false,
     })
