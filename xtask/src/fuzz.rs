@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     targets: Vec<String>,
 }
 
-const TARGETS: [&str; 3] = ["body", "stream", "key"];
+const TARGETS: [&str; 4] = ["head", "body", "stream", "key"];
 /// An input that takes longer is a finding.
 const INPUT_S: u32 = 5;
 
