@@ -308,6 +308,43 @@ fn a_broken_stream_is_not_called_complete_and_leaves_no_half_event() {
 }
 
 #[test]
+fn blank_lines_that_end_nothing_are_left_out_and_what_follows_the_end_too() {
+    let event = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let stream = format!("\n\r\n: wait\n\n\n\n\r\r{event}\n\ndata: [DONE]\n\n\n{event}");
+    let expected = format!(": wait\n\n{event}data: [DONE]\n\n");
+    for size in [1, 2, 3, 1000] {
+        let (out, end, _) = relayed(stream.as_bytes().chunks(size), false);
+        assert_eq!(
+            (String::from_utf8(out).unwrap(), end),
+            (expected.clone(), StreamEnd::Complete),
+            "in pieces of {size}"
+        );
+    }
+}
+
+#[test]
+fn comments_say_nothing_and_a_stream_goes_on_only_by_what_says_something() {
+    let mut relay = StreamRelay::new(false, 1, StreamLimits::default());
+    let push = |relay: &mut StreamRelay, text: &'static str| {
+        relay
+            .push(Bytes::from_static(text.as_bytes()), &mut Vec::new())
+            .unwrap();
+        (relay.has_said(), relay.goes_on())
+    };
+    for (text, said) in [
+        (": wait\n\n", false),
+        ("id: 1\n: data\n\n\n", false),
+        ("data: {}", false),
+        ("\n\n: wait\n\n", true),
+        (": wait\ndata: {}\n\n", true),
+    ] {
+        assert_eq!(push(&mut relay, text), (said, false), "{text:?}");
+    }
+    assert_eq!(push(&mut relay, "data: [DONE]\n\n\r\n"), (true, false));
+    assert_eq!(push(&mut relay, ": more\n\n"), (false, true));
+}
+
+#[test]
 fn recorded_streams_pass_unchanged_however_they_are_cut() {
     let Some(folder) = recorded() else {
         println!("skipped: no recorded streams here");
