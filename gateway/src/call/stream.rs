@@ -98,7 +98,14 @@ impl StreamBody {
         }
         let pushed = self.relay.push(bytes, &mut self.pushed);
         self.ready.extend(self.pushed.drain(..));
-        pushed.map_err(|_| fault::too_large(&self.provider))
+        // Who says more after the last word is not listened to, and not asked again on this connection.
+        if self.relay.is_done() && (self.relay.goes_on() || pushed.is_err()) {
+            return self.finish();
+        }
+        pushed.map_err(|_| fault::too_large(&self.provider))?;
+        self.upstream
+            .judged(self.relay.has_said())
+            .map_err(|fault| fault::broken(&self.provider, fault))
     }
 
     fn finish(&mut self) -> Result<(), Failed> {

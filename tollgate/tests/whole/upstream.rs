@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use testkit::client;
@@ -16,26 +17,33 @@ use crate::world::{DONE, World, chunk, completion, request};
 type Answering = fn(&mut TcpStream) -> std::io::Result<()>;
 
 /// A provider that answers each connection's first request with what `answer` writes, and then closes it.
-fn provider(answer: Answering) -> String {
+fn provider(answer: impl Fn(&mut TcpStream) -> std::io::Result<()> + Copy + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
     thread::spawn(move || {
         while let Ok((mut connection, _)) = listener.accept() {
             thread::spawn(move || {
-                let mut read = Vec::new();
-                let mut buffer = [0; 4096];
-                while !read.ends_with(b"}") {
-                    match connection.read(&mut buffer) {
-                        Ok(count) if count > 0 => read.extend_from_slice(&buffer[..count]),
-                        _ => return,
-                    }
+                if let Ok(true) = read_request(&mut connection) {
+                    // Most of these are cut off.
+                    let _cut = answer(&mut connection);
                 }
-                // Most of these are cut off.
-                let _cut = answer(&mut connection);
             });
         }
     });
     base_url
+}
+
+/// Reads a request with a small body; false when there is none.
+fn read_request(connection: &mut TcpStream) -> std::io::Result<bool> {
+    let mut read = Vec::new();
+    let mut buffer = [0; 4096];
+    while !read.ends_with(b"}") {
+        match connection.read(&mut buffer)? {
+            0 => return Ok(false),
+            count => read.extend_from_slice(&buffer[..count]),
+        }
+    }
+    Ok(true)
 }
 
 /// Something that listens and is not to be reached.
@@ -114,7 +122,7 @@ fn what_a_provider_sends_without_end_or_sense_is_an_error_to_the_client() {
             out.write_all(STREAM.as_bytes())?;
             out.write_all(&b": x\n\n".repeat(200_000))
         }),
-        ("94 many empty lines", true, 200, "provider_answer_cut", |out| {
+        ("94 many empty lines", true, 502, "provider_answer_cut", |out| {
             out.write_all(STREAM.as_bytes())?;
             out.write_all(&b"\n".repeat(1_000_000))
         }),
@@ -220,6 +228,100 @@ fn what_a_provider_does_at_the_edge_of_its_dialect_is_understood() {
             "ok",
             "{name}"
         );
+    }
+}
+
+/// Comments show that a provider works on an answer, for as long as it may work on one in silence.
+#[test]
+fn comments_keep_a_stream_alive_but_not_for_ever() {
+    let comments = |out: &mut TcpStream, count: usize| -> std::io::Result<()> {
+        for _ in 0..count {
+            out.write_all(b": PROCESSING\n\n")?;
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    };
+    let thinking = move |out: &mut TcpStream| {
+        out.write_all(STREAM.as_bytes())?;
+        comments(out, 24)?;
+        out.write_all(&chunk("thought", Some("stop")))?;
+        comments(out, 24)?;
+        out.write_all(DONE)
+    };
+    let stalling = move |out: &mut TcpStream| {
+        out.write_all(STREAM.as_bytes())?;
+        out.write_all(&chunk("one", None))?;
+        comments(out, 10_000)
+    };
+    let ask = |base_url: &str| {
+        let world = World::with(TestDatabase::sqlite(), base_url, |installation| {
+            installation
+                .set("TOLLGATE_UPSTREAM_GAP_TIMEOUT", "600ms")
+                .set("TOLLGATE_UPSTREAM_WHOLE_TIMEOUT", "2s")
+        });
+        let asked = Instant::now();
+        let answer = world.chat(&request("custom/any", true));
+        let row = world.ledger(1).into_values().next().unwrap();
+        let text = String::from_utf8(answer.body).unwrap();
+        (answer.status, text, row.outcome, asked.elapsed())
+    };
+    let (status, text, outcome, _) = ask(&provider(thinking));
+    assert_eq!((status, outcome.as_str()), (200, "ok"), "{text}");
+    assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    let (status, text, outcome, took) = ask(&provider(stalling));
+    assert_eq!((status, outcome.as_str()), (200, "timeout"), "{text}");
+    assert!(
+        text.contains("provider_timeout") && !text.contains("[DONE]"),
+        "{text}"
+    );
+    assert!(
+        took > Duration::from_secs(2) && took < Duration::from_secs(10),
+        "{took:?}"
+    );
+}
+
+/// What a provider says after its last word reaches nobody, and it is not asked again on that connection.
+#[test]
+fn what_follows_the_end_of_a_stream_is_dropped_with_its_connection() {
+    for more in [
+        chunk("more", None),
+        b"x".repeat(2 << 20),
+        b": comment\n\n".to_vec(),
+    ] {
+        let connections = Arc::new(AtomicUsize::new(0));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let counting = connections.clone();
+        thread::spawn(move || {
+            while let Ok((mut connection, _)) = listener.accept() {
+                counting.fetch_add(1, Ordering::SeqCst);
+                let piece =
+                    |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+                let head = STREAM.replace("connection: close", "transfer-encoding: chunked");
+                let end = [chunk("one", Some("stop")), DONE.to_vec()].concat();
+                let answer = [head.as_bytes(), &piece(&end), &piece(&more), b"0\r\n\r\n"].concat();
+                let answer = move || -> std::io::Result<()> {
+                    while read_request(&mut connection)? {
+                        connection.write_all(&answer)?;
+                    }
+                    Ok(())
+                };
+                thread::spawn(answer);
+            }
+        });
+        let world = World::with(TestDatabase::sqlite(), &base_url, |installation| {
+            installation.set("TOLLGATE_WORKERS", "1")
+        });
+        for number in 1..=2 {
+            let answer = world.chat(&request("custom/any", true));
+            let text = String::from_utf8(answer.body).unwrap();
+            assert!(
+                answer.status == 200 && text.ends_with("data: [DONE]\n\n"),
+                "{text:.300}"
+            );
+            assert_eq!(connections.load(Ordering::SeqCst), number);
+        }
+        assert!(world.ledger(2).into_values().all(|row| row.outcome == "ok"));
     }
 }
 
