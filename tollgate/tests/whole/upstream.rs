@@ -1,6 +1,6 @@
 //! What reaches a provider, and what a provider cannot do to the gateway: its answers are given here byte by byte.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,39 +12,10 @@ use testkit::client;
 use testkit::database::TestDatabase;
 use testkit::vendor::{Play, Vendor};
 
+use crate::raw::{endless, provider, read_request};
 use crate::world::{DONE, World, chunk, completion, request};
 
 type Answering = fn(&mut TcpStream) -> std::io::Result<()>;
-
-/// A provider that answers each connection's first request with what `answer` writes, and then closes it.
-fn provider(answer: impl Fn(&mut TcpStream) -> std::io::Result<()> + Copy + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        while let Ok((mut connection, _)) = listener.accept() {
-            thread::spawn(move || {
-                if let Ok(true) = read_request(&mut connection) {
-                    // Most of these are cut off.
-                    let _cut = answer(&mut connection);
-                }
-            });
-        }
-    });
-    base_url
-}
-
-/// Reads a request with a small body; false when there is none.
-fn read_request(connection: &mut TcpStream) -> std::io::Result<bool> {
-    let mut read = Vec::new();
-    let mut buffer = [0; 4096];
-    while !read.ends_with(b"}") {
-        match connection.read(&mut buffer)? {
-            0 => return Ok(false),
-            count => read.extend_from_slice(&buffer[..count]),
-        }
-    }
-    Ok(true)
-}
 
 /// Something that listens and is not to be reached.
 fn trap() -> (String, Arc<AtomicUsize>) {
@@ -62,26 +33,6 @@ fn trap() -> (String, Arc<AtomicUsize>) {
 
 const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
-
-fn endless(out: &mut TcpStream, head: &str, part: &[u8]) -> std::io::Result<()> {
-    out.write_all(head.as_bytes())?;
-    let part = part.repeat((64 << 10) / part.len() + 1);
-    // More than any limit, and than memory should take.
-    for _ in 0..4_096 {
-        out.write_all(&part)?;
-    }
-    Ok(())
-}
-
-/// Resident memory of a process, in MiB.
-fn resident_mib(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024
-}
 
 #[test]
 fn what_a_provider_sends_without_end_or_sense_is_an_error_to_the_client() {
@@ -171,7 +122,7 @@ fn what_a_provider_sends_without_end_or_sense_is_an_error_to_the_client() {
         let world = World::with(TestDatabase::sqlite(), &provider(answering), |installation| {
             installation
         });
-        let before = resident_mib(world.serving.process_id());
+        let before = world.serving.resident_kib() / 1024;
         let answer = world.chat(&request("custom/any", streamed));
         let end = String::from_utf8_lossy(&answer.body[answer.body.len().saturating_sub(400)..]).into_owned();
         assert_eq!(answer.status, status, "{name}: {end}");
@@ -179,7 +130,7 @@ fn what_a_provider_sends_without_end_or_sense_is_an_error_to_the_client() {
             end.contains(&format!(r#""code":"{code}""#)) && !end.contains("[DONE]"),
             "{name}: {end}"
         );
-        let grown = resident_mib(world.serving.process_id()).saturating_sub(before);
+        let grown = (world.serving.resident_kib() / 1024).saturating_sub(before);
         // An answer that is not a stream is held whole.
         let allowed = if streamed { 32 } else { 96 };
         assert!(grown < allowed, "{name}: {grown} MiB more");
