@@ -33,6 +33,7 @@ mod sdk;
 mod slow;
 mod spread;
 mod starting;
+mod tls;
 mod traces;
 mod upgrade;
 mod upstream;

@@ -1,6 +1,6 @@
 //! Clients and providers that are no HTTP library: what goes over their connections, byte by byte.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(crate) fn provider(
 }
 
 /// Reads a request with a small body; false when there is none.
-pub(crate) fn read_request(connection: &mut TcpStream) -> std::io::Result<bool> {
+pub(crate) fn read_request(connection: &mut impl Read) -> std::io::Result<bool> {
     let mut read = Vec::new();
     let mut buffer = [0; 4096];
     while !read.ends_with(b"}") {
