@@ -19,6 +19,7 @@ mod faults;
 mod flood;
 mod front;
 mod inference;
+mod kept;
 mod keys;
 mod memory;
 mod metrics;
