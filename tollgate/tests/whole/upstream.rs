@@ -144,7 +144,7 @@ fn what_a_provider_sends_without_end_or_sense_is_an_error_to_the_client() {
 
 #[test]
 fn what_a_provider_does_at_the_edge_of_its_dialect_is_understood() {
-    let cases: [(&str, bool, &str, Answering); 4] = [
+    let cases: [(&str, bool, &str, Answering); 3] = [
         ("102 interim answers", false, "hello", |out| {
             let body = completion();
             let interim = "HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n".repeat(8);
@@ -152,10 +152,6 @@ fn what_a_provider_does_at_the_edge_of_its_dialect_is_understood() {
         }),
         ("90 no usage", false, r#"{"choices":[]}"#, |out| {
             out.write_all(format!("{WHOLE}content-length: 14\r\n\r\n{{\"choices\":[]}}").as_bytes())
-        }),
-        ("91 usage that makes no sense", false, "-3", |out| {
-            let body = r#"{"usage":{"prompt_tokens":-3,"completion_tokens":1e99}}"#;
-            out.write_all(format!("{WHOLE}content-length: {}\r\n\r\n{body}", body.len()).as_bytes())
         }),
         ("97 every kind of line", true, "[DONE]", |out| {
             out.write_all(STREAM.as_bytes())?;
@@ -180,6 +176,86 @@ fn what_a_provider_does_at_the_edge_of_its_dialect_is_understood() {
             "{name}"
         );
     }
+}
+
+/// What a provider says of its usage reaches the client as it is. What it cannot have meant is not booked, and told.
+#[test]
+fn usage_that_makes_no_sense_is_not_booked() {
+    let counts =
+        |input: &str, output: &str| format!(r#"{{"prompt_tokens":{input},"completion_tokens":{output}}}"#);
+    // What is reported, in a stream one after the other; the tokens of input and output, and whether it is suspect.
+    type Tokens = Option<(i64, i64)>;
+    let cases: [(&[String], Tokens, bool); 15] = [
+        (&[counts("3", "0")], Some((3, 0)), false),
+        (&[counts("3.0", "1e1")], Some((3, 10)), false),
+        (&[counts("0", "0")], Some((0, 0)), false),
+        (&["null".to_owned()], None, false),
+        (&[counts("null", "null")], None, false),
+        (&[counts("3", "1"), counts("3", "2")], Some((3, 2)), false),
+        (&[counts("-3", "1")], None, true),
+        (&[counts("3", "1.5")], None, true),
+        (&[counts("\"3\"", "1")], None, true),
+        (&[counts("9223372036854775808", "1")], None, true),
+        (&[counts("3", "100000001")], None, true),
+        (&[counts("3", "1e99")], None, true),
+        (&["\"many\"".to_owned()], None, true),
+        (&["[3,1]".to_owned()], None, true),
+        (&[counts("3", "2"), counts("3", "1")], None, true),
+    ];
+    let reported: Vec<Vec<String>> = cases.iter().map(|(reported, ..)| reported.to_vec()).collect();
+    let vendor = Vendor::start(move |seen| {
+        let body: Value = serde_json::from_slice(&seen.body).unwrap();
+        let reported = &reported[body["model"].as_str().unwrap().parse::<usize>().unwrap()];
+        if body["stream"] == false {
+            return Play::json(200, format!(r#"{{"choices":[],"usage":{}}}"#, reported[0]));
+        }
+        let event = |usage| format!("data: {{\"choices\":[],\"usage\":{usage}}}\n\n").into_bytes();
+        let usage = reported.iter().map(event);
+        Play::stream(
+            [chunk("one", Some("stop"))]
+                .into_iter()
+                .chain(usage)
+                .chain([DONE.to_vec()]),
+        )
+    });
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation.set("TOLLGATE_METRICS_LISTEN", "127.0.0.1:0")
+    });
+    let mut expected = Vec::new();
+    for (number, (reported, tokens, suspect)) in cases.into_iter().enumerate() {
+        let streams: &[bool] = if reported.len() > 1 {
+            &[true]
+        } else {
+            &[false, true]
+        };
+        for stream in streams {
+            let answer = world.chat(&request(&format!("custom/{number}"), *stream));
+            assert_eq!(answer.status, 200, "{reported:?}");
+            if !stream {
+                let text = String::from_utf8(answer.body.clone()).unwrap();
+                assert!(text.contains(&reported[0]), "{text}");
+            }
+            expected.push((
+                answer.header("x-request-id").to_owned(),
+                tokens,
+                suspect,
+                reported,
+            ));
+        }
+    }
+    let ledger = world.ledger(expected.len());
+    let log = world.serving.log();
+    for (call, tokens, suspect, reported) in &expected {
+        let row = &ledger[call];
+        let booked = row.usage.map(|usage| (usage.input_tokens, usage.output_tokens));
+        assert_eq!((row.outcome.as_str(), booked), ("ok", *tokens), "{reported:?}");
+        let line = log.lines().find(|line| line.contains(call.as_str())).unwrap();
+        assert_eq!(line.contains("suspect_usage"), *suspect, "{line}");
+    }
+    let suspect = expected.iter().filter(|(_, _, suspect, _)| *suspect).count();
+    let told = format!(r#"tollgate_suspect_usage_total{{gen_ai_provider_name="custom"}} {suspect}"#);
+    let metrics = String::from_utf8(client::get(&world.serving.metrics(), "").body).unwrap();
+    assert!(metrics.contains(&told), "{told}: {metrics}");
 }
 
 /// Comments show that a provider works on an answer, for as long as it may work on one in silence.
