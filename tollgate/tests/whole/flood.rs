@@ -9,7 +9,7 @@ use testkit::client;
 use testkit::database::TestDatabase;
 use testkit::vendor::{Play, Vendor};
 
-use crate::raw::connect;
+use crate::raw::{connect, raise_open_files};
 use crate::world::{World, completion, request};
 
 const IDLE: usize = 10_000;
@@ -34,7 +34,7 @@ pub(crate) fn good_calls(world: &World) -> Duration {
 
 #[test]
 fn idle_and_slow_connections_do_not_hurt_the_others() {
-    let files = rlimit::increase_nofile_limit(40_000).unwrap();
+    let files = raise_open_files();
     if files < 12_000 {
         println!("skipped: this process may have only {files} open files");
         return;

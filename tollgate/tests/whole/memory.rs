@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use testkit::database::TestDatabase;
 use testkit::vendor::{End, Play, Vendor};
 
-use crate::raw::connect;
+use crate::raw::{connect, raise_open_files};
 use crate::world::{World, chunk, request};
 
 const STREAMS: usize = 800;
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn memory_of_streams_is_given_back() {
-    let files = rlimit::increase_nofile_limit(8_000).unwrap();
+    let files = raise_open_files();
     if files < 5_000 {
         println!("skipped: this process may have only {files} open files");
         return;

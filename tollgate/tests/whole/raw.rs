@@ -5,9 +5,22 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::world::World;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Lets this process open as many files as it may, and says how many that are.
+pub(crate) fn raise_open_files() -> u64 {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, all).unwrap();
+    maximum.unwrap_or(u64::MAX)
+}
 
 /// A connection on which nothing has been said.
 pub(crate) fn connect(world: &World) -> TcpStream {
