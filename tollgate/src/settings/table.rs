@@ -65,7 +65,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("TOLLGATE_FAILED_KEYS_MAX", "100", "Requests without a valid gateway key from one address in 10 s, before it is told to wait."),
     setting("TOLLGATE_UPSTREAM_CONNECT_TIMEOUT", "5s", "For a connection to a provider: name, TCP and TLS."),
     setting("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT", "5m", "For a provider to begin a streamed answer. Reasoning models are silent for minutes."),
-    setting("TOLLGATE_UPSTREAM_WHOLE_TIMEOUT", "10m", "For a provider to begin an answer that is not streamed, which it does when all of it is ready; and for a stream to say nothing but comments, by which a provider shows that it works on it."),
+    setting("TOLLGATE_UPSTREAM_WHOLE_TIMEOUT", "10m", "For a provider to begin an answer that is not streamed, which it does when all of it is ready; and for one to hold nothing but comments or blank lines, by which a provider shows that it works on it."),
     setting("TOLLGATE_UPSTREAM_GAP_TIMEOUT", "5m", "Between two pieces of an answer, be they comments."),
     setting("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT", "1h", "For a whole answer."),
     setting("TOLLGATE_UPSTREAM_CA_FILE", "", "More certificate authorities to believe of providers, in PEM."),

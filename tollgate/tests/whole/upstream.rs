@@ -280,22 +280,22 @@ fn comments_keep_a_stream_alive_but_not_for_ever() {
         out.write_all(&chunk("one", None))?;
         comments(out, 10_000)
     };
-    let ask = |base_url: &str| {
+    let ask = |base_url: &str, stream: bool| {
         let world = World::with(TestDatabase::sqlite(), base_url, |installation| {
             installation
                 .set("TOLLGATE_UPSTREAM_GAP_TIMEOUT", "600ms")
                 .set("TOLLGATE_UPSTREAM_WHOLE_TIMEOUT", "2s")
         });
         let asked = Instant::now();
-        let answer = world.chat(&request("custom/any", true));
+        let answer = world.chat(&request("custom/any", stream));
         let row = world.ledger(1).into_values().next().unwrap();
         let text = String::from_utf8(answer.body).unwrap();
         (answer.status, text, row.outcome, asked.elapsed())
     };
-    let (status, text, outcome, _) = ask(&provider(thinking));
+    let (status, text, outcome, _) = ask(&provider(thinking), true);
     assert_eq!((status, outcome.as_str()), (200, "ok"), "{text}");
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
-    let (status, text, outcome, took) = ask(&provider(stalling));
+    let (status, text, outcome, took) = ask(&provider(stalling), true);
     assert_eq!((status, outcome.as_str()), (200, "timeout"), "{text}");
     assert!(
         text.contains("provider_timeout") && !text.contains("[DONE]"),
