@@ -5,7 +5,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::sse::{EventSearch, StreamLimits, StreamTooLarge};
+use crate::sse::{self, EventSearch, StreamLimits, StreamTooLarge};
 use crate::usage::Usage;
 
 /// Reads a stream that passes: each dialect has its own.
@@ -43,6 +43,10 @@ pub struct StreamRelay<M> {
     held: BytesMut,
     search: EventSearch,
     passed_bytes: usize,
+    /// Whether there was an event with data since this was last asked.
+    said: bool,
+    /// Whether something came after the end.
+    goes_on: bool,
 }
 
 impl<M: StreamMeter> StreamRelay<M> {
@@ -53,6 +57,8 @@ impl<M: StreamMeter> StreamRelay<M> {
             held: BytesMut::new(),
             search: EventSearch::default(),
             passed_bytes: 0,
+            said: false,
+            goes_on: false,
         }
     }
 
@@ -68,7 +74,7 @@ impl<M: StreamMeter> StreamRelay<M> {
         let mut search = EventSearch::default();
         let (mut unsent, mut read) = (0, 0);
         while let Some(end) = search.event_end(&chunk) {
-            if !self.meter.read(chunk.get(read..end).unwrap_or_default()) {
+            if !self.takes(chunk.get(read..end).unwrap_or_default()) {
                 send(&chunk, unsent, read, out);
                 unsent = end;
             }
@@ -84,7 +90,7 @@ impl<M: StreamMeter> StreamRelay<M> {
     /// blank line, unless the stream is cut there.
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
         let rest = std::mem::take(&mut self.held).freeze();
-        if !rest.is_empty() && self.meter.read(&rest) && self.end() != StreamEnd::Cut {
+        if !rest.is_empty() && self.takes(&rest) && self.end() != StreamEnd::Cut {
             out.push(rest);
         }
         self.end()
@@ -98,6 +104,16 @@ impl<M: StreamMeter> StreamRelay<M> {
     /// Whether the stream's own last event has been passed on: nothing that comes after it concerns the client.
     pub fn is_done(&self) -> bool {
         self.meter.is_done()
+    }
+
+    /// Whether the provider says more after that.
+    pub fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    /// Whether an event with data has ended since this was last asked. Comments keep a connection busy, and say nothing.
+    pub fn has_said(&mut self) -> bool {
+        std::mem::take(&mut self.said)
     }
 
     /// The last usage that the provider reported.
@@ -116,10 +132,24 @@ impl<M: StreamMeter> StreamRelay<M> {
         let mut event = std::mem::take(&mut self.held);
         event.truncate(end);
         let event = event.freeze();
-        if self.meter.read(&event) {
+        if self.takes(&event) {
             out.push(event);
         }
         true
+    }
+
+    /// Whether the client gets this event. One that begins with a blank line is that line and no more: it follows on the
+    /// one that has ended the event before.
+    fn takes(&mut self, event: &[u8]) -> bool {
+        if matches!(event.first(), Some(b'\n' | b'\r')) {
+            return false;
+        }
+        if self.meter.is_done() {
+            self.goes_on = true;
+            return false;
+        }
+        self.said |= has_data(event);
+        self.meter.read(event)
     }
 
     fn within_limits(&self) -> Result<(), StreamTooLarge> {
@@ -137,6 +167,11 @@ impl<M: StreamMeter> StreamRelay<M> {
             Ok(())
         }
     }
+}
+
+fn has_data(event: &[u8]) -> bool {
+    // Most begin with it.
+    event.starts_with(b"data") || sse::lines(event).any(|line| line.starts_with(b"data"))
 }
 
 fn send(chunk: &Bytes, from: usize, to: usize, out: &mut Vec<Bytes>) {

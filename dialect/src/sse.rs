@@ -171,7 +171,7 @@ pub fn name(event: &[u8]) -> Option<&[u8]> {
 }
 
 /// The lines of an event without their ends; a byte order mark at the beginning of the stream is no part of one.
-fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
     let event = event.strip_prefix(b"\xef\xbb\xbf").unwrap_or(event);
     event.split(|byte| matches!(byte, b'\n' | b'\r'))
 }

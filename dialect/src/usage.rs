@@ -17,3 +17,49 @@ pub struct Usage {
     pub audio_input_tokens: u64,
     pub audio_output_tokens: u64,
 }
+
+/// What stands in the place of a count that is none: a negative one, a fraction, a word, one that has shrunk.
+pub(crate) const NONSENSE: u64 = u64::MAX;
+
+/// Ten times the largest context there is.
+const TOKENS_MAX: u64 = 100_000_000;
+
+impl Usage {
+    /// Whether a provider can have meant this. What it cannot have meant is not to be booked, or limits and bills would go
+    /// by it.
+    pub fn makes_sense(&self) -> bool {
+        let Self {
+            input_tokens,
+            cached_input_tokens,
+            cache_write_tokens,
+            cache_write_1h_tokens,
+            output_tokens,
+            reasoning_tokens,
+            audio_input_tokens,
+            audio_output_tokens,
+        } = *self;
+        let counts = [
+            input_tokens,
+            cached_input_tokens,
+            cache_write_tokens,
+            cache_write_1h_tokens,
+            output_tokens,
+            reasoning_tokens,
+            audio_input_tokens,
+            audio_output_tokens,
+        ];
+        counts.iter().all(|count| *count <= TOKENS_MAX)
+    }
+
+    /// This, reported after what the same stream had reported before: what has been written cannot become less.
+    #[must_use]
+    pub(crate) fn after(self, before: Option<Self>) -> Self {
+        match before {
+            Some(before) if self.output_tokens < before.output_tokens => Self {
+                output_tokens: NONSENSE,
+                ..self
+            },
+            _ => self,
+        }
+    }
+}

@@ -24,7 +24,7 @@ use crate::door::Door;
 use crate::drain::{Drain, Line};
 use crate::limits::FrontLimits;
 use crate::patience::{Patient, Turns, holding};
-use crate::{answer, endpoint};
+use crate::{answer, endpoint, front};
 
 /// What the connections of one worker have in common.
 pub(crate) struct Front {
@@ -38,8 +38,6 @@ pub(crate) struct Front {
     open: watch::Receiver<()>,
 }
 
-const HEAD_BYTES_MAX: usize = 64 << 10;
-const HEADERS_MAX: usize = 100;
 const H2_HEADERS_BYTES_MAX: u32 = 32 << 10;
 const H2_STREAMS_MAX: u32 = 100;
 const H2_RESETS_MAX: usize = 20;
@@ -65,7 +63,7 @@ impl Front {
             door,
             drain: Drain::new(limits.drain_linger),
             limits,
-            http1: http1_builder(),
+            http1: front::parser(),
             http2: http2_builder(),
             open,
         }
@@ -168,17 +166,6 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-}
-
-fn http1_builder() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        // `Patient` has the time for heads.
-        .header_read_timeout(None)
-        .max_header_size(HEAD_BYTES_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX);
-    builder
 }
 
 fn http2_builder() -> http2::Builder<TokioExecutor> {

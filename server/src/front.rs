@@ -6,13 +6,29 @@
 use std::str::FromStr as _;
 
 use dialect::refusal::{Code, Refusal};
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, Method, Request, Version};
+use http::{HeaderMap, Method, Request, Version};
+use hyper::server::conn::http1;
 
+/// All that stands before the body, and in how many lines.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+const HEADERS_MAX: usize = 100;
 const METHOD_BYTES_MAX: usize = 32;
 const TARGET_BYTES_MAX: usize = 8 << 10;
 const HEADER_BYTES_MAX: usize = 32 << 10;
+
+/// How the HTTP library is to read heads in HTTP/1.
+pub(crate) fn parser() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // `Patient` has the time for heads.
+        .header_read_timeout(None)
+        .max_header_size(HEAD_BYTES_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX);
+    builder
+}
 
 /// Checks a head.
 ///
@@ -73,9 +89,11 @@ fn host(headers: &HeaderMap, version: Version) -> Result<(), Refusal> {
     }
 }
 
+/// Lengths are the HTTP library's: it refuses two that differ, takes one that is told twice for one, and where the body
+/// comes chunked it ignores them and closes the connection behind it.
 fn framing(headers: &HeaderMap) -> Result<(), Refusal> {
-    if is_repeated(headers, &CONTENT_LENGTH) || is_repeated(headers, &TRANSFER_ENCODING) {
-        return Err(malformed("The length of the body is told more than once."));
+    if headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some() {
+        return Err(malformed("The coding of the body is told more than once."));
     }
     match headers.get(TRANSFER_ENCODING) {
         Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Err(Refusal::new(
@@ -84,10 +102,6 @@ fn framing(headers: &HeaderMap) -> Result<(), Refusal> {
         )),
         _ => Ok(()),
     }
-}
-
-fn is_repeated(headers: &HeaderMap, name: &HeaderName) -> bool {
-    headers.get_all(name).iter().nth(1).is_some()
 }
 
 fn expectation(headers: &HeaderMap) -> Result<(), Refusal> {

@@ -235,6 +235,23 @@ impl Serving {
         self.child.id()
     }
 
+    /// Its resident memory now.
+    pub fn resident_kib(&self) -> u64 {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// The most that its resident memory has been.
+    pub fn most_resident_kib(&self) -> u64 {
+        self.memory_kib("VmHWM:")
+    }
+
+    fn memory_kib(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        kib.expect("what the kernel says of its memory")
+    }
+
     /// Sends it a signal, such as `-TERM`.
     pub fn signal(&self, signal: &str) {
         let told = Command::new("kill")

@@ -15,6 +15,8 @@ use std::path::Path;
 mod body;
 #[path = "../../fuzz/checks/codec.rs"]
 mod codec;
+#[path = "../../fuzz/checks/head.rs"]
+mod head;
 #[path = "../../fuzz/checks/key.rs"]
 mod key;
 #[path = "../../fuzz/checks/stream.rs"]
@@ -30,6 +32,11 @@ fn replay(target: &str, check: fn(&[u8])) {
         replayed += 1;
     }
     assert!(replayed > 0, "there is no corpus of {target}");
+}
+
+#[test]
+fn heads() {
+    replay("head", head::check);
 }
 
 #[test]

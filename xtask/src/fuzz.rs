@@ -15,7 +15,8 @@ pub(crate) struct Arguments {
     targets: Vec<String>,
 }
 
-const TARGETS: [&str; 7] = [
+const TARGETS: [&str; 8] = [
+    "head",
     "body",
     "stream",
     "key",

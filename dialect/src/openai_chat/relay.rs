@@ -61,7 +61,7 @@ impl StreamMeter for ChunkMeter {
             }) => {
                 self.failed |= error;
                 self.finished.extend(finished);
-                self.usage = usage.or(self.usage);
+                self.usage = usage.map(|usage| usage.after(self.usage)).or(self.usage);
                 !(self.strip_usage && usage.is_some() && !has_choices)
             }
         }

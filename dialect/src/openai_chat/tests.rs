@@ -208,6 +208,11 @@ fn usage_is_read_in_every_spelling() {
         ..Usage::default()
     };
     assert_eq!(usage_of(openai.as_bytes()), Some(expected));
+    let xai = br#"{"usage":{"prompt_tokens":12,"completion_tokens":2,"total_tokens":332,"completion_tokens_details":{"reasoning_tokens":318}}}"#;
+    assert_eq!(
+        usage_of(xai).map(|usage| (usage.input_tokens, usage.output_tokens, usage.reasoning_tokens)),
+        Some((12, 320, 318))
+    );
     let groq = br#"{"choices":[],"x_groq":{"id":"r","usage":{"prompt_tokens":2,"completion_tokens":1}}}"#;
     assert_eq!(
         usage_of(groq),
@@ -243,9 +248,12 @@ fn recorded_answers_give_the_usage_that_they_report() {
     for path in files.filter(|path| path.to_string_lossy().ends_with(".response.json")) {
         let body = std::fs::read(&path).unwrap();
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let reported = value["usage"]["prompt_tokens"]
-            .as_u64()
-            .zip(value["usage"]["completion_tokens"].as_u64());
+        let told = |name: &str| value["usage"][name].as_u64();
+        let written = |input: u64| {
+            let beside = told("total_tokens").map_or(0, |total| total.saturating_sub(input));
+            Some((input, told("completion_tokens")?.max(beside)))
+        };
+        let reported = told("prompt_tokens").and_then(written);
         let read = usage_of(&body).map(|usage| (usage.input_tokens, usage.output_tokens));
         assert_eq!(read, reported, "{}", path.display());
     }
@@ -305,6 +313,43 @@ fn a_broken_stream_is_not_called_complete_and_leaves_no_half_event() {
         (out.as_slice(), end),
         (error.as_bytes(), StreamEnd::ProviderError)
     );
+}
+
+#[test]
+fn blank_lines_that_end_nothing_are_left_out_and_what_follows_the_end_too() {
+    let event = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let stream = format!("\n\r\n: wait\n\n\n\n\r\r{event}\n\ndata: [DONE]\n\n\n{event}");
+    let expected = format!(": wait\n\n{event}data: [DONE]\n\n");
+    for size in [1, 2, 3, 1000] {
+        let (out, end, _) = relayed(stream.as_bytes().chunks(size), false);
+        assert_eq!(
+            (String::from_utf8(out).unwrap(), end),
+            (expected.clone(), StreamEnd::Complete),
+            "in pieces of {size}"
+        );
+    }
+}
+
+#[test]
+fn comments_say_nothing_and_a_stream_goes_on_only_by_what_says_something() {
+    let mut relay = StreamRelay::new(false, 1, StreamLimits::default());
+    let push = |relay: &mut StreamRelay, text: &'static str| {
+        relay
+            .push(Bytes::from_static(text.as_bytes()), &mut Vec::new())
+            .unwrap();
+        (relay.has_said(), relay.goes_on())
+    };
+    for (text, said) in [
+        (": wait\n\n", false),
+        ("id: 1\n: data\n\n\n", false),
+        ("data: {}", false),
+        ("\n\n: wait\n\n", true),
+        (": wait\ndata: {}\n\n", true),
+    ] {
+        assert_eq!(push(&mut relay, text), (said, false), "{text:?}");
+    }
+    assert_eq!(push(&mut relay, "data: [DONE]\n\n\r\n"), (true, false));
+    assert_eq!(push(&mut relay, ": more\n\n"), (false, true));
 }
 
 #[test]

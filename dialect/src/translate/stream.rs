@@ -27,6 +27,8 @@ struct Pipe {
     undone: Vec<Event>,
     usage: Option<Usage>,
     end: StreamEnd,
+    /// Whether the provider said anything since this was last asked.
+    said: bool,
 }
 
 impl Translation {
@@ -47,6 +49,7 @@ impl Translation {
             undone: Vec::new(),
             usage: None,
             end: StreamEnd::Cut,
+            said: false,
         };
         Self {
             events: Events::new(StreamLimits::default()),
@@ -91,6 +94,11 @@ impl Translation {
         self.pipe.end != StreamEnd::Cut
     }
 
+    /// Whether the provider has said anything since this was last asked. A sign that it lives says nothing.
+    pub fn has_said(&mut self) -> bool {
+        std::mem::take(&mut self.pipe.said)
+    }
+
     /// Whether the text was ended at a stop sequence, of which the provider does not know: it need not go on.
     pub fn is_cut(&self) -> bool {
         self.pipe.undo.is_cut()
@@ -129,6 +137,7 @@ impl Pipe {
     /// Writes what was read, turned back.
     fn write(&mut self, out: &mut Vec<u8>) {
         for event in self.read.drain(..) {
+            self.said |= event != Event::KeepAlive;
             self.undo.events(event, &mut self.undone);
         }
         for mut event in self.undone.drain(..) {

@@ -169,5 +169,6 @@ fn record(candidate: &Candidate<'_>, number: u32, started: Instant) -> AttemptRe
         status: 0,
         outcome: Outcome::ClientGone,
         usage: None,
+        suspect: false,
     }
 }

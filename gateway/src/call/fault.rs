@@ -74,7 +74,9 @@ pub(super) fn not_json(provider: &str, status: StatusCode) -> Failed {
 /// An answer that broke off.
 pub(super) fn broken(provider: &str, fault: BodyFault) -> Failed {
     let (code, outcome) = match fault {
-        BodyFault::GapTimeout | BodyFault::TotalTimeout => (Code::ProviderTimeout, Outcome::Timeout),
+        BodyFault::GapTimeout | BodyFault::QuietTimeout | BodyFault::TotalTimeout => {
+            (Code::ProviderTimeout, Outcome::Timeout)
+        }
         BodyFault::Cut => (Code::ProviderAnswerCut, Outcome::Cut),
     };
     let message = format!("Provider `{provider}` did not finish: {fault}.");

@@ -78,7 +78,8 @@ impl Settlement {
         };
         if let Some(attempt) = record.attempts.last_mut() {
             attempt.outcome = outcome;
-            attempt.usage = usage;
+            attempt.usage = usage.filter(Usage::makes_sense);
+            attempt.suspect = usage.is_some() && attempt.usage.is_none();
             attempt.ended = Instant::now();
         }
         record.ended = Instant::now();

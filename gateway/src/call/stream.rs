@@ -96,8 +96,16 @@ impl StreamBody {
         self.ready.extend(self.pushed.drain(..));
         if self.way.is_over() {
             self.end(Outcome::Ok);
+            return Ok(());
         }
-        pushed.map_err(|_| fault::too_large(&self.provider))
+        // Who says more after the last word is not listened to, and not asked again on this connection.
+        if self.way.is_done() && (self.way.goes_on() || pushed.is_err()) {
+            return self.finish();
+        }
+        pushed.map_err(|_| fault::too_large(&self.provider))?;
+        self.upstream
+            .judged(self.way.has_said())
+            .map_err(|fault| fault::broken(&self.provider, fault))
     }
 
     /// What the client is told when this side of the stream breaks.

@@ -67,6 +67,20 @@ impl Way {
         }
     }
 
+    /// Whether the provider says more after that.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self, Self::Pass(_, relay) if relay.goes_on())
+    }
+
+    /// Whether the provider has said anything since this was last asked. Comments keep a connection busy, and say nothing.
+    pub(super) fn has_said(&mut self) -> bool {
+        match self {
+            Self::Pass(_, relay) => relay.has_said(),
+            Self::Array(_) => true,
+            Self::Cross(translation) => translation.has_said(),
+        }
+    }
+
     /// Whether the gateway itself has told the client the end, so that the provider need not go on.
     pub(super) fn is_over(&self) -> bool {
         matches!(self, Self::Cross(translation) if translation.is_cut())

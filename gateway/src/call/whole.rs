@@ -128,6 +128,9 @@ async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, Failed> 
     let mut rest = Vec::new();
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|fault| fault::broken(provider, fault))?;
+        // Blank lines say nothing, as comments do in a stream.
+        body.judged(!piece.iter().all(u8::is_ascii_whitespace))
+            .map_err(|fault| fault::broken(provider, fault))?;
         if first.len().saturating_add(rest.len()).saturating_add(piece.len()) > WHOLE_BYTES_MAX {
             return Err(fault::too_large(provider));
         }

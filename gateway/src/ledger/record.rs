@@ -49,6 +49,8 @@ pub struct AttemptRecord {
     pub status: u16,
     pub outcome: Outcome,
     pub usage: Option<Usage>,
+    /// The provider reported usage that makes no sense; it counts as unknown.
+    pub suspect: bool,
 }
 
 /// How an attempt ended.
@@ -162,6 +164,7 @@ impl CallRecord {
             refusal = self.refusal,
             input_tokens = usage.map(|usage| usage.input_tokens),
             output_tokens = usage.map(|usage| usage.output_tokens),
+            suspect_usage = last.filter(|attempt| attempt.suspect).map(|_| true),
             duration_us = micros(self.duration()),
             first_byte_us = last.and_then(|attempt| attempt.first_byte).map(|at| micros(at - self.started)),
             "call"

@@ -38,6 +38,7 @@ pub struct CallMetrics {
     first_chunk: Family<ModelLabels, Histogram, Buckets>,
     token_usage: Family<TokenLabels, Histogram, Buckets>,
     tokens: Family<KindLabels, Counter>,
+    suspect_usage: Family<ProviderLabels, Counter>,
     names: Names,
 }
 
@@ -60,6 +61,11 @@ struct AttemptLabels {
     gen_ai_operation_name: &'static str,
     gen_ai_provider_name: Arc<str>,
     tollgate_outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProviderLabels {
+    gen_ai_provider_name: Arc<str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -159,6 +165,7 @@ impl Default for CallMetrics {
             first_chunk: Family::new_with_constructor(Buckets(OPERATION_SECONDS)),
             token_usage: Family::new_with_constructor(Buckets(TOKENS)),
             tokens: Family::default(),
+            suspect_usage: Family::default(),
             names: Names::default(),
         }
     }
@@ -175,6 +182,7 @@ impl CallMetrics {
         to.register_with_unit("gen_ai_client_operation_time_to_first_chunk", "Streamed attempts, from sending to the first piece of the answer", Unit::Seconds, self.first_chunk.clone());
         to.register("gen_ai_client_token_usage", "Tokens of an attempt, as the provider counted them", self.token_usage.clone());
         to.register("tollgate_tokens", "Tokens by kind: cached_input and cache_write are part of input, reasoning is part of output", self.tokens.clone());
+        to.register("tollgate_suspect_usage", "Attempts whose provider reported usage that makes no sense", self.suspect_usage.clone());
     }
 
     /// Takes in a call that has ended.
@@ -216,6 +224,12 @@ impl CallMetrics {
         if let Some(first_byte) = attempt.first_byte.filter(|_| streamed) {
             let waited = first_byte.saturating_duration_since(attempt.started);
             seconds(&self.first_chunk, &model, waited);
+        }
+        if attempt.suspect {
+            let labels = ProviderLabels {
+                gen_ai_provider_name: model.gen_ai_provider_name.clone(),
+            };
+            self.suspect_usage.get_or_create(&labels).inc();
         }
         if let Some(usage) = &attempt.usage {
             self.observe_usage(&model, usage);
@@ -337,6 +351,7 @@ mod tests {
             status: 200,
             outcome,
             usage: None,
+            suspect: false,
         }
     }
 

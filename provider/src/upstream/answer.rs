@@ -38,6 +38,10 @@ struct Arriving {
     /// Given back when the body has come to its end.
     connection: Option<Busy>,
     gap: Duration,
+    /// For as long as the pieces say nothing.
+    quiet: Duration,
+    /// Since when they do.
+    quiet_since: Option<Instant>,
     deadline: Instant,
     /// Since when the next piece has been waited for: time that nobody waits is the client's, not the provider's.
     waiting_since: Option<Instant>,
@@ -50,6 +54,8 @@ struct Arriving {
 pub enum BodyFault {
     #[error("the answer paused for too long")]
     GapTimeout,
+    #[error("the answer said nothing for too long")]
+    QuietTimeout,
     #[error("the answer took too long")]
     TotalTimeout,
     #[error("the answer broke off")]
@@ -71,6 +77,7 @@ impl Answer {
         response: Response<Incoming>,
         connection: Option<Busy>,
         gap: Duration,
+        quiet: Duration,
         deadline: Instant,
         timer: Pin<Box<Sleep>>,
     ) -> Result<Self, SendFault> {
@@ -93,6 +100,8 @@ impl Answer {
             body,
             connection,
             gap,
+            quiet,
+            quiet_since: None,
             deadline,
             waiting_since: None,
             timer,
@@ -120,6 +129,25 @@ impl AnswerBody {
     /// The next piece; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, BodyFault>> {
         std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// Whether there was anything in the last piece, as its reader knows: a provider that thinks may keep the connection
+    /// busy with comments, but not for ever.
+    ///
+    /// # Errors
+    /// When there has been nothing for too long.
+    pub fn judged(&mut self, said: bool) -> Result<(), BodyFault> {
+        match &mut self.0 {
+            Source::Provider(arriving) if said => arriving.quiet_since = None,
+            Source::Provider(arriving) => {
+                let since = *arriving.quiet_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > arriving.quiet {
+                    return Err(BodyFault::QuietTimeout);
+                }
+            }
+            Source::Ready(_) => {}
+        }
+        Ok(())
     }
 
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyFault>>> {

@@ -165,7 +165,9 @@ impl Upstreams {
             () = timer.as_mut() => return Err(SendFault::FirstByteTimeout),
         };
         let (response, busy) = exchanged?;
-        Answer::new(response, busy, gap, deadline, timer)
+        // What keeps the connection busy while it is worked on, may do so for as long as it may be worked on in silence.
+        let quiet = gap.max(first_byte_whole);
+        Answer::new(response, busy, gap, quiet, deadline, timer)
     }
 }
 

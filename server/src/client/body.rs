@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use dialect::refusal::{Code, Refusal};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -102,8 +102,13 @@ async fn collect(body: &mut Incoming, max: usize, timeout: Duration) -> Result<B
             frame.map_err(|_| Refusal::new(Code::RequestTimeout, "The body does not arrive in time."))?;
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| Refusal::new(Code::BodyIncomplete, "The body is not complete."))?;
-        // Trailers say nothing that we act on.
-        let Ok(data) = frame.into_data() else { continue };
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(frame) => {
+                trailers(&frame)?;
+                continue;
+            }
+        };
         if first.len().saturating_add(rest.len()).saturating_add(data.len()) > max {
             return Err(too_large(max));
         }
@@ -118,6 +123,18 @@ async fn collect(body: &mut Incoming, max: usize, timeout: Duration) -> Result<B
         }
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+const TRAILER_BYTES_MAX: usize = 16 << 10;
+
+/// Trailers say nothing that we act on, and go nowhere: they are not worth much room.
+fn trailers(frame: &Frame<Bytes>) -> Result<(), Refusal> {
+    let lines = frame.trailers_ref().into_iter().flatten();
+    let bytes: usize = lines.map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > TRAILER_BYTES_MAX {
+        return Err(Refusal::new(Code::MalformedRequest, "The trailers are too long."));
+    }
+    Ok(())
 }
 
 fn too_large(max: usize) -> Refusal {

@@ -19,6 +19,7 @@ use clap::Args;
 use gateway::ledger::LedgerWriter;
 use gateway::{Gateway, Worker, live};
 use provider::{Catalog, Upstreams};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::{Balance, Connections, Door, ListenError, Listeners, Phase};
 use store::Store;
 use tokio::runtime::{Builder, Runtime};
@@ -133,8 +134,13 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
 /// Each connection is an open file, of which a process may have 1024 unless it asks for more: shells and service managers
 /// leave the rest to it.
 fn raise_open_files() {
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(files) => tracing::debug!(files, "open files at most"),
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    match setrlimit(Resource::Nofile, all) {
+        Ok(()) => tracing::debug!(files = maximum, "open files at most"),
         Err(error) => tracing::warn!(%error, "the number of open files stays as it is"),
     }
 }

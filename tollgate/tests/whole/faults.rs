@@ -1,7 +1,7 @@
 //! Providers that fail, and clients that leave.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use testkit::client;
 use testkit::database::TestDatabase;
 use testkit::vendor::{End, Play, Seen, Vendor};
 
+use crate::raw::{connect, read_to_end};
 use crate::world::{DONE, VENDOR_SECRET, World, chunk, completion, request, usage_chunk};
 
 /// A vendor that does what the model's name says.
@@ -171,12 +172,10 @@ fn a_client_that_leaves_stops_the_provider_and_is_booked() {
     }
 }
 
-#[test]
-fn a_client_that_leaves_before_the_answer_stops_the_provider_too() {
-    let vendor = vendor();
-    let world = World::new(TestDatabase::sqlite(), &vendor);
+/// Asks for what never comes.
+fn asking_in_vain(world: &World) -> TcpStream {
     let body = request("custom/silent", false);
-    let mut client = TcpStream::connect(world.serving.url().trim_start_matches("http://")).unwrap();
+    let mut client = connect(world);
     write!(
         client,
         "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {}\r\n\
@@ -186,9 +185,34 @@ fn a_client_that_leaves_before_the_answer_stops_the_provider_too() {
     )
     .unwrap();
     client.write_all(&body).unwrap();
+    client
+}
+
+#[test]
+fn a_client_that_leaves_before_the_answer_stops_the_provider_too() {
+    let vendor = vendor();
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    let client = asking_in_vain(&world);
     assert!(vendor.wait_until_asked(1));
     drop(client);
     assert!(vendor.wait_until_gone(1));
+    assert_eq!(
+        world.ledger(1).into_values().next().unwrap().outcome,
+        "client_gone"
+    );
+}
+
+/// A client that closes only its own side looks like one that has left, until something is written to it. Those who leave
+/// are many, and what is made for them is paid for; nobody who speaks HTTP closes one side.
+#[test]
+fn a_client_that_closes_its_side_has_left() {
+    let vendor = vendor();
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    let mut client = asking_in_vain(&world);
+    assert!(vendor.wait_until_asked(1));
+    client.shutdown(Shutdown::Write).unwrap();
+    assert!(vendor.wait_until_gone(1));
+    assert_eq!(read_to_end(&mut client), "");
     assert_eq!(
         world.ledger(1).into_values().next().unwrap().outcome,
         "client_gone"

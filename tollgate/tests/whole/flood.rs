@@ -9,23 +9,13 @@ use testkit::client;
 use testkit::database::TestDatabase;
 use testkit::vendor::{Play, Vendor};
 
-use crate::raw::connect;
+use crate::raw::{connect, raise_open_files};
 use crate::world::{World, completion, request};
 
 const IDLE: usize = 10_000;
 const SLOW: usize = 500;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 const LATE: Duration = Duration::from_secs(2);
-
-/// Resident memory of the gateway, in MiB.
-pub(crate) fn resident_mib(world: &World) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", world.serving.process_id())).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024
-}
 
 /// Makes good calls, all of which have to succeed; the time that all but one in a hundred took less than.
 pub(crate) fn good_calls(world: &World) -> Duration {
@@ -44,7 +34,7 @@ pub(crate) fn good_calls(world: &World) -> Duration {
 
 #[test]
 fn idle_and_slow_connections_do_not_hurt_the_others() {
-    let files = rlimit::increase_nofile_limit(40_000).unwrap();
+    let files = raise_open_files();
     if files < 12_000 {
         println!("skipped: this process may have only {files} open files");
         return;
@@ -70,7 +60,7 @@ fn idle_and_slow_connections_do_not_hurt_the_others() {
         }
     });
     let beside = good_calls(&world);
-    let resident = resident_mib(&world);
+    let resident = world.serving.resident_kib() / 1024;
     println!(
         "p99 alone {alone:?}, beside {IDLE} idle and {SLOW} slow connections {beside:?}; {resident} MiB resident"
     );
@@ -183,7 +173,7 @@ fn floods_of_frames_end_with_the_connection() {
         ("hpack bomb", hpack_bomb, false),
     ];
     for (name, flood, goes_away) in floods {
-        let before = resident_mib(&world);
+        let before = world.serving.resident_kib() / 1024;
         let mut connection = connect(&world);
         connection
             .set_read_timeout(Some(Duration::from_secs(20)))
@@ -201,7 +191,7 @@ fn floods_of_frames_end_with_the_connection() {
             );
         }
         written.join().unwrap();
-        let grown = resident_mib(&world).saturating_sub(before);
+        let grown = (world.serving.resident_kib() / 1024).saturating_sub(before);
         println!("{name}: p99 of good calls {beside:?}, {grown} MiB more");
         assert!(grown < 20, "{name}: {grown} MiB more");
         let kinds = kinds(&answer);

@@ -58,11 +58,6 @@ fn heads_that_could_be_read_in_two_ways_are_refused() {
             &[400],
         ),
         (
-            "4 one length twice",
-            format!("{chat}content-length: 2\r\ncontent-length: 2\r\n\r\n{{}}"),
-            &[400],
-        ),
-        (
             "5 a list of lengths",
             format!("{chat}content-length: 2, 2\r\n\r\n{{}}"),
             &[400],
@@ -232,6 +227,10 @@ fn heads_that_could_be_read_in_two_ways_are_refused() {
             statuses.len() == 1 && expected.contains(&statuses[0]),
             "{name}: {expected:?}, not {statuses:?}: {answers}"
         );
+        assert!(
+            !answers.contains("model"),
+            "{name}: it came as far as its body: {answers}"
+        );
     }
     assert!(vendor.seen().is_empty(), "nothing of this reached the vendor");
 }
@@ -253,6 +252,14 @@ fn heads_that_are_odd_but_clear_get_one_answer() {
         matches!(statuses(&exchange(&world, path))[..], [400 | 404]),
         "26 bytes in the path"
     );
+    // One length told twice is one length (RFC 9112, section 6.3): the HTTP library takes the second for said already.
+    let body = r#"{"model":"custom/m","messages":[]}"#;
+    let twice = format!("content-length: {}\r\n", body.len()).repeat(2);
+    let good = format!(
+        "{CHAT}api-key: {}\r\n{twice}connection: close\r\n\r\n{body}",
+        world.key
+    );
+    assert_eq!(statuses(&exchange(&world, good.as_bytes())), [200], "4");
     // An upgrade is not heard: what follows is a request of its own, with a key of its own.
     let upgrade = format!("{LIVE}upgrade: foo\r\nconnection: upgrade\r\n\r\n");
     let behind = "GET /v1/models HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n\r\n";

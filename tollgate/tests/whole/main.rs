@@ -9,6 +9,7 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
+mod bombs;
 mod canary;
 mod changes;
 mod costs;
@@ -18,6 +19,7 @@ mod faults;
 mod flood;
 mod front;
 mod inference;
+mod kept;
 mod keys;
 mod memory;
 mod metrics;
@@ -32,6 +34,7 @@ mod sdk;
 mod slow;
 mod spread;
 mod starting;
+mod tls;
 mod traces;
 mod upgrade;
 mod upstream;

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use testkit::database::TestDatabase;
 use testkit::vendor::{End, Play, Vendor};
 
-use crate::flood::resident_mib;
-use crate::raw::connect;
+use crate::raw::{connect, raise_open_files};
 use crate::world::{World, chunk, request};
 
 const STREAMS: usize = 800;
@@ -17,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn memory_of_streams_is_given_back() {
-    let files = rlimit::increase_nofile_limit(8_000).unwrap();
+    let files = raise_open_files();
     if files < 5_000 {
         println!("skipped: this process may have only {files} open files");
         return;
@@ -25,16 +24,17 @@ fn memory_of_streams_is_given_back() {
     let vendor = Vendor::start(|_| Play::stream(vec![chunk("a", None)]).end(End::Hang));
     let world = World::new(TestDatabase::sqlite(), &vendor);
     drop(opened(&world));
-    let before = resident_mib(&world);
+    let resident_mib = || world.serving.resident_kib() / 1024;
+    let before = resident_mib();
     let streams: Vec<TcpStream> = (0..STREAMS).map(|_| opened(&world)).collect();
-    let open = resident_mib(&world);
+    let open = resident_mib();
     drop(streams);
     let enough = before + open.saturating_sub(before) / 3;
     let until = Instant::now() + PATIENCE;
-    while resident_mib(&world) > enough && Instant::now() < until {
+    while resident_mib() > enough && Instant::now() < until {
         sleep(Duration::from_millis(200));
     }
-    let after = resident_mib(&world);
+    let after = resident_mib();
     println!("{STREAMS} streams: {before} MiB before, {open} open, {after} after");
     assert!(open > before + 10, "{before} MiB before, {open} open");
     assert!(after <= enough, "{before} MiB before, {open} open, {after} after");

@@ -360,12 +360,13 @@ fn the_page_about_metrics_is_true() {
         ("custom/plain", false),
         ("custom/plain", true),
         ("custom/busy", false),
+        ("custom/nonsense", false),
         ("none", false),
     ] {
         world.chat(&request(model, stream));
     }
     let figures = until(&world.serving, |figures| {
-        figures.sum("tollgate_calls_total", &[]) == 4.0
+        figures.sum("tollgate_calls_total", &[]) == 5.0
             && figures.sum("tollgate_parts_fallen_total", &[("tollgate_part", "follow")]) == 1.0
     });
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/observing.md");
@@ -400,6 +401,7 @@ fn observed_with(
         match () {
             () if body.contains("broken") => Play::json(200, "<html>"),
             () if body.contains("busy") => Play::json(429, r#"{"error": {"message": "busy"}}"#),
+            () if body.contains("nonsense") => Play::json(200, r#"{"usage": {"prompt_tokens": -1}}"#),
             () if body.contains("hangs") => Play::stream([chunk("hel", None)]).end(End::Hang),
             () if body.contains("\"stream\":true") => {
                 Play::stream([chunk("hello", Some("stop")), usage_chunk(), DONE.to_vec()])

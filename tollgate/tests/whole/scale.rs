@@ -82,7 +82,7 @@ fn measure(worlds: [&World; 2]) -> [Figures; 2] {
             assert_eq!(client::get(&serving.endpoint("/readyz"), "").status, 200);
             figures.push(Figures {
                 start: began.elapsed(),
-                memory_kib: memory_kib(&serving),
+                memory_kib: serving.resident_kib(),
             });
         }
     }
@@ -90,12 +90,6 @@ fn measure(worlds: [&World; 2]) -> [Figures; 2] {
         figures.sort_by_key(|figures| figures.start);
         figures.swap_remove(STARTS / 2)
     })
-}
-
-fn memory_kib(serving: &Serving) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", serving.process_id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// The median and the 95th percentile of the first call with each key.
