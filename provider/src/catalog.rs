@@ -7,6 +7,7 @@ use dialect::neutral::Profile;
 use serde::Deserialize;
 
 use crate::base_url::{BaseUrl, BaseUrlError, Trust};
+use crate::glob::Glob;
 use crate::profile::{self, Changes, ModelChanges, Profiles};
 
 /// All providers, by name and in the order of the file.
@@ -40,6 +41,13 @@ pub struct Provider {
     pub stream_usage: StreamUsage,
     #[serde(default = "yes")]
     pub lists_models: bool,
+    /// The version that is named where the base URL names none. Only Azure has such.
+    pub(crate) api_version: Option<String>,
+    #[serde(default = "yes")]
+    pub(crate) embeds: bool,
+    /// What a client may switch on with `anthropic-beta`.
+    #[serde(default)]
+    pub betas: Vec<Glob>,
     like: Option<String>,
     #[serde(default, rename = "profile")]
     changes: Changes,
@@ -80,6 +88,8 @@ pub enum AuthStyle {
     XApiKey,
     /// `x-goog-api-key: …`
     XGoogApiKey,
+    /// `api-key: …`
+    ApiKey,
     None,
 }
 
