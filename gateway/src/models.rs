@@ -94,6 +94,8 @@ impl Worker {
             credential_id: &credential.id,
             base_url: &credential.base_url,
             auth: provider.auth,
+            dialect: provider.dialect,
+            betas: &[],
             secret: credential.secret.as_ref(),
             method: Method::GET,
             path: match provider.dialect {

@@ -7,7 +7,8 @@ use http::{HeaderValue, Uri};
 
 use crate::address;
 
-/// An `http` or `https` URL to which API paths are added: no user, no query, no fragment, no slash at its end.
+/// An `http` or `https` URL to which API paths are added: no user, no fragment, no slash at its end, and no query but one
+/// that names the version of the API (Azure).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
     text: String,
@@ -15,6 +16,7 @@ pub struct BaseUrl {
     host: String,
     /// The value of the header `host`.
     host_header: HeaderValue,
+    api_version: Option<String>,
     trust: Trust,
 }
 
@@ -34,7 +36,7 @@ pub enum BaseUrlError {
     Malformed,
     #[error("a base URL begins with http:// or https://")]
     Scheme,
-    #[error("a base URL cannot hold a user name, a query or a fragment")]
+    #[error("a base URL cannot hold a user name, a fragment, or a query other than ?api-version=…")]
     Extra,
     #[error("a base URL given by a tenant begins with https://")]
     NotHttps,
@@ -58,9 +60,10 @@ impl BaseUrl {
         if scheme != "http" && scheme != "https" {
             return Err(BaseUrlError::Scheme);
         }
-        if authority.as_str().contains('@') || uri.query().is_some() {
+        if authority.as_str().contains('@') {
             return Err(BaseUrlError::Extra);
         }
+        let api_version = uri.query().map(api_version).transpose()?;
         let port_is_odd = authority.as_str().ends_with(':') || authority.port_u16() == Some(0);
         if authority.host().is_empty() || port_is_odd {
             return Err(BaseUrlError::Malformed);
@@ -68,12 +71,14 @@ impl BaseUrl {
         if trust == Trust::Tenant {
             may_a_tenant_name(scheme, authority.host())?;
         }
+        let text = text.split('?').next().unwrap_or(text);
         let text = text.trim_end_matches('/').to_owned();
         let host_header = host_header(&uri).ok_or(BaseUrlError::Malformed)?;
         Ok(Self {
             text,
             host: authority.host().to_ascii_lowercase(),
             host_header,
+            api_version,
             uri,
             trust,
         })
@@ -90,8 +95,7 @@ impl BaseUrl {
 
     /// The target of a request in HTTP/1.1 for what follows the base URL; `None` when that is no path.
     pub(crate) fn target(&self, path: &str) -> Option<Uri> {
-        let base = self.uri.path().trim_end_matches('/');
-        let target = PathAndQuery::try_from([base, path].concat()).ok()?;
+        let target = PathAndQuery::try_from([self.path(), path].concat()).ok()?;
         Some(Uri::from(target))
     }
 
@@ -101,6 +105,16 @@ impl BaseUrl {
         parts.path_and_query = target.path_and_query().cloned();
         // Parts that were taken from two URIs are those of one.
         Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
+    }
+
+    /// Its own path, without a slash at the end.
+    pub(crate) fn path(&self) -> &str {
+        self.uri.path().trim_end_matches('/')
+    }
+
+    /// The version of the API that each request is to name.
+    pub(crate) fn api_version(&self) -> Option<&str> {
+        self.api_version.as_deref()
     }
 
     pub fn as_str(&self) -> &str {
@@ -115,6 +129,16 @@ impl BaseUrl {
     pub fn trust(&self) -> Trust {
         self.trust
     }
+}
+
+/// The version in a query that holds nothing else.
+fn api_version(query: &str) -> Result<String, BaseUrlError> {
+    let version = query.strip_prefix("api-version=").unwrap_or_default();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '.';
+    if version.is_empty() || !version.chars().all(is_plain) {
+        return Err(BaseUrlError::Extra);
+    }
+    Ok(version.to_owned())
 }
 
 /// The host, with its port where it is not the scheme's own (RFC 9110, section 7.2).
@@ -216,6 +240,27 @@ mod tests {
             let target = base_url.target("/models").unwrap();
             assert!(target.scheme().is_none() && target.authority().is_none());
             assert_eq!(base_url.with_path_of(&target).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_query_may_name_a_version_and_nothing_else() {
+        let base_url = BaseUrl::parse("https://h/openai/?api-version=2024-10-21", Trust::Tenant).unwrap();
+        assert_eq!(base_url.api_version(), Some("2024-10-21"));
+        assert_eq!(base_url.as_str(), "https://h/openai");
+        assert_eq!(base_url.target("/x").unwrap(), "/openai/x");
+        let none = BaseUrl::parse("https://h/v1", Trust::Tenant).unwrap();
+        assert_eq!(none.api_version(), None);
+        for query in [
+            "",
+            "api-version=",
+            "api-version=1&x=2",
+            "api-version=a%26b",
+            "x=1",
+            "api-version",
+        ] {
+            let parsed = BaseUrl::parse(&format!("https://h/v1?{query}"), Trust::Operator);
+            assert_eq!(parsed, Err(BaseUrlError::Extra), "{query}");
         }
     }
 

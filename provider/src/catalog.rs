@@ -7,6 +7,7 @@ use dialect::neutral::Profile;
 use serde::Deserialize;
 
 use crate::base_url::{BaseUrl, BaseUrlError, Trust};
+use crate::glob::Glob;
 use crate::profile::{self, Changes, ModelChanges, Profiles};
 
 /// All providers, by name and in the order of the file.
@@ -22,7 +23,10 @@ pub struct Catalog {
 pub struct Provider {
     pub name: String,
     pub title: String,
+    /// The one that it is spoken to where the client's is none of its own.
     pub dialect: Dialect,
+    #[serde(default)]
+    also: Vec<Dialect>,
     pub base_url: Option<String>,
     pub auth: AuthStyle,
     #[serde(default)]
@@ -37,6 +41,14 @@ pub struct Provider {
     pub stream_usage: StreamUsage,
     #[serde(default = "yes")]
     pub lists_models: bool,
+    /// The version that is named where the base URL names none. Only Azure has such.
+    pub(crate) api_version: Option<String>,
+    #[serde(default = "yes")]
+    pub(crate) embeds: bool,
+    /// What a client may switch on with `anthropic-beta`.
+    #[serde(default)]
+    pub betas: Vec<Glob>,
+    like: Option<String>,
     #[serde(default, rename = "profile")]
     changes: Changes,
     #[serde(default, rename = "model")]
@@ -76,6 +88,8 @@ pub enum AuthStyle {
     XApiKey,
     /// `x-goog-api-key: …`
     XGoogApiKey,
+    /// `api-key: …`
+    ApiKey,
     None,
 }
 
@@ -90,6 +104,8 @@ pub enum CatalogError {
     PrefixTwice(String),
     #[error("the base URL of provider `{name}`: {why}")]
     BaseUrl { name: String, why: BaseUrlError },
+    #[error("provider `{name}` is like `{like}`, which does not stand above it")]
+    NobodyLike { name: String, like: String },
     #[error("no model of provider `{name}` can come to the pattern `{pattern}`: one before it has them all")]
     Unreachable { name: String, pattern: String },
 }
@@ -144,8 +160,11 @@ impl Catalog {
                 })?;
             }
         }
-        for provider in &mut providers {
-            provider.build_profiles(usual.get(&provider.dialect))?;
+        for index in 0..providers.len() {
+            let (above, rest) = providers.split_at_mut(index);
+            if let [provider, ..] = rest {
+                provider.build_profiles(usual.get(&provider.dialect), above)?;
+            }
         }
         Ok(Self { providers, by_name })
     }
@@ -177,21 +196,48 @@ impl Provider {
         self.profiles.of(model)
     }
 
-    fn build_profiles(&mut self, usual: Option<&Changes>) -> Result<(), CatalogError> {
+    pub fn speaks(&self, dialect: Dialect) -> bool {
+        self.dialect == dialect || self.also.contains(&dialect)
+    }
+
+    /// The dialect in which a client's call reaches it: the client's own where it speaks that, so that nothing has to be
+    /// translated.
+    pub fn dialect_for(&self, client: Dialect) -> Dialect {
+        if self.speaks(client) { client } else { self.dialect }
+    }
+
+    fn build_profiles(&mut self, usual: Option<&Changes>, above: &[Self]) -> Result<(), CatalogError> {
+        let like = self.liked(above)?;
+        let start = Profile {
+            stream_options: self.stream_usage == StreamUsage::Ask,
+            ..Profile::default()
+        };
+        let profile = [usual, like.map(|like| &like.changes), Some(&self.changes)]
+            .into_iter()
+            .flatten()
+            .fold(start, |profile, changes| changes.applied_to(&profile));
+        let inherited = like.map_or(&[][..], |like| &like.model_changes);
+        self.model_changes.extend_from_slice(inherited);
         if let Some(pattern) = profile::unreachable(&self.model_changes) {
             return Err(CatalogError::Unreachable {
                 name: self.name.clone(),
                 pattern: pattern.to_owned(),
             });
         }
-        let mut profile = Profile::default();
-        if let Some(usual) = usual {
-            profile = usual.applied_to(&profile);
-        }
-        profile.stream_options &= self.stream_usage == StreamUsage::Ask;
-        let profile = self.changes.applied_to(&profile);
         self.profiles = Profiles::new(profile, &self.model_changes);
         Ok(())
+    }
+
+    /// The provider whose models it has.
+    fn liked<'a>(&self, above: &'a [Self]) -> Result<Option<&'a Self>, CatalogError> {
+        let Some(name) = &self.like else {
+            return Ok(None);
+        };
+        let found = above.iter().find(|provider| provider.name == *name);
+        found.map(Some).ok_or_else(|| CatalogError::NobodyLike {
+            name: self.name.clone(),
+            like: name.clone(),
+        })
     }
 }
 
@@ -206,7 +252,8 @@ mod tests {
     fn the_built_in_catalogue_names_who_is_promised() {
         let catalog = Catalog::built_in().unwrap();
         let promised = "openai anthropic gemini groq mistral deepseek xai openrouter together fireworks cerebras \
-                        perplexity nvidia ollama vllm lmstudio llamacpp custom echo";
+                        perplexity nvidia moonshot zai alibaba huggingface deepinfra sambanova bedrock gemini_openai \
+                        ollama vllm lmstudio llamacpp custom echo";
         for name in promised.split_whitespace() {
             assert!(catalog.get(name).is_some(), "{name}");
         }
@@ -220,7 +267,9 @@ mod tests {
             .iter()
             .filter(|provider| !provider.local && provider.base_url.is_some())
         {
-            assert!(!provider.env.is_empty(), "{}", provider.name);
+            // Gemini's keys are Gemini's own: taken in once, they do for both.
+            let is_shared = provider.name == "gemini_openai";
+            assert!(!provider.env.is_empty() || is_shared, "{}", provider.name);
             assert!(
                 provider.base_url.as_deref().unwrap().starts_with("https://"),
                 "{}",
@@ -243,6 +292,24 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_is_spoken_to_in_the_clients_dialect_where_it_knows_that() {
+        let catalog = Catalog::built_in().unwrap();
+        let table = [
+            ("openai", Dialect::OpenaiResponses, Dialect::OpenaiResponses),
+            ("openai", Dialect::OpenaiChat, Dialect::OpenaiChat),
+            ("openai", Dialect::AnthropicMessages, Dialect::OpenaiChat),
+            ("mistral", Dialect::OpenaiResponses, Dialect::OpenaiChat),
+            ("anthropic", Dialect::OpenaiResponses, Dialect::AnthropicMessages),
+            ("gemini", Dialect::GeminiGenerate, Dialect::GeminiGenerate),
+        ];
+        for (name, client, expected) in table {
+            let provider = catalog.get(name).unwrap();
+            assert_eq!(provider.dialect_for(client), expected, "{name}");
+            assert_eq!(provider.speaks(client), client == expected, "{name}");
+        }
+    }
+
+    #[test]
     fn a_catalogue_that_makes_no_sense_is_refused() {
         let unknown_key = format!("{ROW}colour = \"red\"\n");
         let prefixed =
@@ -258,6 +325,11 @@ mod tests {
         assert!(matches!(
             Catalog::parse(&(prefixed("a") + &prefixed("b"))),
             Err(CatalogError::PrefixTwice(_))
+        ));
+        let like_nobody = format!("{ROW}like = \"b\"\n");
+        assert!(matches!(
+            Catalog::parse(&like_nobody),
+            Err(CatalogError::NobodyLike { .. })
         ));
         let ftp = format!("{ROW}base_url = \"ftp://example.com\"\n");
         assert!(matches!(Catalog::parse(&ftp), Err(CatalogError::BaseUrl { .. })));

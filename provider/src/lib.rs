@@ -6,12 +6,14 @@ pub mod address;
 mod base_url;
 mod catalog;
 pub mod echo;
+mod endpoint;
 mod glob;
 mod profile;
 mod upstream;
 
 pub use base_url::{BaseUrl, BaseUrlError, Trust};
 pub use catalog::{AuthStyle, Catalog, CatalogError, Provider, ProviderKind, StreamUsage};
+pub use endpoint::{Endpoint, EndpointError, Operation};
 pub use glob::Glob;
 pub use upstream::{
     Answer, AnswerBody, BodyFault, Courier, Errand, SendFault, Timeouts, TlsError, UpstreamSettings,

@@ -120,3 +120,237 @@ impl TryFrom<toml::Table> for ModelChanges {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Catalog, CatalogError};
+
+    const ROW: &str =
+        "[[provider]]\nname = \"a\"\ntitle = \"A\"\ndialect = \"openai_chat\"\nauth = \"bearer\"\n";
+
+    fn profile(provider: &str, model: &str) -> Profile {
+        let catalog = Catalog::built_in().unwrap();
+        catalog.get(provider).unwrap().profile(model).clone()
+    }
+
+    #[test]
+    fn claude_thinks_by_effort_since_4_6_and_by_a_budget_before() {
+        let by_effort = "claude-opus-4-6 claude-sonnet-4-6 claude-opus-4-7 claude-opus-4-8-20260528 claude-opus-5 \
+                         claude-sonnet-5 claude-fable-5 claude-haiku-5-5 claude-of-years-to-come";
+        for model in by_effort.split_whitespace() {
+            let profile = profile("anthropic", model);
+            assert_eq!(profile.thinking, ThinkingStyle::Effort, "{model}");
+            assert_eq!(profile.max_tokens, 128_000, "{model}");
+            assert!(!profile.prefill && profile.json_schema, "{model}");
+        }
+        let by_budget = "claude-opus-4-5-20251101 claude-sonnet-4-5 claude-haiku-4-5-20251001 claude-opus-4-1-20250805 \
+                         claude-sonnet-4-0 claude-sonnet-4-20250514 claude-opus-4-20250514 claude-3-7-sonnet-20250219";
+        for model in by_budget.split_whitespace() {
+            let profile = profile("anthropic", model);
+            let ThinkingStyle::Budget { min, max, can_be_off } = profile.thinking else {
+                panic!("{model}");
+            };
+            assert!(min == 1_024 && can_be_off, "{model}");
+            assert!(max < profile.max_tokens, "{model}: thoughts are part of the cap");
+            assert!(profile.prefill && profile.sampling, "{model}");
+        }
+        for (model, max_tokens) in [
+            ("claude-3-5-haiku-latest", 8_192),
+            ("claude-3-haiku-20240307", 4_096),
+        ] {
+            let profile = profile("anthropic", model);
+            assert_eq!(profile.thinking, ThinkingStyle::None);
+            assert_eq!(profile.max_tokens, max_tokens);
+        }
+    }
+
+    #[test]
+    fn claude_refuses_to_be_told_how_to_draw_since_4_7_and_takes_later_instructions_since_4_8() {
+        let table = [
+            ("claude-sonnet-4-6", true, false),
+            ("claude-opus-4-7", false, false),
+            ("claude-opus-4-8", false, true),
+            ("claude-sonnet-5", false, true),
+            ("claude-fable-5", false, true),
+        ];
+        for (model, sampling, system_anywhere) in table {
+            let profile = profile("anthropic", model);
+            assert_eq!(profile.sampling, sampling, "{model}");
+            assert_eq!(profile.system_anywhere, system_anywhere, "{model}");
+        }
+        assert!(profile("anthropic", "claude-sonnet-4-5").json_schema);
+        assert!(!profile("anthropic", "claude-sonnet-4-20250514").json_schema);
+    }
+
+    #[test]
+    fn openais_own_name_of_the_cap_is_for_openai() {
+        for model in [
+            "o1",
+            "o3-mini",
+            "o4-mini",
+            "gpt-5-nano",
+            "gpt-5.6-sol",
+            "gpt-4o",
+            "gpt-7",
+        ] {
+            let name = profile("openai", model).max_tokens_name;
+            assert_eq!(name, MaxTokensName::MaxCompletionTokens, "{model}");
+        }
+        for provider in ["mistral", "together", "custom", "vllm"] {
+            let name = profile(provider, "some-model").max_tokens_name;
+            assert_eq!(name, MaxTokensName::MaxTokens, "{provider}");
+        }
+    }
+
+    #[test]
+    fn openais_reasoning_models_are_told_apart_from_those_before() {
+        for model in [
+            "o1",
+            "o3-mini",
+            "o4-mini-2025-04-16",
+            "gpt-5",
+            "gpt-5-mini-2025-08-07",
+            "gpt-5.6",
+        ] {
+            let profile = profile("openai", model);
+            assert_eq!(profile.thinking, ThinkingStyle::Effort, "{model}");
+            assert!(!profile.sampling, "{model}");
+        }
+        for model in [
+            "gpt-4o-mini",
+            "gpt-4.1-nano-2025-04-14",
+            "gpt-3.5-turbo",
+            "gpt-4",
+            "ft:gpt-4o:acme::1",
+        ] {
+            let profile = profile("openai", model);
+            assert_eq!(profile.thinking, ThinkingStyle::None, "{model}");
+            assert!(profile.sampling && !profile.free_text_tools, "{model}");
+        }
+        assert!(!profile("openai", "o3").parallel_tools);
+        assert!(!profile("openai", "gpt-4-turbo").json_schema);
+        assert!(profile("openai", "gpt-4o").json_schema);
+        let marks = |model| profile("openai", model).cache_marks;
+        assert_eq!(marks("gpt-5.6-luna"), CacheMarks::Breakpoint);
+        for model in ["gpt-5", "gpt-5-mini", "gpt-5.5", "gpt-4o", "o3"] {
+            assert_eq!(marks(model), CacheMarks::None, "{model}");
+        }
+    }
+
+    #[test]
+    fn gemini_thinks_by_a_budget_in_2_5_and_by_effort_since_3() {
+        let budget = |min, max, can_be_off| ThinkingStyle::Budget { min, max, can_be_off };
+        let table = [
+            ("gemini-2.5-pro", budget(128, 32_768, false), false, true),
+            ("gemini-2.5-flash", budget(1, 24_576, true), false, true),
+            (
+                "gemini-2.5-flash-lite-preview-09-2025",
+                budget(512, 24_576, true),
+                false,
+                true,
+            ),
+            ("gemini-2.5-flash-image", ThinkingStyle::None, false, true),
+            ("gemini-2.0-flash", ThinkingStyle::None, false, false),
+            ("gemini-3-flash-preview", ThinkingStyle::Effort, true, true),
+            ("gemini-3.1-pro-preview", ThinkingStyle::Effort, true, true),
+            ("gemini-flash-latest", ThinkingStyle::Effort, true, true),
+        ];
+        for (model, thinking, json_schema_with_tools, full_json_schema) in table {
+            let profile = profile("gemini", model);
+            assert_eq!(profile.thinking, thinking, "{model}");
+            assert_eq!(profile.json_schema_with_tools, json_schema_with_tools, "{model}");
+            assert_eq!(profile.full_json_schema, full_json_schema, "{model}");
+            assert!(!profile.image_urls && !profile.system_anywhere, "{model}");
+        }
+        assert!(profile("gemini_openai", "gemini-3-pro").extra_content);
+    }
+
+    #[test]
+    fn vendors_have_their_thoughts_where_they_have_them() {
+        use ReasoningField::{None, Reasoning, ReasoningContent, ReasoningDetails};
+        let table = [
+            ("openai", "gpt-5", None),
+            ("deepseek", "deepseek-reasoner", ReasoningContent),
+            ("deepseek", "deepseek-v4-flash", ReasoningContent),
+            ("xai", "grok-3-mini", ReasoningContent),
+            ("zai", "glm-5.2", ReasoningContent),
+            ("alibaba", "qwen3-max", ReasoningContent),
+            ("moonshot", "kimi-k2.6", ReasoningContent),
+            ("groq", "openai/gpt-oss-120b", Reasoning),
+            ("cerebras", "gpt-oss-120b", Reasoning),
+            ("openrouter", "openai/gpt-5-mini", ReasoningDetails),
+            ("custom", "any", None),
+        ];
+        for (provider, model, expected) in table {
+            assert_eq!(profile(provider, model).reasoning, expected, "{provider} {model}");
+        }
+        assert!(profile("huggingface", "deepseek-ai/DeepSeek-R1").think_tags);
+        assert!(!profile("huggingface", "meta-llama/llama-3.1-8b-instruct").think_tags);
+    }
+
+    #[test]
+    fn each_vendors_oddities_are_its_own() {
+        for provider in Catalog::built_in().unwrap().iter() {
+            let profile = provider.profile("some-model");
+            let is = |names: &str| names.split(' ').any(|name| name == provider.name);
+            assert_eq!(
+                profile.call_ids == CallIds::Nine,
+                is("mistral"),
+                "{}",
+                provider.name
+            );
+            let with_cache_control = profile.cache_marks == CacheMarks::CacheControl;
+            assert_eq!(with_cache_control, is("openrouter"), "{}", provider.name);
+            let asks = !is("mistral perplexity");
+            assert_eq!(profile.stream_options, asks, "{}", provider.name);
+        }
+    }
+
+    #[test]
+    fn layers_lie_upon_each_other_and_the_first_pattern_counts() {
+        let text = format!(
+            "[usual.openai_chat]\nprefill = true\nsampling = false\n{ROW}stream_usage = \"unasked\"\n\
+             [provider.profile]\nsampling = true\nmax_tokens = 5\n\
+             [[provider.model]]\nmatch = [\"b-1*\", \"c-1\"]\nmax_tokens = 6\n\
+             [[provider.model]]\nmatch = \"b*\"\nmax_tokens = 7\n{}like = \"a\"\n\
+             [provider.profile]\nprefill = false\n[[provider.model]]\nmatch = \"c\"\nmax_tokens = 8\n",
+            ROW.replace("\"a\"", "\"z\"")
+        );
+        let catalog = Catalog::parse(&text).unwrap();
+        let [a, z] = ["a", "z"].map(|name| catalog.get(name).unwrap());
+        assert!(a.profile("x").prefill && a.profile("x").sampling && !a.profile("x").stream_options);
+        for (model, max_tokens) in [("b-12", 6), ("b-2", 7), ("x", 5)] {
+            assert_eq!(a.profile(model).max_tokens, max_tokens, "{model}");
+            assert_eq!(z.profile(model).max_tokens, max_tokens, "{model}");
+        }
+        assert_eq!(z.profile("c").max_tokens, 8);
+        assert!(z.profile("x").sampling && !z.profile("x").prefill && z.profile("x").stream_options);
+    }
+
+    #[test]
+    fn a_profile_that_makes_no_sense_is_refused() {
+        let bad = [
+            "[provider.profile]\ncolour = \"red\"",
+            "[provider.profile]\nthinking = \"hard\"",
+            "[provider.profile]\nthinking = { budget = { min = 1, max = 2, can_be_off = true, or_so = 1 } }",
+            "[[provider.model]]\nmax_tokens = 1",
+            "[[provider.model]]\nmatch = 1",
+            "[[provider.model]]\nmatch = \"m\"\ncolour = \"red\"",
+            "[[provider.model]]\nmatch = \"m\"\nmax_tokens = -1",
+        ];
+        for lines in bad {
+            let parsed = Catalog::parse(&format!("{ROW}{lines}\n"));
+            assert!(
+                matches!(parsed, Err(CatalogError::Syntax(_))),
+                "{lines}: {parsed:?}"
+            );
+        }
+        let late =
+            format!("{ROW}[[provider.model]]\nmatch = \"m*\"\n[[provider.model]]\nmatch = \"m-*-x\"\n");
+        assert!(matches!(
+            Catalog::parse(&late),
+            Err(CatalogError::Unreachable { .. })
+        ));
+    }
+}

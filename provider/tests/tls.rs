@@ -85,6 +85,8 @@ impl Provider {
             credential_id: "cred-1",
             base_url: &BaseUrl::parse(&base_url, Trust::Operator).unwrap(),
             auth: AuthStyle::Bearer,
+            dialect: dialect::Dialect::OpenaiChat,
+            betas: &[],
             secret: None,
             method: Method::POST,
             path: "/chat/completions",

@@ -140,6 +140,8 @@ async fn send(
         credential_id: &credential.id,
         base_url: &credential.base_url,
         auth: candidate.provider.auth,
+        dialect: candidate.provider.dialect,
+        betas: &candidate.provider.betas,
         secret: credential.secret.as_ref(),
         method: Method::POST,
         path,

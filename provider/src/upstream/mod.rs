@@ -14,11 +14,13 @@ mod request;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use dialect::Dialect;
 use http::{HeaderMap, Method};
 use vault::Secret;
 
 use crate::base_url::{BaseUrl, Trust};
 use crate::catalog::AuthStyle;
+use crate::glob::Glob;
 
 pub use answer::{Answer, AnswerBody, BodyFault};
 pub use connect::TlsError;
@@ -81,10 +83,14 @@ pub struct Errand<'a> {
     pub credential_id: &'a str,
     pub base_url: &'a BaseUrl,
     pub auth: AuthStyle,
+    /// The one that the body is written in. Which headers of the client's go along depends on it.
+    pub dialect: Dialect,
+    /// Of what the client says with `anthropic-beta`, what this provider may be told.
+    pub betas: &'a [Glob],
     /// None for servers that need none.
     pub secret: Option<&'a Secret>,
     pub method: Method,
-    /// What follows the base URL, such as `/chat/completions`.
+    /// What follows the base URL: an [`Endpoint`](crate::Endpoint), or another path.
     pub path: &'a str,
     pub body: Vec<Bytes>,
     pub streamed: bool,

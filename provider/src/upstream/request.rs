@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
+use dialect::Dialect;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Request};
 use http_body::{Body, Frame, SizeHint};
@@ -19,8 +20,16 @@ pub(super) struct Pieces(VecDeque<Bytes>);
 
 const AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 
-/// Headers of a client that reach the provider: switches of its API that stand outside the body.
-const FROM_CLIENT: [HeaderName; 1] = [HeaderName::from_static("openai-beta")];
+/// Headers of a client that reach the provider: switches of its API that stand outside the body, in the dialect that has
+/// them.
+const FROM_CLIENT: [(HeaderName, &[Dialect]); 1] = [(
+    HeaderName::from_static("openai-beta"),
+    &[Dialect::OpenaiChat, Dialect::OpenaiResponses],
+)];
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// The one that Anthropic's dialect is written for, where the client names none.
+const ANTHROPIC_VERSION_USUAL: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// A request whose target is a path; its host is named when it is known over what it goes.
 pub(super) fn build(errand: Errand<'_>) -> Result<Sent, SendFault> {
@@ -48,15 +57,42 @@ fn headers(errand: &Errand<'_>) -> Result<HeaderMap, SendFault> {
     }
     let attempt_id = HeaderValue::from_str(errand.attempt_id).map_err(|_| SendFault::BadRequest)?;
     headers.insert(HeaderName::from_static("x-request-id"), attempt_id);
-    for name in FROM_CLIENT {
-        if let Some(value) = errand.client_headers.get(&name) {
+    for (name, dialects) in FROM_CLIENT {
+        if let Some(value) = errand.client_headers.get(&name)
+            && dialects.contains(&errand.dialect)
+        {
             headers.insert(name, value.clone());
         }
+    }
+    if errand.dialect == Dialect::AnthropicMessages {
+        anthropic(errand, &mut headers);
     }
     if let Some((name, value)) = credential(errand)? {
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+/// The version, which Anthropic wants named, and of the betas those that this provider knows.
+fn anthropic(errand: &Errand<'_>, headers: &mut HeaderMap) {
+    let version = errand.client_headers.get(ANTHROPIC_VERSION);
+    headers.insert(
+        ANTHROPIC_VERSION,
+        version.cloned().unwrap_or(ANTHROPIC_VERSION_USUAL),
+    );
+    let asked = errand.client_headers.get_all(ANTHROPIC_BETA);
+    let betas: Vec<&str> = asked
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .map(str::trim)
+        .filter(|beta| !beta.is_empty() && errand.betas.iter().any(|known| known.matches(beta)))
+        .collect();
+    if let Ok(value) = HeaderValue::from_str(&betas.join(","))
+        && !betas.is_empty()
+    {
+        headers.insert(ANTHROPIC_BETA, value);
+    }
 }
 
 fn credential(errand: &Errand<'_>) -> Result<Option<(HeaderName, HeaderValue)>, SendFault> {
@@ -68,6 +104,7 @@ fn credential(errand: &Errand<'_>) -> Result<Option<(HeaderName, HeaderValue)>, 
         AuthStyle::Bearer => (header::AUTHORIZATION, format!("Bearer {secret}")),
         AuthStyle::XApiKey => (HeaderName::from_static("x-api-key"), secret.to_owned()),
         AuthStyle::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), secret.to_owned()),
+        AuthStyle::ApiKey => (HeaderName::from_static("api-key"), secret.to_owned()),
         AuthStyle::None => return Ok(None),
     };
     let mut value = HeaderValue::try_from(text).map_err(|_| SendFault::BadSecret)?;
@@ -92,5 +129,75 @@ impl Body for Pieces {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.0.iter().map(|piece| piece.remaining() as u64).sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use vault::Secret;
+
+    use super::*;
+    use crate::upstream::Timeouts;
+    use crate::{BaseUrl, Glob, Trust};
+
+    /// What is sent of a client's switches to a provider of that dialect which knows these betas.
+    fn sent(client: &HeaderMap, dialect: Dialect, betas: &[&str]) -> Vec<(String, String)> {
+        let errand = Errand {
+            credential_id: "cred-1",
+            base_url: &BaseUrl::parse("https://h/v1", Trust::Operator).unwrap(),
+            auth: AuthStyle::ApiKey,
+            dialect,
+            betas: &betas.iter().copied().map(Glob::from).collect::<Vec<_>>(),
+            secret: Some(&Secret::new("s".to_owned())),
+            method: Method::POST,
+            path: "/messages",
+            body: Vec::new(),
+            streamed: false,
+            attempt_id: "call-1",
+            client_headers: client,
+            timeouts: &Timeouts::default(),
+        };
+        let headers = headers(&errand).unwrap();
+        assert_eq!(headers["api-key"], "s");
+        headers
+            .iter()
+            .filter(|(name, _)| name.as_str().contains("openai") || name.as_str().contains("anthropic"))
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect()
+    }
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn switches_reach_only_who_speaks_the_dialect_that_has_them() {
+        let mut client = HeaderMap::new();
+        client.insert("openai-beta", HeaderValue::from_static("x=1"));
+        client.insert("anthropic-version", HeaderValue::from_static("2025-01-01"));
+        client.append(
+            "anthropic-beta",
+            HeaderValue::from_static("context-1m-2025, ,skills-1"),
+        );
+        client.append("anthropic-beta", HeaderValue::from_static("other-2"));
+        client.insert("openai-organization", HeaderValue::from_static("org"));
+        for dialect in [Dialect::OpenaiChat, Dialect::OpenaiResponses] {
+            assert_eq!(sent(&client, dialect, &["*"]), [pair("openai-beta", "x=1")]);
+        }
+        assert_eq!(sent(&client, Dialect::GeminiGenerate, &["*"]), []);
+        let version = pair("anthropic-version", "2025-01-01");
+        let all = pair("anthropic-beta", "context-1m-2025,skills-1,other-2");
+        let some = pair("anthropic-beta", "context-1m-2025");
+        let to_anthropic = |betas: &[&str]| sent(&client, Dialect::AnthropicMessages, betas);
+        assert_eq!(to_anthropic(&["*"]), [version.clone(), all]);
+        assert_eq!(to_anthropic(&["context-1m-*"]), [version.clone(), some]);
+        assert_eq!(to_anthropic(&[]), [version]);
+    }
+
+    #[test]
+    fn anthropic_is_told_a_version_where_the_client_names_none() {
+        let usual = [pair("anthropic-version", "2023-06-01")];
+        assert_eq!(sent(&HeaderMap::new(), Dialect::AnthropicMessages, &["*"]), usual);
     }
 }
