@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
     rig: PathBuf,
     #[arg(
         long,
-        default_value = "closed64,open200,big64k,stream100,stream-ttft,streams1000"
+        default_value = "closed64,xlate,open200,big64k,stream100,xlate-stream,stream-ttft,streams5000"
     )]
     scenarios: String,
     #[arg(long, default_value_t = 3)]
@@ -34,6 +34,8 @@ const LISTEN: &str = "127.0.0.1:9290";
 const METRICS_LISTEN: &str = "127.0.0.1:9291";
 /// The model that the rig asks for.
 const MODEL: &str = "gpt-4o-mini";
+/// The one that it asks for where a call has to be translated, from OpenAI's dialect to Anthropic's.
+const TRANSLATED_MODEL: &str = "claude-sonnet-4-5";
 
 /// Builds both, sets up an installation with one tenant, and measures.
 pub(crate) fn bench(arguments: &Arguments) -> anyhow::Result<()> {
@@ -85,23 +87,17 @@ fn configuration(program: &Path, folder: &Path) -> anyhow::Result<String> {
     };
     ask(&["migrate"])?;
     ask(&["tenant", "create", "bench"])?;
-    let add = [
-        "credential",
-        "add",
-        "--tenant",
-        "bench",
-        "--provider",
-        "openai",
-        "--from-env",
-        "SECRET",
-    ];
-    ask(&[&add[..], &["--base-url", PROVIDER]].concat())?;
+    let add = ["credential", "add", "--tenant", "bench", "--from-env", "SECRET"];
+    for provider in ["openai", "anthropic"] {
+        ask(&[&add[..], &["--provider", provider, "--base-url", PROVIDER]].concat())?;
+    }
     let key = ask(&["key", "create", "--tenant", "bench"])?;
     let Some(key) = key.get("secret").and_then(Value::as_str) else {
         bail!("the gateway made no key");
     };
     Ok(format!(
         "[tollgate]\ncmd = \"{} serve\"\nbase_url = \"http://{LISTEN}\"\nkey = \"{key}\"\nmodel = \"{MODEL}\"\n\
+         translate = {{model = \"{TRANSLATED_MODEL}\"}}\n\
          env = {{TOLLGATE_DATA_DIR = \"{}\", TOLLGATE_LISTEN = \"{LISTEN}\", \
          TOLLGATE_METRICS_LISTEN = \"{METRICS_LISTEN}\"}}\n",
         program.display(),

@@ -172,12 +172,14 @@ impl Case {
                 .into_iter()
                 .find(|usage| usage.is_object())?;
             let count = |path: &str| usage.pointer(path).and_then(Value::as_i64).unwrap_or(0);
+            let input_tokens = usage["prompt_tokens"].as_i64()?;
             Some(AttemptUsage {
-                input_tokens: usage["prompt_tokens"].as_i64()?,
+                input_tokens,
                 cached_input_tokens: count("/prompt_tokens_details/cached_tokens")
                     .max(count("/prompt_cache_hit_tokens")),
                 cache_write_tokens: count("/prompt_tokens_details/cache_write_tokens"),
-                output_tokens: count("/completion_tokens"),
+                // Some count reasoning beside the completion; the total has all that was written.
+                output_tokens: count("/completion_tokens").max(count("/total_tokens") - input_tokens),
                 reasoning_tokens: count("/completion_tokens_details/reasoning_tokens"),
                 audio_input_tokens: count("/prompt_tokens_details/audio_tokens"),
                 audio_output_tokens: count("/completion_tokens_details/audio_tokens"),
