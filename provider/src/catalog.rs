@@ -90,6 +90,8 @@ pub enum AuthStyle {
     XGoogApiKey,
     /// `api-key: …`
     ApiKey,
+    /// `Authorization: Bearer …`, with a token that the credential, the key file of a service account, is asked for.
+    GoogleServiceAccount,
     None,
 }
 

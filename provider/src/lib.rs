@@ -16,6 +16,6 @@ pub use catalog::{AuthStyle, Catalog, CatalogError, Provider, ProviderKind, Stre
 pub use endpoint::{Endpoint, EndpointError, Operation};
 pub use glob::Glob;
 pub use upstream::{
-    Answer, AnswerBody, BodyFault, Courier, Errand, SendFault, Timeouts, TlsError, UpstreamSettings,
+    Answer, AnswerBody, BodyFault, Courier, Errand, SendFault, Timeouts, TlsError, Tokens, UpstreamSettings,
     Upstreams,
 };

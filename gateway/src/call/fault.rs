@@ -14,11 +14,11 @@ pub(super) type Failed = (Refusal, Outcome);
 pub(super) fn no_answer(provider: &str, fault: SendFault) -> Failed {
     let (code, outcome) = match fault {
         SendFault::ConnectTimeout | SendFault::FirstByteTimeout => (Code::ProviderTimeout, Outcome::Timeout),
-        SendFault::Connect | SendFault::Broken | SendFault::AddressForbidden => {
+        SendFault::Connect | SendFault::Broken | SendFault::AddressForbidden | SendFault::NoToken => {
             (Code::ProviderUnreachable, Outcome::Unreachable)
         }
         SendFault::Encoded => (Code::ProviderBadAnswer, Outcome::ProviderError),
-        SendFault::BadSecret => (Code::ProviderCredentialRefused, Outcome::Refused),
+        SendFault::BadSecret | SendFault::TokenRefused => (Code::ProviderCredentialRefused, Outcome::Refused),
         SendFault::BadRequest => (Code::Internal, Outcome::Refused),
     };
     let message = format!("Provider `{provider}` gave no answer: {fault}.");

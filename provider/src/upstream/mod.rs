@@ -10,12 +10,14 @@ mod courier;
 mod exchange;
 mod pool;
 mod request;
+mod service_account;
+mod tokens;
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dialect::Dialect;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use vault::Secret;
 
 use crate::base_url::{BaseUrl, Trust};
@@ -27,12 +29,14 @@ pub use connect::TlsError;
 use connect::{Connector, Tls};
 pub use courier::Courier;
 use pool::Pool;
+pub use tokens::Tokens;
 
 /// The upstream connections of one runtime.
 pub struct Upstreams {
     pool: Pool,
     for_operators: Connector,
     for_tenants: Connector,
+    tokens: Tokens,
 }
 
 /// What all upstream connections have in common.
@@ -42,6 +46,8 @@ pub struct UpstreamSettings {
     pub extra_ca_pem: Option<Vec<u8>>,
     /// Until a connection stands: name, TCP and TLS together.
     pub connect_timeout: Duration,
+    /// Of Google service accounts.
+    pub tokens: Tokens,
 }
 
 impl Default for UpstreamSettings {
@@ -49,6 +55,7 @@ impl Default for UpstreamSettings {
         Self {
             extra_ca_pem: None,
             connect_timeout: Duration::from_secs(5),
+            tokens: Tokens::default(),
         }
     }
 }
@@ -115,10 +122,14 @@ pub enum SendFault {
     Broken,
     #[error("the answer is compressed, which was not asked for")]
     Encoded,
-    #[error("the credential cannot be put into a header")]
+    #[error("the credential is of no use: it cannot be shown to the provider")]
     BadSecret,
     #[error("the request cannot be put together")]
     BadRequest,
+    #[error("the service account was refused a token")]
+    TokenRefused,
+    #[error("no token came for the service account")]
+    NoToken,
 }
 
 impl SendFault {
@@ -137,6 +148,7 @@ impl Upstreams {
             pool: Pool::new(),
             for_operators: connector(Trust::Operator),
             for_tenants: connector(Trust::Tenant),
+            tokens: settings.tokens.clone(),
         })
     }
 
@@ -145,6 +157,23 @@ impl Upstreams {
     /// # Errors
     /// When there is none, or none that can be used.
     pub async fn send(&self, errand: Errand<'_>) -> Result<Answer, SendFault> {
+        if errand.auth != AuthStyle::GoogleServiceAccount {
+            return self.deliver(errand, request::JSON).await;
+        }
+        // In a box, since it is large and rare: all calls would carry room for it.
+        Box::pin(async {
+            let token = self.token(&errand).await?;
+            let errand = Errand {
+                auth: AuthStyle::Bearer,
+                secret: Some(&token),
+                ..errand
+            };
+            self.deliver(errand, request::JSON).await
+        })
+        .await
+    }
+
+    async fn deliver(&self, errand: Errand<'_>, content_type: HeaderValue) -> Result<Answer, SendFault> {
         let Timeouts {
             first_byte_streamed,
             first_byte_whole,
@@ -162,7 +191,7 @@ impl Upstreams {
             Trust::Operator => &self.for_operators,
             Trust::Tenant => &self.for_tenants,
         };
-        let request = request::build(errand)?;
+        let request = request::build(errand, content_type)?;
         let deadline = Instant::now() + total;
         let mut timer = Box::pin(tokio::time::sleep(first_byte.min(total)));
         let exchanged = tokio::select! {

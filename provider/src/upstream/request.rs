@@ -18,6 +18,8 @@ use crate::catalog::AuthStyle;
 /// A body in pieces, of a known length, so that it is sent with `content-length`.
 pub(super) struct Pieces(VecDeque<Bytes>);
 
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 const AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 
 /// Headers of a client that reach the provider: switches of its API that stand outside the body, in the dialect that has
@@ -32,9 +34,9 @@ const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version
 const ANTHROPIC_VERSION_USUAL: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// A request whose target is a path; its host is named when it is known over what it goes.
-pub(super) fn build(errand: Errand<'_>) -> Result<Sent, SendFault> {
+pub(super) fn build(errand: Errand<'_>, content_type: HeaderValue) -> Result<Sent, SendFault> {
     let uri = errand.base_url.target(errand.path).ok_or(SendFault::BadRequest)?;
-    let headers = headers(&errand)?;
+    let headers = headers(&errand, content_type)?;
     let mut request = Box::new(Request::new(Pieces(errand.body.into())));
     *request.method_mut() = errand.method;
     *request.uri_mut() = uri;
@@ -42,7 +44,7 @@ pub(super) fn build(errand: Errand<'_>) -> Result<Sent, SendFault> {
     Ok(request)
 }
 
-fn headers(errand: &Errand<'_>) -> Result<HeaderMap, SendFault> {
+fn headers(errand: &Errand<'_>, content_type: HeaderValue) -> Result<HeaderMap, SendFault> {
     let mut headers = HeaderMap::with_capacity(10);
     let accept = if errand.streamed {
         "text/event-stream"
@@ -53,7 +55,7 @@ fn headers(errand: &Errand<'_>) -> Result<HeaderMap, SendFault> {
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
     if !errand.body.is_empty() {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, content_type);
     }
     let attempt_id = HeaderValue::from_str(errand.attempt_id).map_err(|_| SendFault::BadRequest)?;
     headers.insert(HeaderName::from_static("x-request-id"), attempt_id);
@@ -105,7 +107,8 @@ fn credential(errand: &Errand<'_>) -> Result<Option<(HeaderName, HeaderValue)>, 
         AuthStyle::XApiKey => (HeaderName::from_static("x-api-key"), secret.to_owned()),
         AuthStyle::XGoogApiKey => (HeaderName::from_static("x-goog-api-key"), secret.to_owned()),
         AuthStyle::ApiKey => (HeaderName::from_static("api-key"), secret.to_owned()),
-        AuthStyle::None => return Ok(None),
+        // A service account shows no more than the token that it got, which is sent as a bearer's.
+        AuthStyle::None | AuthStyle::GoogleServiceAccount => return Ok(None),
     };
     let mut value = HeaderValue::try_from(text).map_err(|_| SendFault::BadSecret)?;
     value.set_sensitive(true);
@@ -158,7 +161,7 @@ mod tests {
             client_headers: client,
             timeouts: &Timeouts::default(),
         };
-        let headers = headers(&errand).unwrap();
+        let headers = headers(&errand, JSON).unwrap();
         assert_eq!(headers["api-key"], "s");
         headers
             .iter()

@@ -276,6 +276,7 @@ fn upstream(source: &Source) -> Result<UpstreamSettings, Failure> {
     Ok(UpstreamSettings {
         extra_ca_pem: extra_ca_pem.transpose()?,
         connect_timeout: source.duration("TOLLGATE_UPSTREAM_CONNECT_TIMEOUT")?,
+        ..UpstreamSettings::default()
     })
 }
 
