@@ -54,7 +54,9 @@ pub(crate) enum ForAnybody {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What all clients of Anthropic's dialect send, and what those of Google's do, whichever of its versions they ask for.
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 /// Answers one request. Whatever is wrong with it, there is an answer.
 pub(crate) fn answer(
@@ -86,8 +88,8 @@ pub(crate) fn answer(
     })
 }
 
-/// In which dialect whoever asks for this is answered, be it with a refusal: by the path, and where two dialects share one,
-/// by the header that all clients of the one send.
+/// In which dialect whoever asks for this is answered, be it with a refusal: by the path, and where dialects share one, by
+/// the header that all clients of the one send.
 pub(crate) fn dialect_of<B>(request: &http::Request<B>) -> Dialect {
     let path = request.uri().path();
     let is_under = |root: &str| {
@@ -102,6 +104,8 @@ pub(crate) fn dialect_of<B>(request: &http::Request<B>) -> Dialect {
         Dialect::GeminiGenerate
     } else if is_under("/v1/models") && request.headers().contains_key(ANTHROPIC_VERSION) {
         Dialect::AnthropicMessages
+    } else if is_under("/v1/models") && request.headers().contains_key(GOOGLE_KEY) {
+        Dialect::GeminiGenerate
     } else {
         Dialect::OpenaiChat
     }
@@ -322,6 +326,8 @@ mod tests {
             ),
             ("/v1/models/x", "accept", Dialect::OpenaiChat),
             ("/v1/models/x", "anthropic-version", Dialect::AnthropicMessages),
+            ("/v1/models", "x-goog-api-key", Dialect::GeminiGenerate),
+            ("/v1/models/x", "x-goog-api-key", Dialect::GeminiGenerate),
             ("/", "accept", Dialect::OpenaiChat),
         ] {
             assert_eq!(dialect(path, header), expected, "{path}");

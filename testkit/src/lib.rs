@@ -1,6 +1,7 @@
 //! For tests only: what several crates need to be tested.
 //!
 //! [`database`]: databases to run on. [`vendor`]: a provider that does what a test tells it, faults included.
+//! [`vendors`]: providers that understand what they are asked.
 //! [`process`]: the gateway as people run it, a process of its own. [`client`]: asking it over HTTP, byte by byte.
 //! [`collector`]: what it sends as traces.
 //! [`load`]: asking it again and again. [`postgres`]: a server that may be stopped. [`chaos`]: a bad way to it.
@@ -13,3 +14,4 @@ pub mod load;
 pub mod postgres;
 pub mod process;
 pub mod vendor;
+pub mod vendors;

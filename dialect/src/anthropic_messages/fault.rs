@@ -90,8 +90,12 @@ fn said(message: String) -> Error {
 }
 
 fn fault(status: u16, error: Error) -> Fault {
-    let kind = error.r#type.as_deref().and_then(words::read_fault_kind);
-    let kind = kind.unwrap_or_else(|| by_status(status));
+    let told = error.r#type.as_deref().and_then(words::read_fault_kind);
+    let kind = match (told, by_status(status)) {
+        // `api_error` says less than such a status.
+        (Some(FaultKind::Internal), said_more @ (FaultKind::Overloaded | FaultKind::Timeout)) => said_more,
+        (told, by_status) => told.unwrap_or(by_status),
+    };
     let message = error.message.map_or_else(
         || format!("the provider answered with status {status}"),
         |message| cut(message, MESSAGE_BYTES_MAX),

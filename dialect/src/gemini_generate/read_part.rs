@@ -14,18 +14,27 @@ use crate::neutral::{
 /// Where Google's own files live, by which they are told from pages of the web.
 const FILES: [&str; 3] = ["gs://", "files/", "https://generativelanguage.googleapis.com/"];
 
-/// Appends a part. What the model thought comes in pieces of which only the last is sealed: they are one.
+/// Appends a part. What the model thought comes in pieces, of which only the last is sealed: they are one text, as those
+/// of an answer would be. Clients give back what a stream brought as so many parts.
 pub(super) fn push(part: wire::Part<'_>, calls: &mut Calls, parts: &mut Vec<Part>, raw: &mut Vec<Raw>) {
     let read = read(part, calls, raw);
     if let (Part::Reasoning(next), Some(Part::Reasoning(last))) = (&read, parts.last_mut())
         && last.seal.is_none()
         && !next.redacted
     {
-        last.texts.extend(next.texts.iter().cloned());
+        match last.texts.last_mut() {
+            Some(text) => text.extend(next.texts.iter().map(String::as_str)),
+            None => last.texts.clone_from(&next.texts),
+        }
         last.seal.clone_from(&next.seal);
         return;
     }
     parts.push(read);
+}
+
+/// Whether it is a part only because the dialect wants one: a stream ends with such, and clients give it back.
+pub(super) fn is_nothing(part: &Part) -> bool {
+    matches!(part, Part::Text(text) if text.text.is_empty() && text.seal.is_none())
 }
 
 pub(super) fn read(part: wire::Part<'_>, calls: &mut Calls, raw: &mut Vec<Raw>) -> Part {

@@ -190,7 +190,9 @@ pub(super) fn write_details(reasoning: &Reasoning, index: u64, wrap: bool, items
         text: None,
         proof,
     };
-    if reasoning.is_summary || reasoning.redacted {
+    // Anthropic seals a summary with its text, as it does a thought; only what is redacted stands alone there.
+    let is_sealed_apart = seal.is_none_or(|seal| seal.origin != Dialect::AnthropicMessages);
+    if reasoning.redacted || (reasoning.is_summary && is_sealed_apart) {
         if let Some(text) = &text {
             items.push(written(&detail(SUMMARY, None), Some(text)));
         }

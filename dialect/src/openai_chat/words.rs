@@ -110,12 +110,16 @@ pub(super) fn write_tier(tier: &ServiceTier) -> Option<&'static str> {
     })
 }
 
-/// What kind of fault it is. The code says most, then the type; the status is what is left when a body says nothing.
+/// What kind of fault it is. The code says most, then the type; the status is what is left when a body says nothing, or
+/// no more than that something went wrong.
 pub(super) fn read_fault_kind(status: u16, error_type: &str, code: &str) -> FaultKind {
-    by_code(code)
+    let told = by_code(code)
         .or_else(|| by_code(error_type))
-        .or_else(|| by_type(error_type))
-        .unwrap_or_else(|| by_status(status))
+        .or_else(|| by_type(error_type));
+    match (told, by_status(status)) {
+        (Some(FaultKind::Internal), said_more @ (FaultKind::Overloaded | FaultKind::Timeout)) => said_more,
+        (told, by_status) => told.unwrap_or(by_status),
+    }
 }
 
 fn by_code(code: &str) -> Option<FaultKind> {

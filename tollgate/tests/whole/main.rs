@@ -12,6 +12,7 @@
 mod bombs;
 mod canary;
 mod changes;
+mod clients;
 mod costs;
 mod doctor;
 mod faithful;

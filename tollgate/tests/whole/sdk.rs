@@ -14,7 +14,7 @@ use testkit::vendor::{End, Play, Seen, Vendor};
 use crate::world::{DONE, World, chunk};
 
 pub(crate) const PYTHON: &str = "TOLLGATE_TEST_PYTHON";
-const PACKAGES: &str = "TOLLGATE_TEST_PACKAGES";
+pub(crate) const PACKAGES: &str = "TOLLGATE_TEST_PACKAGES";
 
 #[test]
 fn the_python_sdk_finds_nothing_strange() {

@@ -38,21 +38,32 @@ impl World {
         base_url: &str,
         settings: impl FnOnce(Installation) -> Installation,
     ) -> Self {
+        Self::of(database, &[("custom", base_url)], settings)
+    }
+
+    /// With a credential for each of these providers, at its base URL.
+    pub(crate) fn of(
+        database: TestDatabase,
+        providers: &[(&str, &str)],
+        settings: impl FnOnce(Installation) -> Installation,
+    ) -> Self {
         let installation = settings(Installation::new(PROGRAM, database.url()));
         installation.ask(&["migrate"]);
         installation.ask(&["tenant", "create", TENANT]);
         let key = installation.ask(&["key", "create", "--tenant", TENANT, "--name", "tests"]);
-        let add = [
-            "credential",
-            "add",
-            "--tenant",
-            TENANT,
-            "--provider",
-            "custom",
-            "--name",
-            "vendor",
-        ];
-        installation.ask_with(&[&add[..], &["--base-url", base_url]].concat(), VENDOR_SECRET);
+        for (provider, base_url) in providers {
+            let add = [
+                "credential",
+                "add",
+                "--tenant",
+                TENANT,
+                "--provider",
+                provider,
+                "--name",
+                "vendor",
+            ];
+            installation.ask_with(&[&add[..], &["--base-url", base_url]].concat(), VENDOR_SECRET);
+        }
         let serving = installation.serve();
         Self {
             serving,

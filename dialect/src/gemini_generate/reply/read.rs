@@ -53,7 +53,7 @@ fn read_candidate(mut candidate: Candidate<'_>, reply: &mut Reply) {
     for part in content.parts.unwrap_or_default().0 {
         read_part::push(part, &mut calls, &mut reply.parts, &mut reply.raw);
     }
-    reply.parts.retain(|part| !is_nothing(part));
+    reply.parts.retain(|part| !read_part::is_nothing(part));
     citations::place(candidate.grounding, candidate.citations, &mut reply.parts);
     let logprobs = |json: &serde_json::value::RawValue| {
         Raw::new(Dialect::GeminiGenerate, "logprobsResult", json.to_owned())
@@ -61,8 +61,4 @@ fn read_candidate(mut candidate: Candidate<'_>, reply: &mut Reply) {
     reply.logprobs = candidate.logprobs.map(logprobs);
     let has_call = reply.parts.iter().any(|part| matches!(part, Part::ToolCall(_)));
     reply.finish = finish.by_content(has_call);
-}
-
-fn is_nothing(part: &Part) -> bool {
-    matches!(part, Part::Text(text) if text.text.is_empty() && text.seal.is_none())
 }

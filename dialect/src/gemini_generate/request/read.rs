@@ -135,6 +135,9 @@ fn read_turn(role: Role, content: Content<'_>, calls: &mut Calls) -> Turn {
     for part in content.parts.unwrap_or_default().0 {
         read_part::push(part, calls, &mut turn.parts, &mut turn.raw);
     }
+    if turn.role == Role::Assistant && !turn.parts.iter().all(read_part::is_nothing) {
+        turn.parts.retain(|part| !read_part::is_nothing(part));
+    }
     read_part::gather(content.rest, "", &mut turn.raw);
     turn
 }

@@ -1,0 +1,165 @@
+"""Chat Completions by OpenAI's Python SDK, of the models of every provider."""
+
+import json
+
+import openai
+from common import *
+
+client = openai.OpenAI(base_url=URL + "/v1", api_key=KEY, max_retries=0)
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": WEATHER}}]
+
+
+def said(text):
+    return [{"role": "user", "content": text}]
+
+
+def ask(model, messages, **more):
+    return client.chat.completions.create(model=model, messages=messages, **more)
+
+
+def used(usage, reasoning=0):
+    found = (usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens, usage.completion_tokens)
+    same(found, (INPUT, CACHED, OUTPUT))
+    same(usage.total_tokens, INPUT + OUTPUT)
+    same(usage.completion_tokens_details.reasoning_tokens or 0, reasoning)
+
+
+def streamed(model, messages, **more):
+    return client.chat.completions.stream(
+        model=model, messages=messages, stream_options={"include_usage": True}, **more
+    )
+
+
+def text(model):
+    answer = ask(model, said(HELLO))
+    same(answer.choices[0].message.content, HEARD_HELLO)
+    same(answer.choices[0].finish_reason, "stop")
+    used(answer.usage)
+
+
+def streaming(model):
+    with streamed(model, said(HELLO)) as stream:
+        pieces = [event.delta for event in stream if event.type == "content.delta"]
+        answer = stream.get_final_completion()
+    same("".join(pieces), HEARD_HELLO)
+    assert len(pieces) > 2, pieces
+    same(answer.choices[0].finish_reason, "stop")
+    used(answer.usage)
+
+
+def conversation(model):
+    turns = [{"role": role, "content": content} for role, content in TURNS]
+    answer = ask(model, [{"role": "system", "content": SYSTEM}, *turns])
+    same(answer.choices[0].message.content, HEARD_TURNS)
+
+
+def with_tool(prompt, calls, heard, answer, **more):
+    """Calls the tool, and goes on with what it gave."""
+    message = answer(said(prompt)).choices[0].message
+    given = [json.loads(call.function.arguments) for call in message.tool_calls]
+    same(given, calls)
+    results = [
+        {"role": "tool", "tool_call_id": call.id, "content": weather(arguments)}
+        for call, arguments in zip(message.tool_calls, given)
+    ]
+    same(answer([*said(prompt), message, *results]).choices[0].message.content, heard)
+    return message
+
+
+def tool(model):
+    with_tool("How is it?", ONE, HEARD_ONE, lambda messages: ask(model, messages, tools=TOOLS))
+
+
+def parallel_tools(model):
+    with_tool("In both?", BOTH, HEARD_BOTH, lambda messages: ask(model, messages, tools=TOOLS))
+
+
+def streamed_tools(model):
+    def answer(messages):
+        with streamed(model, messages, tools=TOOLS) as stream:
+            return stream.get_final_completion()
+
+    with_tool("In both?", BOTH, HEARD_BOTH, answer)
+
+
+def structured(model):
+    schema = {"name": "person", "schema": PERSON, "strict": True}
+    answer = ask(model, said("Who?"), response_format={"type": "json_schema", "json_schema": schema})
+    same(json.loads(answer.choices[0].message.content), ADA)
+
+
+def image(model):
+    parts = [
+        {"type": "text", "text": LOOK},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+    ]
+    same(ask(model, said(parts)).choices[0].message.content, HEARD_LOOK)
+
+
+def reasoning(model):
+    def answer(messages):
+        found = ask(model, messages, tools=TOOLS, reasoning_effort="high")
+        used(found.usage, REASONING)
+        return found
+
+    with_tool("think: how is it?", ONE, HEARD_ONE, answer)
+
+
+def streamed_reasoning(model):
+    def answer(messages):
+        with streamed(model, messages, tools=TOOLS, reasoning_effort="high") as stream:
+            found = stream.get_final_completion()
+        used(found.usage, REASONING)
+        return found
+
+    with_tool("think: how is it in both?", BOTH, HEARD_BOTH, answer)
+
+
+def errors(model):
+    for status, kind in [
+        (400, openai.BadRequestError),
+        (404, openai.NotFoundError),
+        (429, openai.RateLimitError),
+        (500, openai.InternalServerError),
+        (503, openai.InternalServerError),
+    ]:
+        for stream in (False, True):
+            error = refused(kind, lambda: ask(other(model, f"status-{status}"), said("Hello"), stream=stream))
+            same(error.body["message"], f"scripted {status}")
+            if status == 429:
+                same(error.response.headers["retry-after"], "7")
+    stranger = client.with_options(api_key="sk-tg-unknown")
+    refused(
+        openai.AuthenticationError,
+        lambda: stranger.chat.completions.create(model=model, messages=said("Hello")),
+    )
+    refused(openai.NotFoundError, lambda: ask("no-such-model", said("Hello")))
+    refused(openai.BadRequestError, lambda: ask(model, "words"))
+
+
+def models(model):
+    assert model in [entry.id for entry in client.models.list()]
+    same(client.models.retrieve(model).id, model)
+
+
+def cancellation(model):
+    stream = ask(other(model, "hangs"), said("Hello"), stream=True)
+    assert any(chunk.choices[0].delta.content for chunk in stream)
+    stream.close()
+
+
+run(
+    text,
+    streaming,
+    conversation,
+    tool,
+    parallel_tools,
+    streamed_tools,
+    structured,
+    image,
+    reasoning,
+    streamed_reasoning,
+    errors,
+    models,
+    cancellation,
+)

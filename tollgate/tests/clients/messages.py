@@ -1,0 +1,172 @@
+"""Messages by Anthropic's Python SDK, of the models of every provider."""
+
+import json
+
+import anthropic
+from common import *
+
+client = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=0)
+TOOLS = [{"name": "weather", "description": "Tells the weather.", "input_schema": WEATHER}]
+THINK = {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": "high"}}
+
+
+def said(text):
+    return [{"role": "user", "content": text}]
+
+
+def ask(model, messages, **more):
+    return client.messages.create(model=model, max_tokens=4096, messages=messages, **more)
+
+
+def used(usage, reasoning=None):
+    # What came from the cache is told beside the rest of the input.
+    same((usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens), (INPUT - CACHED, CACHED, OUTPUT))
+    if reasoning is not None:
+        same(usage.output_tokens_details.thinking_tokens, reasoning)
+
+
+def streamed(model, messages, **more):
+    """The text in its pieces, and the whole."""
+    with client.messages.stream(model=model, max_tokens=4096, messages=messages, **more) as stream:
+        pieces = list(stream.text_stream)
+        return pieces, stream.get_final_message()
+
+
+def text(model):
+    answer = ask(model, said(HELLO))
+    same([block.text for block in answer.content], [HEARD_HELLO])
+    same(answer.stop_reason, "end_turn")
+    used(answer.usage)
+
+
+def streaming(model):
+    pieces, answer = streamed(model, said(HELLO))
+    same("".join(pieces), HEARD_HELLO)
+    assert len(pieces) > 2, pieces
+    same(answer.stop_reason, "end_turn")
+    used(answer.usage)
+
+
+def conversation(model):
+    turns = [{"role": role, "content": content} for role, content in TURNS]
+    same(ask(model, turns, system=SYSTEM).content[0].text, HEARD_TURNS)
+
+
+def with_tool(prompt, calls, heard, answer):
+    """Calls the tool, and goes on with what it gave."""
+    first = answer(said(prompt))
+    same(first.stop_reason, "tool_use")
+    called = [block for block in first.content if block.type == "tool_use"]
+    same([call.input for call in called], calls)
+    results = [
+        {"type": "tool_result", "tool_use_id": call.id, "content": weather(call.input)} for call in called
+    ]
+    turns = [{"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
+    second = answer([*said(prompt), *turns])
+    same([block.text for block in second.content if block.type == "text"], [heard])
+    return first.content
+
+
+def tool(model):
+    with_tool("How is it?", ONE, HEARD_ONE, lambda messages: ask(model, messages, tools=TOOLS))
+
+
+def parallel_tools(model):
+    with_tool("In both?", BOTH, HEARD_BOTH, lambda messages: ask(model, messages, tools=TOOLS))
+
+
+def streamed_tools(model):
+    with_tool("In both?", BOTH, HEARD_BOTH, lambda messages: streamed(model, messages, tools=TOOLS)[1])
+
+
+def structured(model):
+    answer = ask(model, said("Who?"), output_config={"format": {"type": "json_schema", "schema": PERSON}})
+    same(json.loads(answer.content[0].text), ADA)
+
+
+def image(model):
+    source = {"type": "base64", "media_type": "image/png", "data": PNG}
+    parts = [{"type": "text", "text": LOOK}, {"type": "image", "source": source}]
+    same(ask(model, said(parts)).content[0].text, HEARD_LOOK)
+
+
+def thought(content, model):
+    shown = [block.thinking for block in content if block.type == "thinking" and block.thinking]
+    same(shown, [THOUGHT] if thinks(model) else [])
+
+
+def reasoning(model):
+    def answer(messages):
+        found = ask(model, messages, tools=TOOLS, **THINK)
+        used(found.usage, REASONING)
+        return found
+
+    thought(with_tool("think: how is it?", ONE, HEARD_ONE, answer), model)
+
+
+def streamed_reasoning(model):
+    def answer(messages):
+        found = streamed(model, messages, tools=TOOLS, **THINK)[1]
+        used(found.usage, REASONING)
+        return found
+
+    thought(with_tool("think: how is it in both?", BOTH, HEARD_BOTH, answer), model)
+
+
+def errors(model):
+    for status, kind in [
+        (400, anthropic.BadRequestError),
+        (404, anthropic.NotFoundError),
+        (429, anthropic.RateLimitError),
+        (500, anthropic.InternalServerError),
+    ]:
+        for stream in (False, True):
+            error = refused(kind, lambda: ask(other(model, f"status-{status}"), said("Hello"), stream=stream))
+            same(error.body["error"]["message"], f"scripted {status}")
+            if status == 429:
+                same(error.response.headers["retry-after"], "7")
+    stranger = client.with_options(api_key="sk-tg-unknown")
+    refused(
+        anthropic.AuthenticationError,
+        lambda: stranger.messages.create(model=model, max_tokens=9, messages=said("Hello")),
+    )
+    refused(anthropic.NotFoundError, lambda: ask("no-such-model", said("Hello")))
+    refused(anthropic.BadRequestError, lambda: ask(model, "words"))
+
+
+def overload(model):
+    """Anthropic's own 503 stays one; another vendor's is what this SDK knows as overload."""
+    native = model.startswith("anthropic/")
+    kind = anthropic.ServiceUnavailableError if native else anthropic.OverloadedError
+    error = refused(kind, lambda: ask(other(model, "status-503"), said("Hello")))
+    same(error.body["error"]["type"], "api_error" if native else "overloaded_error")
+
+
+def models(model):
+    listed = [entry.id for entry in client.models.list()]
+    assert model in listed, listed
+    same(client.models.retrieve(model).id, model)
+
+
+def cancellation(model):
+    stream = ask(other(model, "hangs"), said("Hello"), stream=True)
+    assert any(event.type == "content_block_delta" for event in stream)
+    stream.close()
+
+
+run(
+    text,
+    streaming,
+    conversation,
+    tool,
+    parallel_tools,
+    streamed_tools,
+    structured,
+    image,
+    reasoning,
+    streamed_reasoning,
+    errors,
+    overload,
+    models,
+    cancellation,
+)
