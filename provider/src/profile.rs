@@ -4,7 +4,7 @@
 //! provider's own (`[provider.profile]`), and that of the models which a pattern matches (`[[provider.model]]`). All
 //! are put together when the catalogue is read, so that a call only looks up which one is its own.
 
-use dialect::neutral::{CacheMarks, CallIds, MaxTokensName, Profile, ReasoningField, ThinkingStyle};
+use dialect::neutral::{CacheMarks, CallIds, Efforts, MaxTokensName, Profile, ReasoningField, ThinkingStyle};
 use serde::Deserialize;
 
 use crate::glob::Glob;
@@ -49,6 +49,7 @@ changes! {
     max_tokens: u64,
     max_tokens_name: MaxTokensName,
     thinking: ThinkingStyle,
+    efforts: Efforts,
     sampling: bool,
     json_schema: bool,
     json_schema_with_tools: bool,
@@ -235,6 +236,31 @@ mod tests {
         assert_eq!(marks("gpt-5.6-luna"), CacheMarks::Breakpoint);
         for model in ["gpt-5", "gpt-5-mini", "gpt-5.5", "gpt-4o", "o3"] {
             assert_eq!(marks(model), CacheMarks::None, "{model}");
+        }
+    }
+
+    #[test]
+    fn a_model_is_asked_for_an_effort_that_it_takes() {
+        use dialect::neutral::Effort::{High, Low, Max, Medium, Minimal, None, Xhigh};
+        let table = [
+            ("openai", "o3", None, Low),
+            ("openai", "gpt-5-mini", None, Minimal),
+            ("openai", "gpt-5.1", Minimal, Low),
+            ("openai", "gpt-5.1", None, None),
+            ("openai", "gpt-5.1-codex-max", Max, Xhigh),
+            ("openai", "gpt-5.2-codex", None, Low),
+            ("openai", "gpt-5.6", Max, Max),
+            ("anthropic", "claude-opus-4-6", Xhigh, High),
+            ("anthropic", "claude-opus-4-6", Max, Max),
+            ("anthropic", "claude-fable-5", None, Minimal),
+            ("anthropic", "claude-sonnet-5", None, None),
+            ("xai", "grok-3-mini", Medium, Low),
+            ("groq", "openai/gpt-oss-120b", Xhigh, High),
+            ("deepseek", "deepseek-v4-flash", None, Minimal),
+        ];
+        for (provider, model, wanted, expected) in table {
+            let fit = profile(provider, model).efforts.fit(&wanted).into_owned();
+            assert_eq!(fit, expected, "{provider} {model}");
         }
     }
 

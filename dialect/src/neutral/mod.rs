@@ -40,7 +40,9 @@ pub use reply::{Finish, Reply};
 pub use request::{
     CacheMark, Effort, OutputFormat, Request, Sampling, ServiceTier, Thinking, ThinkingAmount,
 };
-pub use target::{CacheMarks, CallIds, MaxTokensName, Profile, ReasoningField, Target, ThinkingStyle};
+pub use target::{
+    CacheMarks, CallIds, Efforts, MaxTokensName, Profile, ReasoningField, Target, ThinkingStyle,
+};
 pub use tool::{Arguments, Tool, ToolCall, ToolChoice, ToolKind, ToolResult};
 pub use undo::Undo;
 pub use written::{BadAnswer, Heading, OwnedHeading, Written};

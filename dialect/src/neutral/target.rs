@@ -1,6 +1,10 @@
 //! To whom a request is written: the model, and what it and its provider can do.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
+
+use super::request::Effort;
 
 /// Where a request goes, as far as writing it depends on that.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +22,8 @@ pub struct Profile {
     pub max_tokens: u64,
     pub max_tokens_name: MaxTokensName,
     pub thinking: ThinkingStyle,
+    /// Which words of effort are taken.
+    pub efforts: Efforts,
     /// Whether temperature, top_p and top_k are taken at all.
     pub sampling: bool,
     /// Whether a schema for the answer is taken natively.
@@ -91,6 +97,23 @@ pub enum ThinkingStyle {
     Budget { min: u64, max: u64, can_be_off: bool },
 }
 
+/// A set of words of effort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "Vec<EffortWord>")]
+pub struct Efforts(u8);
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum EffortWord {
+    None,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    Xhigh,
+    Max,
+}
+
 /// The member of a message, and of a chunk, in which an OpenAI-like provider has its thoughts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -104,12 +127,51 @@ pub enum ReasoningField {
     ReasoningDetails,
 }
 
+impl Efforts {
+    pub const ALL: Self = Self(0x7f);
+    /// From the least to the most.
+    const WORDS: [Effort; 7] = [
+        Effort::None,
+        Effort::Minimal,
+        Effort::Low,
+        Effort::Medium,
+        Effort::High,
+        Effort::Xhigh,
+        Effort::Max,
+    ];
+
+    /// What to ask for where this much is wanted: the same, or else the next less that is taken, or else the least. Only
+    /// who wants no thoughts at all is given none. A word that nobody knows yet is the vendor's to judge.
+    pub fn fit(self, wanted: &Effort) -> Cow<'_, Effort> {
+        let as_it_is = Cow::Borrowed(wanted);
+        let Some(place) = Self::WORDS.iter().position(|word| word == wanted) else {
+            return as_it_is;
+        };
+        let taken = |place: &usize| self.0 & (1 << place) != 0;
+        if taken(&place) {
+            return as_it_is;
+        }
+        let less = (1..place).rev().find(taken);
+        let found = less.or_else(|| (1..Self::WORDS.len()).find(taken));
+        found
+            .and_then(|place| Self::WORDS.get(place))
+            .map_or(as_it_is, |word| Cow::Owned(word.clone()))
+    }
+}
+
+impl From<Vec<EffortWord>> for Efforts {
+    fn from(words: Vec<EffortWord>) -> Self {
+        Self(words.into_iter().fold(0, |set, word| set | 1 << word as u8))
+    }
+}
+
 impl Default for Profile {
     fn default() -> Self {
         Self {
             max_tokens: 32_768,
             max_tokens_name: MaxTokensName::MaxCompletionTokens,
             thinking: ThinkingStyle::Effort,
+            efforts: Efforts::ALL,
             sampling: true,
             json_schema: true,
             json_schema_with_tools: true,
@@ -125,6 +187,84 @@ impl Default for Profile {
             free_text_tools: true,
             extra_content: false,
             call_ids: CallIds::Usual,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_effort_that_is_not_taken_becomes_the_next_less_or_the_least() {
+        use Effort::{High, Low, Max, Medium, Minimal, None, Xhigh};
+        let set = |json: &str| serde_json::from_str::<Efforts>(json).unwrap();
+        let three = set(r#"["low","medium","high"]"#);
+        let off_or_high = set(r#"["none","high"]"#);
+        let table = [
+            (three, None, Low),
+            (three, Minimal, Low),
+            (three, Medium, Medium),
+            (three, Xhigh, High),
+            (three, Max, High),
+            (off_or_high, None, None),
+            (off_or_high, Minimal, High),
+            (off_or_high, Low, High),
+            (off_or_high, Max, High),
+            (Efforts::ALL, Xhigh, Xhigh),
+            (Efforts::ALL, None, None),
+            (set("[]"), Low, Low),
+            (
+                three,
+                Effort::Other("ultra".to_owned()),
+                Effort::Other("ultra".to_owned()),
+            ),
+        ];
+        for (efforts, wanted, expected) in table {
+            assert_eq!(efforts.fit(&wanted).as_ref(), &expected, "{efforts:?} {wanted:?}");
+        }
+        assert!(serde_json::from_str::<Efforts>(r#"["much"]"#).is_err());
+    }
+
+    #[test]
+    fn each_writer_asks_for_what_the_model_takes_and_tells_what_it_changed() {
+        use crate::neutral::{Losses, Part, Request, Role, Thinking, ThinkingAmount, Turn, Written};
+        use crate::{anthropic_messages, openai_chat, openai_responses};
+        type Write = fn(&Request, &Target<'_>, &mut Losses) -> Result<Written, crate::refusal::Refusal>;
+        let profile = Profile {
+            efforts: serde_json::from_str(r#"["low","high"]"#).unwrap(),
+            ..Profile::default()
+        };
+        let writers: [(Write, &str); 3] = [
+            (openai_chat::write_request, "/reasoning_effort"),
+            (openai_responses::write_request, "/reasoning/effort"),
+            (anthropic_messages::write_request, "/output_config/effort"),
+        ];
+        for (write, place) in writers {
+            for (wanted, told, is_lost) in [
+                (Effort::None, "low", true),
+                (Effort::Medium, "low", true),
+                (Effort::High, "high", false),
+                (Effort::Max, "high", true),
+            ] {
+                let request = Request {
+                    turns: vec![Turn::new(Role::User, vec![Part::text("q")])],
+                    thinking: Some(Thinking {
+                        amount: ThinkingAmount::Effort(wanted),
+                        show: None,
+                    }),
+                    ..Request::default()
+                };
+                let target = Target {
+                    model: "m",
+                    profile: &profile,
+                };
+                let mut losses = Losses::new(false);
+                let written = write(&request, &target, &mut losses).unwrap();
+                let body: serde_json::Value = serde_json::from_slice(&written.body).unwrap();
+                assert_eq!(body.pointer(place).unwrap(), told, "{place}");
+                assert_eq!(!losses.lost().is_empty(), is_lost, "{place}");
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How much a model is told to think, in the way in which it is told, and within the cap.
 
-use crate::neutral::{Effort, Losses, Profile, Request, ThinkingAmount, ThinkingStyle};
+use crate::neutral::{Effort, Efforts, Losses, Profile, Request, ThinkingAmount, ThinkingStyle};
 use crate::refusal::Refusal;
 
 use super::super::words;
@@ -44,7 +44,7 @@ impl Plan {
         match profile.thinking {
             ThinkingStyle::None if is_off => {}
             ThinkingStyle::None => losses.drop("reasoning")?,
-            ThinkingStyle::Effort => plan.by_effort(&thinking.amount),
+            ThinkingStyle::Effort => plan.by_effort(&thinking.amount, profile.efforts, losses)?,
             ThinkingStyle::Budget { min, max, can_be_off } => {
                 if is_off && !can_be_off {
                     losses.drop("reasoning")?;
@@ -68,17 +68,29 @@ impl Plan {
         matches!(self.switch, Some(Switch::Adaptive | Switch::Enabled { .. }))
     }
 
-    fn by_effort(&mut self, amount: &ThinkingAmount) {
+    fn by_effort(
+        &mut self,
+        amount: &ThinkingAmount,
+        taken: Efforts,
+        losses: &mut Losses,
+    ) -> Result<(), Refusal> {
+        self.switch = Some(Switch::Adaptive);
         self.effort = match amount {
-            ThinkingAmount::Effort(Effort::None) => {
-                self.switch = Some(Switch::Disabled);
-                return;
-            }
             ThinkingAmount::Free => None,
-            ThinkingAmount::Effort(effort) => Some(words::effort(effort).to_owned()),
+            ThinkingAmount::Effort(effort) => {
+                let fit = taken.fit(effort);
+                if *fit != *effort {
+                    losses.drop("reasoning")?;
+                }
+                if *fit == Effort::None {
+                    self.switch = Some(Switch::Disabled);
+                    return Ok(());
+                }
+                Some(words::effort(&fit).to_owned())
+            }
             ThinkingAmount::Budget(tokens) => Some(words::effort(&effort_of(*tokens)).to_owned()),
         };
-        self.switch = Some(Switch::Adaptive);
+        Ok(())
     }
 
     /// The budget is part of the cap, and a cap that the client set is a limit of cost: it is never raised.

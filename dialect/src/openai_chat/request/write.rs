@@ -187,8 +187,16 @@ fn write_thinking(
     object: &mut ObjectWriter<'_>,
 ) -> Result<(), Refusal> {
     let Some(thinking) = thinking else { return Ok(()) };
+    let fit;
     let word = match &thinking.amount {
         ThinkingAmount::Free => None,
+        ThinkingAmount::Effort(effort) if profile.thinking != ThinkingStyle::None => {
+            fit = profile.efforts.fit(effort);
+            if *fit != *effort {
+                losses.drop("reasoning_effort")?;
+            }
+            Some(write_effort(&fit))
+        }
         ThinkingAmount::Effort(effort) => Some(write_effort(effort)),
         ThinkingAmount::Budget(tokens) => Some(effort_of_budget(*tokens)),
     };

@@ -139,10 +139,20 @@ fn write_reasoning(
     let Some(thinking) = thinking else {
         return Ok(());
     };
+    let fit;
     let effort = match &thinking.amount {
         ThinkingAmount::Free => None,
-        // Groq's word for leaving it open. Others that are not known yet are the vendor's to judge.
-        ThinkingAmount::Effort(effort) => Some(words::effort(effort)).filter(|word| *word != "default"),
+        ThinkingAmount::Effort(effort) if profile.thinking == ThinkingStyle::None => {
+            Some(words::effort(effort))
+        }
+        ThinkingAmount::Effort(effort) => {
+            fit = profile.efforts.fit(effort);
+            if *fit != *effort {
+                losses.drop("reasoning")?;
+            }
+            // Groq's word for leaving it open. Others that are not known yet are the vendor's to judge.
+            Some(words::effort(&fit)).filter(|word| *word != "default")
+        }
         ThinkingAmount::Budget(tokens) => Some(words::effort_of_budget(*tokens)),
     };
     if profile.thinking == ThinkingStyle::None {
