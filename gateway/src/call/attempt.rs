@@ -68,7 +68,7 @@ pub(super) async fn attempt(
         pieces,
         path,
         crossing,
-    } = match prepare(&candidate, request, envelope, body) {
+    } = match prepare(&candidate, request, envelope, body, caller.tenant.strict) {
         Ok(prepared) => prepared,
         Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),
     };

@@ -23,12 +23,13 @@ pub(super) struct Prepared {
 /// Prepares the request for this candidate.
 ///
 /// # Errors
-/// When it cannot be said in the dialect of its provider.
+/// When it cannot be said in the dialect of its provider, or, for a `strict` tenant, not all of it can.
 pub(super) fn prepare(
     candidate: &Candidate<'_>,
     request: &Request<'_>,
     envelope: &Envelope,
     body: &Bytes,
+    strict: bool,
 ) -> Result<Prepared, Refusal> {
     let (client, provider) = (request.asked.dialect, candidate.provider.dialect);
     let model = &candidate.target.model;
@@ -56,7 +57,7 @@ pub(super) fn prepare(
         created_s: now_ms().unsigned_abs() / 1_000,
         model: envelope.model.clone(),
     };
-    let (crossing, body) = Crossing::of(sent, provider, &target, heading, false)?;
+    let (crossing, body) = Crossing::of(sent, provider, &target, heading, strict)?;
     Ok(Prepared {
         pieces: vec![Bytes::from(body)],
         path,

@@ -35,6 +35,7 @@ mod sdk;
 mod slow;
 mod spread;
 mod starting;
+mod strict;
 mod tls;
 mod traces;
 mod upgrade;
