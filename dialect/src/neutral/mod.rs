@@ -24,6 +24,7 @@ mod raw;
 mod reply;
 mod request;
 mod target;
+mod texts;
 mod tool;
 pub mod undo;
 mod written;
@@ -41,6 +42,7 @@ pub use request::{
     CacheMark, Effort, OutputFormat, Request, Sampling, ServiceTier, Thinking, ThinkingAmount,
 };
 pub use target::{CacheMarks, CallIds, MaxTokensName, Profile, ReasoningField, Target, ThinkingStyle};
+pub use texts::Texts;
 pub use tool::{Arguments, Tool, ToolCall, ToolChoice, ToolKind, ToolResult};
 pub use undo::Undo;
 pub use written::{BadAnswer, Heading, OwnedHeading, Written};
