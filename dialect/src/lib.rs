@@ -5,6 +5,7 @@
 
 pub mod anthropic_messages;
 pub mod codec;
+mod count;
 mod dialect;
 pub mod embeddings;
 mod envelope;
@@ -26,6 +27,7 @@ pub mod sse;
 pub mod translate;
 mod usage;
 
+pub use count::Counter;
 pub use dialect::Dialect;
 pub use envelope::Envelope;
 pub use look::LookError;

@@ -30,8 +30,13 @@ pub fn splice(body: &Bytes, envelope: &Envelope, model: &str, ask_usage: bool) -
             ),
         });
     }
+    edit(body, edits)
+}
+
+/// The body in pieces, with these texts in place of what stands there. No two places overlap.
+pub(crate) fn edit(body: &Bytes, mut edits: Vec<(Range<usize>, String)>) -> Vec<Bytes> {
     edits.sort_by_key(|(at, _)| at.start);
-    let mut pieces = Vec::with_capacity(5);
+    let mut pieces = Vec::with_capacity(edits.len().saturating_mul(2).saturating_add(1));
     let mut rest = body.clone();
     let mut passed = 0;
     for (at, text) in edits {

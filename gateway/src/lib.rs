@@ -28,4 +28,4 @@ pub use call_id::CallId;
 pub use failpoint::failpoint;
 pub use gateway::{Gateway, GatewaySettings};
 pub use vitals::Vitals;
-pub use worker::{Asked, Request, Worker};
+pub use worker::{Asked, Operation, Request, Worker};

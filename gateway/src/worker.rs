@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dialect::Dialect;
 use dialect::codec::InPath;
+use dialect::embeddings::Form;
+use dialect::json::Limits;
+use dialect::{Counter, Dialect, Envelope, LookError};
 use http::HeaderMap;
 use provider::Upstreams;
 
@@ -35,4 +37,59 @@ pub struct Asked<'a> {
     /// The client's dialect.
     pub dialect: Dialect,
     pub in_path: InPath<'a>,
+    pub operation: Operation,
+}
+
+/// What is to be done with a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// It answers.
+    Generate,
+    /// What it would read is counted, as this dialect counts. Nobody pays for it.
+    CountTokens(Counter),
+    /// It turns texts into vectors, asked for in this form.
+    Embed(Form),
+}
+
+impl Operation {
+    /// As OpenTelemetry's conventions call it, where they know of it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Generate => "chat",
+            Self::CountTokens(_) => "count_tokens",
+            Self::Embed(_) => "embeddings",
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// The endpoint, without the names in it.
+    pub(crate) fn route(&self) -> &'static str {
+        match (self.operation, self.dialect) {
+            (Operation::Generate, Dialect::OpenaiChat) => "/v1/chat/completions",
+            (Operation::Generate, Dialect::OpenaiResponses) => "/v1/responses",
+            (Operation::Generate, Dialect::AnthropicMessages) => "/v1/messages",
+            (Operation::Generate, Dialect::GeminiGenerate) if self.in_path.stream => {
+                "/v1beta/models/{model}:streamGenerateContent"
+            }
+            (Operation::Generate, Dialect::GeminiGenerate) => "/v1beta/models/{model}:generateContent",
+            (Operation::CountTokens(Counter::AnthropicMessages), _) => "/v1/messages/count_tokens",
+            (Operation::CountTokens(Counter::GeminiGenerate), _) => "/v1beta/models/{model}:countTokens",
+            (Operation::Embed(Form::Openai), _) => "/v1/embeddings",
+            (Operation::Embed(Form::GeminiOne), _) => "/v1beta/models/{model}:embedContent",
+            (Operation::Embed(Form::GeminiMany), _) => "/v1beta/models/{model}:batchEmbedContents",
+        }
+    }
+
+    /// Looks at a request.
+    ///
+    /// # Errors
+    /// When it is no JSON object within the limits, or cannot be a request for this operation.
+    pub(crate) fn look(&self, body: &[u8], limits: &Limits) -> Result<Envelope, LookError> {
+        match self.operation {
+            Operation::Generate => self.dialect.look(body, self.in_path, limits),
+            Operation::CountTokens(counter) => counter.look(body, self.in_path, limits),
+            Operation::Embed(form) => form.look(body, self.in_path, limits),
+        }
+    }
 }

@@ -69,7 +69,14 @@ impl World {
 async fn tenant_with_key(store: &Store, name: &str) {
     let tenant_id = format!("ten-{name}");
     store
-        .create_tenant(&CHANGE, &NewTenant { id: &tenant_id, name })
+        .create_tenant(
+            &CHANGE,
+            &NewTenant {
+                id: &tenant_id,
+                name,
+                strict: false,
+            },
+        )
         .await
         .unwrap();
     let key_id = format!("key-{name}");

@@ -17,10 +17,14 @@ pub struct Endpoint(Cow<'static, str>);
 pub enum Operation {
     /// An answer of the model's.
     Generate { stream: bool },
+    /// The same as a stream that is one array, which only Gemini has.
+    GenerateArray,
     /// How many tokens a request has.
     CountTokens,
     /// Texts as vectors.
     Embed,
+    /// One text as a vector, for which Gemini has an endpoint of its own.
+    EmbedOne,
 }
 
 /// There is no such place.
@@ -54,7 +58,7 @@ impl Endpoint {
         operation: Operation,
         model: &str,
     ) -> Result<Self, EndpointError> {
-        if operation == Operation::Embed && !provider.embeds {
+        if matches!(operation, Operation::Embed | Operation::EmbedOne) && !provider.embeds {
             return Err(EndpointError::NoSuchOperation);
         }
         let path = path(dialect, operation, model)?;
@@ -70,16 +74,16 @@ impl Endpoint {
 }
 
 fn path(dialect: Dialect, operation: Operation, model: &str) -> Result<Cow<'static, str>, EndpointError> {
-    use Operation::{CountTokens, Embed, Generate};
+    use Operation::{CountTokens, Embed, EmbedOne, Generate, GenerateArray};
     let fixed = match (dialect, operation) {
-        (Dialect::OpenaiChat, Generate { .. }) => "/chat/completions",
-        (Dialect::OpenaiResponses, Generate { .. }) => "/responses",
-        (Dialect::OpenaiChat | Dialect::OpenaiResponses, Embed) => "/embeddings",
-        (Dialect::AnthropicMessages, Generate { .. }) => "/messages",
+        (Dialect::OpenaiChat, Generate { .. } | GenerateArray) => "/chat/completions",
+        (Dialect::OpenaiResponses, Generate { .. } | GenerateArray) => "/responses",
+        (Dialect::OpenaiChat | Dialect::OpenaiResponses, Embed | EmbedOne) => "/embeddings",
+        (Dialect::AnthropicMessages, Generate { .. } | GenerateArray) => "/messages",
         (Dialect::AnthropicMessages, CountTokens) => "/messages/count_tokens",
         (Dialect::GeminiGenerate, operation) => return gemini(operation, model),
         (Dialect::OpenaiChat | Dialect::OpenaiResponses, CountTokens)
-        | (Dialect::AnthropicMessages, Embed) => return Err(EndpointError::NoSuchOperation),
+        | (Dialect::AnthropicMessages, Embed | EmbedOne) => return Err(EndpointError::NoSuchOperation),
     };
     Ok(Cow::Borrowed(fixed))
 }
@@ -88,8 +92,10 @@ fn gemini(operation: Operation, model: &str) -> Result<Cow<'static, str>, Endpoi
     let method = match operation {
         Operation::Generate { stream: false } => "generateContent",
         Operation::Generate { stream: true } => "streamGenerateContent?alt=sse",
+        Operation::GenerateArray => "streamGenerateContent",
         Operation::CountTokens => "countTokens",
         Operation::Embed => "batchEmbedContents",
+        Operation::EmbedOne => "embedContent",
     };
     Ok(Cow::Owned(format!("/models/{}:{method}", segment(model)?)))
 }
@@ -162,7 +168,7 @@ mod tests {
     #[test]
     fn each_dialect_has_its_endpoints() {
         use Dialect::{AnthropicMessages, GeminiGenerate, OpenaiChat, OpenaiResponses};
-        use Operation::{CountTokens, Embed};
+        use Operation::{CountTokens, Embed, EmbedOne, GenerateArray as Array};
         let gemini = "https://generativelanguage.googleapis.com/v1beta/models/gemini-3-pro";
         #[rustfmt::skip]
         let table = [
@@ -178,6 +184,8 @@ mod tests {
             ("gemini",     GeminiGenerate,    STREAM,      "gemini-3-pro",   format!("{gemini}:streamGenerateContent?alt=sse")),
             ("gemini",     GeminiGenerate,    CountTokens, "gemini-3-pro",   format!("{gemini}:countTokens")),
             ("gemini",     GeminiGenerate,    Embed,       "gemini-3-pro",   format!("{gemini}:batchEmbedContents")),
+            ("gemini",     GeminiGenerate,    EmbedOne,    "gemini-3-pro",   format!("{gemini}:embedContent")),
+            ("gemini",     GeminiGenerate,    Array,       "gemini-3-pro",   format!("{gemini}:streamGenerateContent")),
         ];
         for (provider, dialect, operation, model, expected) in table {
             assert_eq!(url(provider, None, dialect, operation, model), Ok(expected));

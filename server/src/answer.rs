@@ -22,6 +22,7 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
 const CREDENTIAL: HeaderName = HeaderName::from_static("x-tollgate-credential");
 const LOSSY: HeaderName = HeaderName::from_static("x-tollgate-lossy");
+const ESTIMATED: HeaderName = HeaderName::from_static("x-tollgate-estimated");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
 const OVERHEAD_US: HeaderName = HeaderName::from_static("x-tollgate-overhead-us");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -91,6 +92,7 @@ fn headers(head: ReplyHead) -> HeaderMap {
         credential_name,
         attempts,
         lossy,
+        estimated,
         overhead_us,
         ..
     } = head;
@@ -100,12 +102,15 @@ fn headers(head: ReplyHead) -> HeaderMap {
         (CREDENTIAL, credential_name),
         (LOSSY, lossy),
     ];
-    map.reserve(texts.len() + 2);
+    map.reserve(texts.len() + 3);
     for (name, text) in texts {
         // A name that no header can hold is left out.
         if let Some(value) = text.and_then(|text| HeaderValue::try_from(text).ok()) {
             map.insert(name, value);
         }
+    }
+    if estimated {
+        map.insert(ESTIMATED, HeaderValue::from_static("true"));
     }
     map.insert(ATTEMPTS, HeaderValue::from(attempts));
     map.insert(OVERHEAD_US, HeaderValue::from(overhead_us));

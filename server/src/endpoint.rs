@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dialect::codec::InPath;
+use dialect::embeddings::Form;
+use dialect::gemini_generate::{self, Method as GeminiMethod};
 use dialect::refusal::{Code, Refusal};
-use dialect::{Dialect, gemini_generate};
+use dialect::{Counter, Dialect};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
-use gateway::{Asked, CallId, Gateway, Request, Worker, failpoint};
+use gateway::{Asked, CallId, Gateway, Operation, Request, Worker, failpoint};
 use http::{HeaderName, HeaderValue, Method, Response, Uri};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -31,10 +33,11 @@ enum Endpoint {
 #[derive(Debug, PartialEq, Eq)]
 enum ForCallers {
     /// A call of a model that the body names.
-    Call,
+    Call(Operation),
     /// A call of a model that the path names, as Gemini's do.
     CallOf {
         model: String,
+        operation: Operation,
         stream: bool,
         is_array: bool,
     },
@@ -116,10 +119,16 @@ impl Endpoint {
     fn of(method: &Method, uri: &Uri, dialect: Dialect) -> Result<Self, Refusal> {
         use ForAnybody::{Health, Live, Ready};
         use ForCallers::{Call, Model, Models};
+        use Operation::{CountTokens, Embed, Generate};
         let (endpoint, allowed) = match uri.path() {
             "/v1/chat/completions"
             | "/v1/responses"
-            | "/v1/messages"       => (Self::ForCallers(Call),            Method::POST),
+            | "/v1/messages"       => (Self::ForCallers(Call(Generate)),  Method::POST),
+            "/v1/messages/count_tokens" => {
+                let counter = Counter::AnthropicMessages;
+                (Self::ForCallers(Call(CountTokens(counter))),            Method::POST)
+            }
+            "/v1/embeddings"       => (Self::ForCallers(Call(Embed(Form::Openai))), Method::POST),
             "/v1/models"
             | "/v1beta/models"     => (Self::ForCallers(Models),          Method::GET),
             "/livez"               => (Self::ForAnybody(Live),            Method::GET),
@@ -151,17 +160,20 @@ fn of_model(path: &str) -> Option<String> {
 /// A call whose path names the model, and what is done with it.
 fn call_of(path: &str, uri: &Uri) -> Result<ForCallers, Refusal> {
     let (model, method) = gemini_generate::split_path(path).ok_or_else(unknown)?;
-    let stream = match method {
-        gemini_generate::Method::GenerateContent => false,
-        gemini_generate::Method::StreamGenerateContent => true,
-        _ => return Err(unknown()),
+    let operation = match method {
+        GeminiMethod::GenerateContent | GeminiMethod::StreamGenerateContent => Operation::Generate,
+        GeminiMethod::CountTokens => Operation::CountTokens(Counter::GeminiGenerate),
+        GeminiMethod::EmbedContent => Operation::Embed(Form::GeminiOne),
+        GeminiMethod::BatchEmbedContents => Operation::Embed(Form::GeminiMany),
     };
+    let stream = method == GeminiMethod::StreamGenerateContent;
     let in_query = |text: &str| {
         uri.query()
             .is_some_and(|query| query.split('&').any(|pair| pair == text))
     };
     Ok(ForCallers::CallOf {
         model: model.to_owned(),
+        operation,
         stream,
         is_array: stream && !in_query("alt=sse"),
     })
@@ -192,11 +204,12 @@ impl ForCallers {
                 asked: Asked {
                     dialect,
                     in_path: self.in_path(),
+                    operation: self.operation(),
                 },
             };
             failpoint("answer");
             match &self {
-                Self::Call | Self::CallOf { .. } => call::answer(&worker, &call, &mut body, limits).await,
+                Self::Call(_) | Self::CallOf { .. } => call::answer(&worker, &call, &mut body, limits).await,
                 // In boxes, since they are large and rare: every request carries room for all that it may wait for.
                 Self::Models => Box::pin(models::list(&worker, &call)).await,
                 Self::Model(name) => Box::pin(models::one(&worker, &call, name)).await,
@@ -210,12 +223,20 @@ impl ForCallers {
                 model,
                 stream,
                 is_array,
+                ..
             } => InPath {
                 model,
                 stream: *stream,
                 is_array: *is_array,
             },
-            Self::Call | Self::Models | Self::Model(_) => InPath::default(),
+            Self::Call(_) | Self::Models | Self::Model(_) => InPath::default(),
+        }
+    }
+
+    fn operation(&self) -> Operation {
+        match self {
+            Self::Call(operation) | Self::CallOf { operation, .. } => *operation,
+            Self::Models | Self::Model(_) => Operation::Generate,
         }
     }
 }
@@ -255,10 +276,17 @@ mod tests {
             Endpoint::of(&method, request.uri(), dialect_of(&request))
                 .map_err(|refusal| refusal.code.status())
         };
-        for path in ["/v1/chat/completions", "/v1/responses", "/v1/messages"] {
+        let counting = Operation::CountTokens(Counter::AnthropicMessages);
+        for (path, operation) in [
+            ("/v1/chat/completions", Operation::Generate),
+            ("/v1/responses", Operation::Generate),
+            ("/v1/messages", Operation::Generate),
+            ("/v1/messages/count_tokens", counting),
+            ("/v1/embeddings", Operation::Embed(Form::Openai)),
+        ] {
             assert_eq!(
                 find(Method::POST, path),
-                Ok(Endpoint::ForCallers(ForCallers::Call)),
+                Ok(Endpoint::ForCallers(ForCallers::Call(operation))),
                 "{path}"
             );
             assert_eq!(find(Method::GET, path), Err(405), "{path}");
@@ -274,17 +302,49 @@ mod tests {
             let model = ForCallers::Model("groq/llama-3".to_owned());
             assert_eq!(find(Method::GET, path), Ok(Endpoint::ForCallers(model)), "{path}");
         }
-        for (path, stream, is_array) in [
-            ("/v1beta/models/gemini-3-pro:generateContent", false, false),
-            ("/v1/models/gemini-3-pro:streamGenerateContent", true, true),
+        let generate = Operation::Generate;
+        let counting = Operation::CountTokens(Counter::GeminiGenerate);
+        for (path, operation, stream, is_array) in [
+            (
+                "/v1beta/models/gemini-3-pro:generateContent",
+                generate,
+                false,
+                false,
+            ),
+            (
+                "/v1/models/gemini-3-pro:streamGenerateContent",
+                generate,
+                true,
+                true,
+            ),
             (
                 "/v1beta/models/models%2Fgemini-3-pro:streamGenerateContent?alt=sse&key=k",
+                generate,
                 true,
+                false,
+            ),
+            (
+                "/v1/models/gemini-3-pro:countTokens?alt=sse",
+                counting,
+                false,
+                false,
+            ),
+            (
+                "/v1beta/models/gemini-3-pro:embedContent",
+                Operation::Embed(Form::GeminiOne),
+                false,
+                false,
+            ),
+            (
+                "/v1beta/models/gemini-3-pro:batchEmbedContents",
+                Operation::Embed(Form::GeminiMany),
+                false,
                 false,
             ),
         ] {
             let call = ForCallers::CallOf {
                 model: "gemini-3-pro".to_owned(),
+                operation,
                 stream,
                 is_array,
             };

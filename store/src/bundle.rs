@@ -73,7 +73,7 @@ impl Store {
     pub async fn load_tenant(&self, id: &str) -> Result<Option<TenantBundle>, StoreError> {
         let mut reading = self.begin_read().await?;
         let Some(row) = sqlx::query(
-            "SELECT tenants.id, name, disabled, tenants.created_at_ms, revision, wrapped \
+            "SELECT tenants.id, name, disabled, strict, tenants.created_at_ms, revision, wrapped \
              FROM tenants CROSS JOIN revision_counter LEFT JOIN data_keys ON data_keys.scope = tenants.id \
              WHERE tenants.id = $1",
         )

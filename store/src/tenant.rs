@@ -17,6 +17,8 @@ pub struct Tenant {
     pub name: String,
     /// A disabled tenant's calls are refused; nothing of it is lost.
     pub disabled: bool,
+    /// A strict tenant's calls are refused where a part of them would be left out.
+    pub strict: bool,
     pub created_at_ms: i64,
 }
 
@@ -25,6 +27,7 @@ pub struct Tenant {
 pub struct NewTenant<'a> {
     pub id: &'a str,
     pub name: &'a str,
+    pub strict: bool,
 }
 
 impl Store {
@@ -39,26 +42,30 @@ impl Store {
     ) -> Result<Tenant, StoreError> {
         name::check("the tenant's name", new.name)?;
         let mut changing = self.begin_change().await?;
-        sqlx::query("INSERT INTO tenants (id, name, disabled, created_at_ms) VALUES ($1, $2, 0, $3)")
-            .bind(new.id)
-            .bind(new.name)
-            .bind(change.at_ms)
-            .execute(changing.connection())
-            .await
-            .map_err(taken(|| format!("a tenant `{}`", new.name)))?;
+        sqlx::query(
+            "INSERT INTO tenants (id, name, disabled, strict, created_at_ms) VALUES ($1, $2, 0, $3, $4)",
+        )
+        .bind(new.id)
+        .bind(new.name)
+        .bind(i64::from(new.strict))
+        .bind(change.at_ms)
+        .execute(changing.connection())
+        .await
+        .map_err(taken(|| format!("a tenant `{}`", new.name)))?;
         self.make_data_key(changing.connection(), new.id, change.at_ms)
             .await?;
         let done = Done {
             action: "tenant.create",
             tenant_id: Some(new.id),
             subject: new.id,
-            detail: json!({ "name": new.name }),
+            detail: json!({ "name": new.name, "strict": new.strict }),
         };
         changing.finish(change, done).await?;
         Ok(Tenant {
             id: new.id.to_owned(),
             name: new.name.to_owned(),
             disabled: false,
+            strict: new.strict,
             created_at_ms: change.at_ms,
         })
     }
@@ -69,7 +76,7 @@ impl Store {
     /// When the database does not answer, or the row makes no sense.
     pub async fn tenant_by_name_or_id(&self, name_or_id: &str) -> Result<Option<Tenant>, StoreError> {
         let row = sqlx::query(
-            "SELECT id, name, disabled, created_at_ms FROM tenants WHERE id = $1 OR name = $1 \
+            "SELECT id, name, disabled, strict, created_at_ms FROM tenants WHERE id = $1 OR name = $1 \
              ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1",
         )
         .bind(name_or_id)
@@ -84,7 +91,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer, or a row makes no sense.
     pub async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
-        let rows = sqlx::query("SELECT id, name, disabled, created_at_ms FROM tenants ORDER BY name")
+        let rows = sqlx::query("SELECT id, name, disabled, strict, created_at_ms FROM tenants ORDER BY name")
             .fetch_all(&self.pool)
             .await
             .map_err(unreadable("tenants", "?"))?;
@@ -131,6 +138,34 @@ impl Store {
             tenant_id: Some(id),
             subject: id,
             detail: json!({ "disabled": disabled }),
+        };
+        changing.finish(change, done).await
+    }
+
+    /// Refuses from now on what would be lost of a tenant's calls, or leaves it out again.
+    ///
+    /// # Errors
+    /// When there is no such tenant.
+    pub async fn set_tenant_strict(
+        &self,
+        change: &Change<'_>,
+        id: &str,
+        strict: bool,
+    ) -> Result<(), StoreError> {
+        let mut changing = self.begin_change().await?;
+        let changed = sqlx::query("UPDATE tenants SET strict = $1 WHERE id = $2")
+            .bind(i64::from(strict))
+            .bind(id)
+            .execute(changing.connection())
+            .await?;
+        if changed.rows_affected() == 0 {
+            return Err(no_tenant(id));
+        }
+        let done = Done {
+            action: "tenant.set_strict",
+            tenant_id: Some(id),
+            subject: id,
+            detail: json!({ "strict": strict }),
         };
         changing.finish(change, done).await
     }
@@ -188,6 +223,7 @@ impl Tenant {
             id: columns.id(),
             name: columns.text("name")?,
             disabled: columns.flag("disabled")?,
+            strict: columns.flag("strict")?,
             created_at_ms: columns.number("created_at_ms")?,
         })
     }

@@ -19,7 +19,7 @@ pub use crate::look::LookError;
 pub use crate::relay::StreamEnd;
 pub use crate::splice::splice;
 pub use crate::sse::{StreamLimits, StreamTooLarge};
-pub use count::{read_count, write_count};
+pub use count::{read_count, write_count, write_count_request};
 pub use fault::{read_fault, write_fault, write_fault_event};
 pub use look::{look, look_count};
 pub use meter::Metered;

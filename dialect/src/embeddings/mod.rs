@@ -1,8 +1,11 @@
 //! Embeddings: texts into vectors. There are two forms, OpenAI's `/v1/embeddings` and Google's `batchEmbedContents`, and one
 //! neutral request and answer between them.
 
+mod form;
 pub mod gemini;
 pub mod openai;
+
+pub use form::Form;
 
 #[cfg(test)]
 mod tests;

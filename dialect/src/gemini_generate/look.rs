@@ -1,6 +1,8 @@
 //! What must be known of a request before it can be routed. The model, and whether the answer is streamed, stand in the
 //! path; of the body only its form and its size matter.
 
+use std::ops::Range;
+
 use super::wire::Number;
 use crate::envelope::Envelope;
 use crate::json::{Limits, Object, scan};
@@ -63,6 +65,34 @@ pub fn look(body: &[u8], model: &str, stream: bool, limits: &Limits) -> Result<E
         look_at_config(body.get(config).unwrap_or_default(), limits, &mut envelope)?;
     }
     Ok(envelope)
+}
+
+/// Looks at a request to count: of contents alone, or of a whole request, which then stands in it.
+///
+/// # Errors
+/// As [`look`]; but nothing of how to answer is looked at.
+pub fn look_count(body: &[u8], model: &str, limits: &Limits) -> Result<Envelope, LookError> {
+    let object = scan(body, limits)?;
+    refuse_forbidden(&object)?;
+    if !is_a_name(model) {
+        return Err(LookError::Invalid("model"));
+    }
+    match whole_requests(&object).next().and_then(|at| body.get(at)) {
+        Some(whole) => {
+            let inner = scan(whole, limits).map_err(|_| LookError::Invalid("generateContentRequest"))?;
+            refuse_forbidden(&inner)?;
+            hold_to_limits(whole, &inner, "contents")?;
+        }
+        None => hold_to_limits(body, &object, "contents")?,
+    }
+    Ok(Envelope::new(body, model.to_owned(), None))
+}
+
+/// Where the whole request stands that is to be counted, in either spelling.
+pub(super) fn whole_requests(object: &Object<'_>) -> impl Iterator<Item = Range<usize>> {
+    ["generateContentRequest", "generate_content_request"]
+        .into_iter()
+        .filter_map(|name| object.get(name))
 }
 
 fn look_at_config(config: &[u8], limits: &Limits, envelope: &mut Envelope) -> Result<(), LookError> {

@@ -24,6 +24,7 @@ mod raw;
 mod reply;
 mod request;
 mod target;
+mod texts;
 mod tool;
 pub mod undo;
 mod written;
@@ -43,6 +44,7 @@ pub use request::{
 pub use target::{
     CacheMarks, CallIds, Efforts, MaxTokensName, Profile, ReasoningField, Target, ThinkingStyle,
 };
+pub use texts::Texts;
 pub use tool::{Arguments, Tool, ToolCall, ToolChoice, ToolKind, ToolResult};
 pub use undo::Undo;
 pub use written::{BadAnswer, Heading, OwnedHeading, Written};

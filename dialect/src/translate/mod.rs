@@ -3,17 +3,21 @@
 //! A [`Crossing`] is made of a request and knows what the answer has to be put through; it translates a whole answer, an
 //! error, or, as a [`Translation`], a stream. It has no clock and no chance: ids and times come in.
 
+mod count;
+mod embed;
 mod refused;
 mod stream;
 
 pub use stream::Translation;
 
 use crate::codec::InPath;
+use crate::count::Counter;
 use crate::neutral::{
     BadAnswer, Fault, Losses, OwnedHeading, Profile, Reply, Target, Undo, collect, discreet,
 };
 use crate::refusal::Refusal;
 use crate::{Dialect, Envelope, Usage};
+use embed::Vectors;
 
 /// The two dialects of a call, and what its answer needs.
 #[derive(Clone)]
@@ -24,6 +28,15 @@ pub struct Crossing {
     undo: Undo,
     heading: OwnedHeading,
     lossy: Option<String>,
+    purpose: Purpose,
+}
+
+/// What is asked for.
+#[derive(Clone)]
+enum Purpose {
+    Generate,
+    Count(Counter, Counter),
+    Embed(Box<Vectors>),
 }
 
 /// A request as its client sent it.
@@ -63,6 +76,7 @@ impl Crossing {
             undo: written.undo,
             heading,
             lossy: losses.header(),
+            purpose: Purpose::Generate,
         };
         Ok((crossing, written.body))
     }
@@ -77,6 +91,11 @@ impl Crossing {
     /// # Errors
     /// When it is none.
     pub fn reply(&self, body: &[u8]) -> Result<Answered, BadAnswer> {
+        match &self.purpose {
+            Purpose::Generate => {}
+            Purpose::Count(client, provider) => return count::reply(*client, *provider, body),
+            Purpose::Embed(vectors) => return vectors.reply(body),
+        }
         let mut reply = self.read(body)?;
         self.undo.reply(&mut reply);
         Ok(Answered {

@@ -10,13 +10,13 @@ use bytes::Bytes;
 use dialect::refusal::{Code, Refusal};
 use dialect::translate::Crossing;
 use dialect::{Dialect, Envelope};
-use http::Method;
+use http::{Method, StatusCode};
 use policy::{Plan, Target};
 use provider::{Errand, Provider, ProviderKind, SendFault, echo};
 
 use super::fault;
 use super::identify::Caller;
-use super::prepare::{Prepared, prepare};
+use super::prepare::{Parcel, Prepared, prepare};
 use super::settle::Settlement;
 use crate::clock::now_ms;
 use crate::ledger::{AttemptRecord, Outcome};
@@ -43,7 +43,7 @@ pub(super) struct Candidate<'a> {
     pub(super) target: &'a Target,
     pub(super) provider: &'a Provider,
     /// None for the built-in echo, which needs none.
-    credential: Option<Arc<Credential>>,
+    pub(super) credential: Option<Arc<Credential>>,
 }
 
 /// Sends the call to the first usable target of the plan.
@@ -64,21 +64,23 @@ pub(super) async fn attempt(
         Ok(candidate) => candidate,
         Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),
     };
-    let Prepared {
+    let Parcel {
+        dialect,
         pieces,
         path,
         crossing,
-    } = match prepare(&candidate, request, envelope, body) {
-        Ok(prepared) => prepared,
+    } = match prepare(&candidate, request, envelope, body, caller.tenant.strict) {
+        Ok(Prepared::Send(parcel)) => parcel,
+        Ok(Prepared::Answered(body)) => return Ok(estimated(candidate, body, settlement)),
         Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),
     };
     let number = 1;
     let sent = Instant::now();
-    settlement.attempt(record(&candidate, number, sent));
+    settlement.attempt(record(&candidate, dialect, number, sent));
     let upstream = match send(
         worker,
         &candidate,
-        (pieces, &path),
+        (dialect, pieces, &path),
         envelope.stream,
         request,
         number,
@@ -102,9 +104,23 @@ pub(super) async fn attempt(
         credential_name: candidate.credential.map(|credential| credential.name.clone()),
         attempts: number,
         crossing,
-        provider_dialect: candidate.provider.dialect,
+        provider_dialect: dialect,
         sent,
     })
+}
+
+/// An answer of our own, for which nobody was asked: no attempt, and nothing to be booked.
+fn estimated(candidate: Candidate<'_>, body: Bytes, settlement: Settlement) -> Answer {
+    Answer {
+        upstream: provider::Answer::ready(StatusCode::OK, "application/json", vec![body]),
+        settlement,
+        target: candidate.target.clone(),
+        credential_name: candidate.credential.map(|credential| credential.name.clone()),
+        attempts: 0,
+        crossing: None,
+        provider_dialect: candidate.provider.dialect,
+        sent: Instant::now(),
+    }
 }
 
 /// The first target that the tenant has a credential for.
@@ -128,7 +144,7 @@ fn choose<'a>(worker: &'a Worker, caller: &Caller, plan: &'a Plan) -> Result<Can
 async fn send(
     worker: &Worker,
     candidate: &Candidate<'_>,
-    (body, path): (Vec<Bytes>, &str),
+    (dialect, body, path): (Dialect, Vec<Bytes>, &str),
     streamed: bool,
     request: &Request<'_>,
     number: u32,
@@ -140,7 +156,7 @@ async fn send(
         credential_id: &credential.id,
         base_url: &credential.base_url,
         auth: candidate.provider.auth,
-        dialect: candidate.provider.dialect,
+        dialect,
         betas: &candidate.provider.betas,
         secret: credential.secret.as_ref(),
         method: Method::POST,
@@ -154,7 +170,7 @@ async fn send(
     worker.upstreams.send(errand).await
 }
 
-fn record(candidate: &Candidate<'_>, number: u32, started: Instant) -> AttemptRecord {
+fn record(candidate: &Candidate<'_>, dialect: Dialect, number: u32, started: Instant) -> AttemptRecord {
     AttemptRecord {
         number,
         provider: candidate.target.provider.clone(),
@@ -163,7 +179,7 @@ fn record(candidate: &Candidate<'_>, number: u32, started: Instant) -> AttemptRe
             .credential
             .as_ref()
             .map(|credential| credential.id.clone()),
-        dialect: candidate.provider.dialect.as_str(),
+        dialect: dialect.as_str(),
         started_at_ms: now_ms(),
         started,
         first_byte: None,

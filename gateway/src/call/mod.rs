@@ -12,6 +12,7 @@
 
 mod admit;
 mod attempt;
+mod estimate;
 mod fault;
 mod identify;
 mod prepare;
@@ -65,6 +66,7 @@ impl Worker {
         body: Pin<&mut impl Future<Output = Result<Bytes, Refusal>>>,
     ) -> Result<Reply, Refusal> {
         let mut record = Box::new(CallRecord::begin(request.call_id, now_ms(), request.started));
+        record.asked(request.asked);
         if self.gateway.settings().traced {
             record.trace_parent = TraceParent::of(request.headers);
         }
@@ -102,10 +104,7 @@ impl Worker {
         let body = body.await?;
         let body_wait = waiting.elapsed();
         record.body_wait = body_wait;
-        let asked = request.asked;
-        let envelope = asked
-            .dialect
-            .look(&body, asked.in_path, &self.gateway.settings().body)?;
+        let envelope = request.asked.look(&body, &self.gateway.settings().body)?;
         record.envelope(&envelope);
         let plan = route(directory, &caller, &envelope.model)?;
         let permit = admit::admit(&self.gateway)?;

@@ -1,18 +1,29 @@
 //! What a candidate is sent: the client's own bytes where it speaks the client's dialect, else a translation.
 
 use bytes::Bytes;
+use dialect::embeddings::Form;
 use dialect::neutral::{OwnedHeading, Target};
-use dialect::refusal::Refusal;
+use dialect::refusal::{Code, Refusal};
 use dialect::translate::{Crossing, Sent};
-use dialect::{Dialect, Envelope, splice};
-use provider::StreamUsage;
+use dialect::{Counter, Dialect, Envelope, gemini_generate, splice};
+use provider::{Endpoint, EndpointError, Operation as At, ProviderKind, StreamUsage};
 
 use super::attempt::Candidate;
+use super::estimate::estimate;
 use crate::clock::now_ms;
-use crate::worker::Request;
+use crate::worker::{Asked, Operation, Request};
+
+/// What comes of it.
+pub(super) enum Prepared {
+    Send(Parcel),
+    /// The provider cannot be asked for this: here is an answer of our own.
+    Answered(Bytes),
+}
 
 /// A body to send, where to, and what its answer has to be put through.
-pub(super) struct Prepared {
+pub(super) struct Parcel {
+    /// In which the provider is spoken to.
+    pub(super) dialect: Dialect,
     pub(super) pieces: Vec<Bytes>,
     /// What follows the base URL.
     pub(super) path: String,
@@ -23,57 +34,170 @@ pub(super) struct Prepared {
 /// Prepares the request for this candidate.
 ///
 /// # Errors
-/// When it cannot be said in the dialect of its provider.
+/// When it cannot be said in the dialect of its provider, or, for a `strict` tenant, not all of it can.
 pub(super) fn prepare(
     candidate: &Candidate<'_>,
     request: &Request<'_>,
     envelope: &Envelope,
     body: &Bytes,
+    strict: bool,
 ) -> Result<Prepared, Refusal> {
-    let (client, provider) = (request.asked.dialect, candidate.provider.dialect);
-    let model = &candidate.target.model;
-    let is_array = client == provider && request.asked.in_path.is_array;
-    let path = path(provider, model, envelope.stream, is_array);
-    if client == provider {
-        let ask_usage = candidate.provider.stream_usage == StreamUsage::Ask && client == Dialect::OpenaiChat;
-        return Ok(Prepared {
-            pieces: splice(body, envelope, model, ask_usage),
-            path,
-            crossing: None,
-        });
-    }
-    let sent = Sent {
-        dialect: client,
+    let preparation = Preparation {
+        candidate,
+        request,
+        envelope,
         body,
-        in_path: request.asked.in_path,
+        strict,
     };
-    let target = Target {
-        model,
-        profile: candidate.provider.profile(model),
-    };
-    let heading = OwnedHeading {
-        id: format!("{}{}", client.id_prefix(), request.call_id),
-        created_s: now_ms().unsigned_abs() / 1_000,
-        model: envelope.model.clone(),
-    };
-    let (crossing, body) = Crossing::of(sent, provider, &target, heading, false)?;
-    Ok(Prepared {
-        pieces: vec![Bytes::from(body)],
-        path,
-        crossing: Some(Box::new(crossing)),
-    })
+    match request.asked.operation {
+        Operation::Generate => preparation.generate(),
+        Operation::CountTokens(counter) => preparation.count(counter),
+        Operation::Embed(form) => preparation.embed(form),
+    }
 }
 
-/// Where a provider of this dialect takes requests.
-fn path(dialect: Dialect, model: &str, stream: bool, is_array: bool) -> String {
-    match dialect {
-        Dialect::OpenaiChat => "/chat/completions".to_owned(),
-        Dialect::OpenaiResponses => "/responses".to_owned(),
-        Dialect::AnthropicMessages => "/messages".to_owned(),
-        Dialect::GeminiGenerate => match (stream, is_array) {
-            (false, _) => format!("/models/{model}:generateContent"),
-            (true, false) => format!("/models/{model}:streamGenerateContent?alt=sse"),
-            (true, true) => format!("/models/{model}:streamGenerateContent"),
-        },
+/// From whom to whom.
+struct Preparation<'a> {
+    candidate: &'a Candidate<'a>,
+    request: &'a Request<'a>,
+    envelope: &'a Envelope,
+    body: &'a Bytes,
+    strict: bool,
+}
+
+impl Preparation<'_> {
+    fn generate(&self) -> Result<Prepared, Refusal> {
+        let Asked { dialect, in_path, .. } = self.request.asked;
+        let provider = self.candidate.provider.dialect_for(dialect);
+        let passes = provider == dialect;
+        let path = self.path(
+            provider,
+            if passes && in_path.is_array {
+                At::GenerateArray
+            } else {
+                At::Generate {
+                    stream: self.envelope.stream,
+                }
+            },
+        )?;
+        if passes {
+            let ask_usage =
+                self.candidate.provider.stream_usage == StreamUsage::Ask && dialect == Dialect::OpenaiChat;
+            let pieces = splice(self.body, self.envelope, &self.candidate.target.model, ask_usage);
+            return Ok(Prepared::passing(provider, path, pieces));
+        }
+        let crossed = Crossing::of(self.sent(), provider, &self.target(), self.heading(), self.strict)?;
+        Ok(Prepared::crossing(provider, path, crossed))
+    }
+
+    /// Where the provider cannot count, the gateway guesses.
+    fn count(&self, client: Counter) -> Result<Prepared, Refusal> {
+        let provider = self.candidate.provider.dialect_for(self.request.asked.dialect);
+        let Some(counter) = Counter::of(provider) else {
+            let answer = estimate(client, self.body, self.request.asked.in_path)?;
+            return Ok(Prepared::Answered(answer));
+        };
+        let path = self.path(provider, At::CountTokens)?;
+        if client == counter {
+            return Ok(Prepared::passing(provider, path, self.renamed()?));
+        }
+        let ways = (client, counter);
+        let crossed = Crossing::of_count(self.sent(), ways, &self.target(), self.heading(), self.strict)?;
+        Ok(Prepared::crossing(provider, path, crossed))
+    }
+
+    fn embed(&self, client: Form) -> Result<Prepared, Refusal> {
+        let provider = self.candidate.provider.dialect_for(self.request.asked.dialect);
+        let has_none = self.candidate.provider.kind == ProviderKind::Echo;
+        let Some(form) = Form::of(provider).filter(|_| !has_none) else {
+            return Err(self.no_such_operation());
+        };
+        let passes = client.is_of(provider);
+        let is_one = passes && client == Form::GeminiOne;
+        let path = self.path(provider, if is_one { At::EmbedOne } else { At::Embed })?;
+        if passes {
+            return Ok(Prepared::passing(provider, path, self.renamed()?));
+        }
+        let ways = (client, form);
+        let (target, heading) = (self.target(), self.heading());
+        let crossed = Crossing::of_embeddings(self.sent(), ways, provider, &target, heading, self.strict)?;
+        Ok(Prepared::crossing(provider, path, crossed))
+    }
+
+    /// Where the provider takes this. The built-in echo is nowhere.
+    fn path(&self, dialect: Dialect, operation: At) -> Result<String, Refusal> {
+        let Some(credential) = &self.candidate.credential else {
+            return Ok(String::new());
+        };
+        let Candidate { target, provider, .. } = self.candidate;
+        let endpoint = Endpoint::of(provider, &credential.base_url, dialect, operation, &target.model);
+        match endpoint {
+            Ok(endpoint) => Ok(endpoint.as_str().to_owned()),
+            Err(EndpointError::NoSuchOperation) => Err(self.no_such_operation()),
+            Err(EndpointError::ModelName) => {
+                let message = format!("Provider `{}` can have no model of this name.", provider.name);
+                Err(Refusal::new(Code::ModelNotFound, message).param("model"))
+            }
+        }
+    }
+
+    fn no_such_operation(&self) -> Refusal {
+        let name = &self.candidate.provider.name;
+        let message = format!("Provider `{name}`, to which this model is routed, cannot do this.");
+        Refusal::new(Code::UnsupportedDialect, message).param("model")
+    }
+
+    /// The client's bytes with the target's model for the name that the client asked for.
+    fn renamed(&self) -> Result<Vec<Bytes>, Refusal> {
+        let model = &self.candidate.target.model;
+        match self.request.asked.dialect {
+            Dialect::GeminiGenerate => gemini_generate::rename(self.body, model),
+            _ => Ok(splice(self.body, self.envelope, model, false)),
+        }
+    }
+
+    fn sent(&self) -> Sent<'_> {
+        Sent {
+            dialect: self.request.asked.dialect,
+            body: self.body,
+            in_path: self.request.asked.in_path,
+        }
+    }
+
+    fn target(&self) -> Target<'_> {
+        let model = &self.candidate.target.model;
+        Target {
+            model,
+            profile: self.candidate.provider.profile(model),
+        }
+    }
+
+    fn heading(&self) -> OwnedHeading {
+        let prefix = self.request.asked.dialect.id_prefix();
+        OwnedHeading {
+            id: format!("{prefix}{}", self.request.call_id),
+            created_s: now_ms().unsigned_abs() / 1_000,
+            model: self.envelope.model.clone(),
+        }
+    }
+}
+
+impl Prepared {
+    fn passing(dialect: Dialect, path: String, pieces: Vec<Bytes>) -> Self {
+        Self::Send(Parcel {
+            dialect,
+            pieces,
+            path,
+            crossing: None,
+        })
+    }
+
+    fn crossing(dialect: Dialect, path: String, (crossing, body): (Crossing, Vec<u8>)) -> Self {
+        Self::Send(Parcel {
+            dialect,
+            pieces: vec![Bytes::from(body)],
+            path,
+            crossing: Some(Box::new(crossing)),
+        })
     }
 }

@@ -34,6 +34,8 @@ pub struct ReplyHead {
     pub attempts: u32,
     /// Members of the request that had no place in the provider's dialect.
     pub lossy: Option<String>,
+    /// Whether this is a guess of the gateway's, since the provider cannot be asked.
+    pub estimated: bool,
     /// What the gateway itself took, in microseconds: neither the client sending nor the provider answering.
     pub overhead_us: u64,
 }
@@ -129,6 +131,7 @@ pub(super) async fn relay(
         credential_name,
         attempts,
         lossy,
+        estimated: attempts == 0,
         overhead_us: micros(started.elapsed().saturating_sub(waited)),
     };
     Ok(Reply { head, body })

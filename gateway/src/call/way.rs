@@ -20,7 +20,7 @@ pub(super) enum Way {
 
 impl Way {
     pub(super) fn new(asked: Asked<'_>, envelope: &Envelope, crossing: Option<Box<Crossing>>) -> Self {
-        let Asked { dialect, in_path } = asked;
+        let Asked { dialect, in_path, .. } = asked;
         match crossing {
             Some(crossing) => Self::Cross(Box::new(crossing.stream(envelope, in_path))),
             None if in_path.is_array => Self::Array(ArrayRelay::new(StreamLimits::default())),

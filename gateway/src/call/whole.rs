@@ -12,7 +12,7 @@ use http::StatusCode;
 use provider::AnswerBody;
 
 use super::fault::{self, Failed};
-use crate::worker::Asked;
+use crate::worker::{Asked, Operation};
 
 /// What the client gets.
 pub(super) struct Whole {
@@ -33,6 +33,8 @@ pub(super) struct Between<'a> {
 
 /// The largest answer that is not a stream.
 const WHOLE_BYTES_MAX: usize = 32 << 20;
+/// The largest answer that is vectors: as many as may be asked for at once, of thousands of numbers each.
+const VECTORS_BYTES_MAX: usize = 96 << 20;
 
 /// Takes an answer with this status to its end; and when that came.
 pub(super) async fn take(
@@ -41,7 +43,11 @@ pub(super) async fn take(
     crossing: Option<Box<Crossing>>,
     between: Between<'_>,
 ) -> Result<(Whole, Instant), Failed> {
-    let body = collect(body, between.provider).await?;
+    let bytes_max = match between.asked.operation {
+        Operation::Embed(_) => VECTORS_BYTES_MAX,
+        Operation::Generate | Operation::CountTokens(_) => WHOLE_BYTES_MAX,
+    };
+    let body = collect(body, between.provider, bytes_max).await?;
     let came = Instant::now();
     let whole = if status.is_success() {
         good(body, status, crossing, &between)
@@ -60,10 +66,11 @@ fn good(
     let Some(crossing) = crossing else {
         let usage = between.provider_dialect.usage_of(&body);
         let usage = usage.map_err(|_| fault::not_json(between.provider, status))?;
+        let is_free = matches!(between.asked.operation, Operation::CountTokens(_));
         return Ok(Whole {
             status,
             body,
-            usage,
+            usage: usage.filter(|_| !is_free),
             is_stream: false,
         });
     };
@@ -123,7 +130,7 @@ fn faulty(fault: Fault, crossing: &Crossing, provider: &str) -> Result<Whole, Fa
     })
 }
 
-async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, Failed> {
+async fn collect(mut body: AnswerBody, provider: &str, bytes_max: usize) -> Result<Bytes, Failed> {
     let mut first = Bytes::new();
     let mut rest = Vec::new();
     while let Some(piece) = body.next().await {
@@ -131,25 +138,25 @@ async fn collect(mut body: AnswerBody, provider: &str) -> Result<Bytes, Failed> 
         // Blank lines say nothing, as comments do in a stream.
         body.judged(!piece.iter().all(u8::is_ascii_whitespace))
             .map_err(|fault| fault::broken(provider, fault))?;
-        if first.len().saturating_add(rest.len()).saturating_add(piece.len()) > WHOLE_BYTES_MAX {
+        if first.len().saturating_add(rest.len()).saturating_add(piece.len()) > bytes_max {
             return Err(fault::too_large(provider));
         }
         // Most answers come in one piece, which then is not copied.
         if first.is_empty() && rest.is_empty() {
             first = piece;
         } else {
-            append(&mut rest, &std::mem::take(&mut first));
-            append(&mut rest, &piece);
+            append(&mut rest, &std::mem::take(&mut first), bytes_max);
+            append(&mut rest, &piece, bytes_max);
         }
     }
     Ok(if rest.is_empty() { first } else { Bytes::from(rest) })
 }
 
 /// Appends a piece. The room is doubled when there is too little, but never beyond what may be needed.
-fn append(body: &mut Vec<u8>, piece: &[u8]) {
+fn append(body: &mut Vec<u8>, piece: &[u8], bytes_max: usize) {
     let needed = body.len().saturating_add(piece.len());
     if needed > body.capacity() {
-        let room = body.capacity().saturating_mul(2).min(WHOLE_BYTES_MAX).max(needed);
+        let room = body.capacity().saturating_mul(2).min(bytes_max).max(needed);
         body.reserve_exact(room.saturating_sub(body.len()));
     }
     body.extend_from_slice(piece);

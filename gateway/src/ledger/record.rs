@@ -10,10 +10,14 @@ use store::{AttemptRow, AttemptUsage};
 
 use crate::call_id::CallId;
 use crate::seeing::TraceParent;
+use crate::worker::Asked;
 
 /// One client request from its first byte to its end.
 pub struct CallRecord {
     pub call_id: CallId,
+    /// What was asked for, and where.
+    pub operation: &'static str,
+    pub route: &'static str,
     pub started_at_ms: i64,
     pub started: Instant,
     pub ended: Instant,
@@ -92,6 +96,8 @@ impl CallRecord {
     pub fn begin(call_id: CallId, started_at_ms: i64, started: Instant) -> Self {
         Self {
             call_id,
+            operation: "",
+            route: "",
             started_at_ms,
             started,
             ended: started,
@@ -106,6 +112,11 @@ impl CallRecord {
             trace_parent: None,
             attempts: Vec::new(),
         }
+    }
+
+    pub(crate) fn asked(&mut self, asked: Asked<'_>) {
+        self.operation = asked.operation.name();
+        self.route = asked.route();
     }
 
     pub(crate) fn caller(&mut self, tenant_id: Arc<str>, key_id: String) {
@@ -151,6 +162,7 @@ impl CallRecord {
         tracing::info!(
             target: "tollgate::call",
             call_id = self.call_id.as_str(),
+            operation = self.operation,
             tenant = self.tenant_id.as_deref(),
             key_id = self.key_id.as_deref(),
             model_name = %self.model_name,

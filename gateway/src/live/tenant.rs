@@ -13,6 +13,8 @@ pub struct TenantState {
     pub id: Arc<str>,
     pub name: String,
     pub disabled: bool,
+    /// Whether what would be lost of a call is a reason to refuse it.
+    pub strict: bool,
     /// The tenant's revision when this was loaded; a later one means that this is out of date.
     pub revision: i64,
     pub routes: Vec<Route>,
@@ -99,6 +101,7 @@ impl TenantState {
             id: Arc::from(tenant.id.as_str()),
             name: tenant.name,
             disabled: tenant.disabled,
+            strict: tenant.strict,
             revision: bundle.revision,
             routes: bundle.routes,
             left_out,

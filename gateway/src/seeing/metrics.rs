@@ -17,7 +17,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::live;
 use super::traces::TraceHealth;
-use super::words::{AttemptError, OPERATION, call_error, provider};
+use super::words::{AttemptError, call_error, provider};
 use crate::gateway::Gateway;
 use crate::ledger::{AttemptRecord, CallRecord, Outcome};
 
@@ -188,12 +188,12 @@ impl CallMetrics {
     /// Takes in a call that has ended.
     pub(super) fn observe(&mut self, record: &CallRecord) {
         let stream = StreamLabels {
-            gen_ai_operation_name: OPERATION,
+            gen_ai_operation_name: record.operation,
             gen_ai_request_stream: record.streamed,
         };
         self.calls
             .get_or_create(&CallLabels {
-                gen_ai_operation_name: OPERATION,
+                gen_ai_operation_name: record.operation,
                 http_response_status_code: record.status,
                 error_type: call_error(record),
                 tollgate_error_party: record.party,
@@ -204,24 +204,24 @@ impl CallMetrics {
             seconds(&self.overhead, &stream, record.overhead());
         }
         for attempt in &record.attempts {
-            self.observe_attempt(attempt, record.streamed);
+            self.observe_attempt(attempt, record);
         }
     }
 
-    fn observe_attempt(&mut self, attempt: &AttemptRecord, streamed: bool) {
+    fn observe_attempt(&mut self, attempt: &AttemptRecord, record: &CallRecord) {
         let model = ModelLabels {
-            gen_ai_operation_name: OPERATION,
+            gen_ai_operation_name: record.operation,
             gen_ai_provider_name: self.names.provider(&attempt.provider),
             gen_ai_request_model: self.names.model(attempt),
         };
         self.attempts
             .get_or_create(&AttemptLabels {
-                gen_ai_operation_name: OPERATION,
+                gen_ai_operation_name: record.operation,
                 gen_ai_provider_name: model.gen_ai_provider_name.clone(),
                 tollgate_outcome: attempt.outcome.as_str(),
             })
             .inc();
-        if let Some(first_byte) = attempt.first_byte.filter(|_| streamed) {
+        if let Some(first_byte) = attempt.first_byte.filter(|_| record.streamed) {
             let waited = first_byte.saturating_duration_since(attempt.started);
             seconds(&self.first_chunk, &model, waited);
         }

@@ -11,7 +11,7 @@ use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, Tr
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use super::words::{AttemptError, METHOD, OPERATION, ROUTE, call_error, provider};
+use super::words::{AttemptError, METHOD, call_error, provider};
 use crate::ledger::{AttemptRecord, CallRecord};
 
 /// The spans of a call; none when the client's trace is not kept.
@@ -34,8 +34,8 @@ impl Writing<'_> {
         let record = self.record;
         let mut attributes = vec![
             pair("http.request.method", METHOD),
-            pair("http.route", ROUTE),
-            pair("gen_ai.operation.name", OPERATION),
+            pair("http.route", record.route),
+            pair("gen_ai.operation.name", record.operation),
             pair("gen_ai.request.stream", record.streamed),
             pair("tollgate.call.id", record.call_id.to_string()),
             pair("tollgate.attempts", count(record.attempts.len())),
@@ -62,7 +62,7 @@ impl Writing<'_> {
             SpanId::from_bytes(parent.span_id.to_be_bytes())
         });
         let mut span = self.span(0, parent, (record.started, record.ended), attributes);
-        span.name = Cow::Owned(format!("{METHOD} {ROUTE}"));
+        span.name = Cow::Owned(format!("{METHOD} {}", record.route));
         span.span_kind = SpanKind::Server;
         span.parent_span_is_remote = record.trace_parent.is_some();
         with_error(&mut span, error, is_ours);
@@ -71,7 +71,7 @@ impl Writing<'_> {
 
     fn attempt(&self, attempt: &AttemptRecord) -> SpanData {
         let mut attributes = vec![
-            pair("gen_ai.operation.name", OPERATION),
+            pair("gen_ai.operation.name", self.record.operation),
             pair("gen_ai.provider.name", provider(&attempt.provider).to_owned()),
             pair("gen_ai.request.model", attempt.model.clone()),
             pair("gen_ai.request.stream", self.record.streamed),
@@ -91,7 +91,7 @@ impl Writing<'_> {
         attributes.extend(attempt.usage.iter().flat_map(usage));
         let call = span_id(self.record, 0);
         let mut span = self.span(attempt.number, call, (attempt.started, attempt.ended), attributes);
-        span.name = Cow::Owned(format!("{OPERATION} {}", attempt.model));
+        span.name = Cow::Owned(format!("{} {}", self.record.operation, attempt.model));
         with_error(&mut span, AttemptError::of(attempt), true);
         span
     }
@@ -114,7 +114,7 @@ impl Writing<'_> {
             parent_span_id,
             parent_span_is_remote: false,
             span_kind: SpanKind::Client,
-            name: Cow::Borrowed(OPERATION),
+            name: Cow::Borrowed(self.record.operation),
             start_time: self.at(started),
             end_time: self.at(ended),
             attributes,

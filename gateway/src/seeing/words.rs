@@ -2,12 +2,8 @@
 
 use crate::ledger::{AttemptRecord, CallRecord, Outcome};
 
-/// `gen_ai.operation.name`. Chat is all that there is so far.
-pub(super) const OPERATION: &str = "chat";
-
-/// How that is asked for.
+/// How all of it is asked for.
 pub(super) const METHOD: &str = "POST";
-pub(super) const ROUTE: &str = "/v1/chat/completions";
 
 /// `gen_ai.provider.name`: the conventions have a list, and where a provider is on it under another name than in the
 /// catalogue, that name is theirs.

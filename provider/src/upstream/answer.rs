@@ -115,7 +115,7 @@ impl Answer {
     }
 
     /// An answer made in this process.
-    pub(crate) fn ready(status: StatusCode, content_type: &'static str, body: Vec<Bytes>) -> Self {
+    pub fn ready(status: StatusCode, content_type: &'static str, body: Vec<Bytes>) -> Self {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
         Self {
             status,

@@ -82,6 +82,7 @@ async fn each_change_leaves_one_audit_row_and_a_refused_one_none(database: TestD
             &NewTenant {
                 id: "ten-2",
                 name: "acme",
+                strict: false,
             },
         )
         .await;
@@ -120,6 +121,7 @@ async fn a_change_that_cannot_be_recorded_does_not_happen(database: TestDatabase
     let new = NewTenant {
         id: "ten-2",
         name: "other",
+        strict: false,
     };
     assert!(world.store.create_tenant(&CHANGE, &new).await.is_err());
     assert!(
@@ -171,7 +173,14 @@ async fn changes_at_once_get_a_number_each(database: TestDatabase) {
             let name = format!("t{number}");
             let id = format!("ten-{name}");
             store
-                .create_tenant(&CHANGE, &NewTenant { id: &id, name: &name })
+                .create_tenant(
+                    &CHANGE,
+                    &NewTenant {
+                        id: &id,
+                        name: &name,
+                        strict: false,
+                    },
+                )
                 .await
                 .unwrap();
         })

@@ -23,7 +23,10 @@ async fn a_tenant_comes_back_and_goes(database: TestDatabase) {
     let world = World::new(database).await;
     let store = &world.store;
     let tenant = world.tenant("acme").await;
-    assert_eq!((tenant.disabled, tenant.created_at_ms), (false, NOW_MS));
+    assert_eq!(
+        (tenant.disabled, tenant.strict, tenant.created_at_ms),
+        (false, false, NOW_MS)
+    );
     for wanted in ["acme", "ten-acme"] {
         assert_eq!(
             store.tenant_by_name_or_id(wanted).await.unwrap(),
@@ -35,20 +38,30 @@ async fn a_tenant_comes_back_and_goes(database: TestDatabase) {
         .set_tenant_disabled(&CHANGE, &tenant.id, true)
         .await
         .unwrap();
-    assert!(
-        store
-            .load_tenant(&tenant.id)
-            .await
-            .unwrap()
-            .unwrap()
-            .tenant
-            .disabled
-    );
+    let loaded = store.load_tenant(&tenant.id).await.unwrap().unwrap().tenant;
+    assert!(loaded.disabled && !loaded.strict);
+    store
+        .set_tenant_disabled(&CHANGE, &tenant.id, false)
+        .await
+        .unwrap();
+    store.set_tenant_strict(&CHANGE, &tenant.id, true).await.unwrap();
+    let loaded = store.load_tenant(&tenant.id).await.unwrap().unwrap().tenant;
+    assert!(!loaded.disabled && loaded.strict);
     store.remove_tenant(&CHANGE, &tenant.id).await.unwrap();
     assert!(store.list_tenants().await.unwrap().is_empty());
     assert!(store.load_tenant(&tenant.id).await.unwrap().is_none());
     let again = store.remove_tenant(&CHANGE, &tenant.id).await;
     assert!(matches!(again, Err(StoreError::NotFound { .. })));
+    let again = store.set_tenant_strict(&CHANGE, &tenant.id, true).await;
+    assert!(matches!(again, Err(StoreError::NotFound { .. })));
+    let new = NewTenant {
+        id: "ten-strict",
+        name: "strict",
+        strict: true,
+    };
+    let tenant = store.create_tenant(&CHANGE, &new).await.unwrap();
+    assert!(tenant.strict);
+    assert_eq!(store.list_tenants().await.unwrap(), [tenant]);
 }
 
 async fn a_gateway_key_comes_back_rotates_and_is_revoked(database: TestDatabase) {
@@ -262,6 +275,7 @@ async fn names_are_unique_where_they_are_used(database: TestDatabase) {
             &NewTenant {
                 id: "ten-2",
                 name: "acme",
+                strict: false,
             },
         )
         .await;
@@ -314,7 +328,14 @@ async fn what_is_no_name_is_refused(database: TestDatabase) {
     for name in ["", "two words", "a/b", "ä", "a\0b", "*", too_long.as_str()] {
         let refused = world
             .store
-            .create_tenant(&CHANGE, &NewTenant { id: "ten-1", name })
+            .create_tenant(
+                &CHANGE,
+                &NewTenant {
+                    id: "ten-1",
+                    name,
+                    strict: false,
+                },
+            )
             .await;
         let why = refused.unwrap_err().to_string();
         assert!(why.contains("1 to 64 of the letters"), "{name:?}: {why}");

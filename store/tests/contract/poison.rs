@@ -55,6 +55,8 @@ async fn what_cannot_be_read_as_a_rule_is_poison(database: TestDatabase) {
     world.tamper("DELETE FROM routes").await;
     world.tamper("UPDATE tenants SET disabled = 2").await;
     assert_eq!(table_of().await, Some("tenants"));
+    world.tamper("UPDATE tenants SET disabled = 0, strict = -1").await;
+    assert_eq!(table_of().await, Some("tenants"));
 }
 
 async fn a_role_wider_than_its_scope_is_poison(database: TestDatabase) {

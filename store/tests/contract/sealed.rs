@@ -46,7 +46,14 @@ async fn a_rotation_moves_every_data_key_while_others_serve(database: TestDataba
                 let name = format!("new{made}");
                 let id = format!("ten-{name}");
                 serving
-                    .create_tenant(&CHANGE, &NewTenant { id: &id, name: &name })
+                    .create_tenant(
+                        &CHANGE,
+                        &NewTenant {
+                            id: &id,
+                            name: &name,
+                            strict: false,
+                        },
+                    )
                     .await
                     .unwrap();
                 made += 1;
@@ -139,6 +146,7 @@ async fn a_wrong_master_key_is_noticed(database: TestDatabase) {
             &NewTenant {
                 id: "ten-1",
                 name: "acme",
+                strict: false,
             },
         )
         .await;

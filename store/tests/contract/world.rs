@@ -37,6 +37,7 @@ impl World {
         let new = NewTenant {
             id: &format!("ten-{name}"),
             name,
+            strict: false,
         };
         self.store.create_tenant(&CHANGE, &new).await.unwrap()
     }

@@ -36,6 +36,7 @@ pub(super) async fn prepare(store: &Store, admin_key: Option<&Secret>) -> Result
             &NewTenant {
                 id: &id,
                 name: DEFAULT_TENANT,
+                strict: false,
             },
         )
         .await;

@@ -9,7 +9,7 @@ use testkit::vendor::{Play, Vendor};
 use crate::world::{TENANT, World, completion, request};
 
 /// What is done to the tenant whose id stands for `$T`; `$B` stands for bytes that mean nothing.
-const POISONS: [&str; 12] = [
+const POISONS: [&str; 13] = [
     "UPDATE credentials SET base_url_by = 'martian' WHERE tenant_id = $T",
     "UPDATE credentials SET disabled = 7 WHERE tenant_id = $T",
     "UPDATE credentials SET weight = -9223372036854775807 WHERE tenant_id = $T",
@@ -20,6 +20,7 @@ const POISONS: [&str; 12] = [
     "UPDATE routes SET targets = '{\"provider\": 1' WHERE scope = $T",
     "UPDATE routes SET pattern = '' WHERE scope = $T",
     "UPDATE tenants SET disabled = 2 WHERE id = $T",
+    "UPDATE tenants SET strict = 2 WHERE id = $T",
     "UPDATE data_keys SET wrapped = $B WHERE scope = $T",
     "DELETE FROM data_keys WHERE scope = $T",
 ];

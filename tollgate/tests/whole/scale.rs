@@ -168,7 +168,11 @@ async fn called_tenants(world: &World) -> Vec<String> {
             at_ms: 1,
         };
         let (id, name) = (format!("ten-1{number:09}-called"), format!("called-{number}"));
-        let new = NewTenant { id: &id, name: &name };
+        let new = NewTenant {
+            id: &id,
+            name: &name,
+            strict: false,
+        };
         store.create_tenant(&change, &new).await.unwrap();
         let key = generate(KeyKind::Gateway).unwrap();
         let new = NewGatewayKey {

@@ -73,6 +73,23 @@ impl World {
         }
     }
 
+    /// With the vendor as a provider of each dialect, by the names `openai/…`,
+    /// `anthropic/…`, `gemini/…` and `custom/…`.
+    pub(crate) fn of_all(database: TestDatabase, vendor: &Vendor) -> Self {
+        let world = Self::new(database, vendor);
+        let base_url = vendor.base_url();
+        for provider in ["openai", "anthropic", "gemini"] {
+            let add = ["credential", "add", "--tenant", TENANT, "--provider", provider];
+            let arguments = [&add[..], &["--name", "vendor", "--base-url", &base_url]].concat();
+            world.installation.ask_with(&arguments, VENDOR_SECRET);
+        }
+        world
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        client::post(&self.serving.endpoint(path), &self.key, body.as_bytes())
+    }
+
     pub(crate) fn chat(&self, body: &[u8]) -> Answer {
         client::post(&self.serving.endpoint("/v1/chat/completions"), &self.key, body)
     }

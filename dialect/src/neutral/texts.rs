@@ -1,0 +1,64 @@
+//! What of a request a model reads, for whoever has to guess how much that is.
+
+use super::{Arguments, MediaSource, OutputFormat, Part, Request, ToolKind};
+
+/// The texts of a request, and how much there is beside them.
+#[derive(Debug, Default)]
+pub struct Texts<'a> {
+    pub texts: Vec<&'a str>,
+    /// Turns, tools and calls, each of which has a frame of some tokens around it.
+    pub frames: u64,
+    /// Images, sounds, films and documents that are no text.
+    pub media: u64,
+}
+
+impl<'a> Texts<'a> {
+    pub fn of(request: &'a Request) -> Self {
+        let mut texts = Self::default();
+        for turn in &request.turns {
+            texts.frames += 1;
+            texts.texts.extend(turn.name.as_deref());
+            texts.parts(&turn.parts);
+        }
+        for tool in &request.tools {
+            texts.frames += 1;
+            texts.texts.push(&tool.name);
+            texts.texts.extend(tool.description.as_deref());
+            texts.texts.extend(tool.schema_text());
+            match &tool.kind {
+                ToolKind::FreeText { format: Some(format) } => texts.texts.push(format.get()),
+                ToolKind::Server(raw) => texts.texts.push(raw.json.get()),
+                ToolKind::Function { .. } | ToolKind::FreeText { format: None } => {}
+            }
+        }
+        if let OutputFormat::JsonSchema { schema, .. } = &request.output {
+            texts.texts.push(schema.get());
+        }
+        texts
+    }
+
+    fn parts(&mut self, parts: &'a [Part]) {
+        for part in parts {
+            match part {
+                Part::Text(text) => self.texts.push(&text.text),
+                Part::Refusal(text) => self.texts.push(text),
+                Part::Reasoning(thought) => self.texts.extend(thought.texts.iter().map(String::as_str)),
+                Part::Media(media) => match &media.source {
+                    MediaSource::Text(text) => self.texts.push(text),
+                    _ => self.media += 1,
+                },
+                Part::ToolCall(call) => {
+                    self.frames += 1;
+                    self.texts.push(&call.name);
+                    let (Arguments::Json(text) | Arguments::Text(text)) = &call.arguments;
+                    self.texts.push(text);
+                }
+                Part::ToolResult(result) => {
+                    self.frames += 1;
+                    self.parts(&result.parts);
+                }
+                Part::Raw(raw) => self.texts.push(raw.json.get()),
+            }
+        }
+    }
+}
