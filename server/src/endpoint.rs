@@ -103,7 +103,7 @@ pub(crate) fn dialect_of<B>(request: &http::Request<B>) -> Dialect {
         Dialect::AnthropicMessages
     } else if is_under("/v1/responses") {
         Dialect::OpenaiResponses
-    } else if is_under("/v1beta") || (is_under("/v1/models") && path.contains(':')) {
+    } else if is_under("/v1beta") || of_model(path).is_some_and(|name| is_call(request.method(), &name)) {
         Dialect::GeminiGenerate
     } else if is_under("/v1/models") && request.headers().contains_key(ANTHROPIC_VERSION) {
         Dialect::AnthropicMessages
@@ -135,7 +135,7 @@ impl Endpoint {
             "/readyz"              => (Self::ForAnybody(Ready),           Method::GET),
             "/healthz"             => (Self::ForAnybody(Health),          Method::GET),
             path => match of_model(path) {
-                Some(of_model) if dialect == Dialect::GeminiGenerate && of_model.contains(':') => {
+                Some(of_model) if dialect == Dialect::GeminiGenerate && is_call(method, &of_model) => {
                     (Self::ForCallers(call_of(&of_model, uri)?),          Method::POST)
                 }
                 Some(name)         => (Self::ForCallers(Model(name)),     Method::GET),
@@ -155,6 +155,11 @@ fn of_model(path: &str) -> Option<String> {
         .strip_prefix("/v1/models/")
         .or_else(|| path.strip_prefix("/v1beta/models/"))?;
     decoded(rest)
+}
+
+/// Whether something is done with a model, and not asked about it: names of models have colons, too (`qwen3:8b`).
+fn is_call(method: &Method, of_model: &str) -> bool {
+    *method == Method::POST || gemini_generate::split_path(of_model).is_some()
 }
 
 /// A call whose path names the model, and what is done with it.
@@ -298,8 +303,12 @@ mod tests {
                 "{path}"
             );
         }
-        for path in ["/v1/models/groq%2Fllama-3", "/v1beta/models/groq%2Fllama-3"] {
-            let model = ForCallers::Model("groq/llama-3".to_owned());
+        for path in [
+            "/v1/models/groq%2Fllama-3:8b",
+            "/v1/models/groq/llama-3:8b",
+            "/v1beta/models/groq%2Fllama-3%3A8b",
+        ] {
+            let model = ForCallers::Model("groq/llama-3:8b".to_owned());
             assert_eq!(find(Method::GET, path), Ok(Endpoint::ForCallers(model)), "{path}");
         }
         let generate = Operation::Generate;
@@ -357,10 +366,13 @@ mod tests {
             "/v1/models/%ff",
             "//v1/models",
             "/v1/chat/completions/",
-            "/v1beta/models/gemini-3-pro:predict",
         ] {
             assert_eq!(find(Method::GET, path), Err(404), "{path}");
         }
+        let predict = "/v1beta/models/gemini-3-pro:predict";
+        assert_eq!(find(Method::POST, predict), Err(404));
+        let generate = "/v1beta/models/gemini-3-pro:generateContent";
+        assert_eq!(find(Method::GET, generate), Err(405));
     }
 
     #[test]
@@ -384,7 +396,7 @@ mod tests {
                 "accept",
                 Dialect::GeminiGenerate,
             ),
-            ("/v1/models/x", "accept", Dialect::OpenaiChat),
+            ("/v1/models/x:8b", "accept", Dialect::OpenaiChat),
             ("/v1/models/x", "anthropic-version", Dialect::AnthropicMessages),
             ("/v1/models", "x-goog-api-key", Dialect::GeminiGenerate),
             ("/v1/models/x", "x-goog-api-key", Dialect::GeminiGenerate),

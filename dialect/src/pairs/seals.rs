@@ -30,6 +30,15 @@ fn thought(origin: Dialect, redacted: bool) -> Part {
     })
 }
 
+/// A thought that is summed up.
+fn summary(origin: Dialect) -> Part {
+    let mut part = thought(origin, false);
+    if let Part::Reasoning(reasoning) = &mut part {
+        reasoning.is_summary = true;
+    }
+    part
+}
+
 /// Answers with seals, each by the only vendor to whom they mean something.
 fn sealed() -> Vec<(Dialect, Reply)> {
     let signed = |name: &str| {
@@ -46,6 +55,10 @@ fn sealed() -> Vec<(Dialect, Reply)> {
                 thought(Dialect::AnthropicMessages, false),
                 call("call_1", "now", "{}"),
             ],
+        ),
+        (
+            Dialect::AnthropicMessages,
+            vec![summary(Dialect::AnthropicMessages), call("call_1", "now", "{}")],
         ),
         (
             Dialect::AnthropicMessages,

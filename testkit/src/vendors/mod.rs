@@ -6,7 +6,8 @@
 //! says `think`, a sealed thought comes before that, whose seal has to come back. The dialect's file writes it down, whole
 //! or as a stream in small pieces, always with the same usage.
 //!
-//! A model named `status-…` answers with that error, and one named `hangs` begins a stream and says nothing more.
+//! A model named `status-…` answers with that error; one named `hangs` begins a stream and says nothing more, and one
+//! named `cut` is gone in the middle of it.
 
 mod anthropic_messages;
 mod gemini_generate;
@@ -136,10 +137,15 @@ fn play(voice: &Voice, heard: &Heard) -> Play {
         return Play::json(200, (voice.whole)(&said).to_string());
     }
     let events = (voice.stream)(&said);
-    if heard.model == "hangs" {
+    let end = match heard.model.as_str() {
+        "hangs" => End::Hang,
+        "cut" => End::Cut,
+        _ => End::Whole,
+    };
+    if end != End::Whole {
         let begun = events.iter().position(|event| event.contains(said::FIRST));
         let begun = events.into_iter().take(begun.map_or(0, |at| at + 1));
-        return Play::stream(begun.map(String::into_bytes)).end(End::Hang);
+        return Play::stream(begun.map(String::into_bytes)).end(end);
     }
     let stream = events.concat().into_bytes();
     Play::stream(stream.chunks(PIECE_BYTES).map(<[u8]>::to_vec))

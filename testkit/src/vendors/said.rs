@@ -23,7 +23,7 @@ pub(super) struct Call {
 }
 
 pub(super) const THOUGHT: &str = "I think about größe.";
-/// What a stream that hangs says before it does.
+/// What a stream says before it hangs or is cut.
 pub(super) const FIRST: &str = "first";
 
 /// What every answer uses: of the input, `CACHED` was read from the cache; of the output, `reasoning` was thought.
@@ -39,7 +39,7 @@ impl Said {
         };
         let text = match &heard.schema {
             _ if !calls.is_empty() => String::new(),
-            _ if heard.model == "hangs" => format!("{FIRST} and more"),
+            _ if ["hangs", "cut"].contains(&heard.model.as_str()) => format!("{FIRST} and more"),
             _ if !heard.results.is_empty() => heard.results.join("; "),
             Some(schema) => instance(schema, schema).to_string(),
             None => heard.lines.join("\n"),

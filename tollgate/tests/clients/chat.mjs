@@ -111,6 +111,16 @@ const steps = {
     await refused(OpenAI.NotFoundError, () => ask("no-such-model", said("Hello")));
     await refused(OpenAI.BadRequestError, () => ask(model, "words"));
   },
+  async broken_stream(model) {
+    const pieces = [];
+    const error = await refused(OpenAI.APIError, async () => {
+      for await (const chunk of await ask(common.other(model, "cut"), said("Hello"), { stream: true })) {
+        pieces.push(chunk.choices[0].delta.content);
+      }
+    });
+    assert.ok(pieces.join(""));
+    same(error.code, "provider_answer_cut");
+  },
   async models(model) {
     const ids = (await read(await client.models.list())).map((entry) => entry.id);
     assert.ok(ids.includes(model), ids);

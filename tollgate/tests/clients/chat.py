@@ -137,6 +137,17 @@ def errors(model):
     refused(openai.BadRequestError, lambda: ask(model, "words"))
 
 
+def broken_stream(model):
+    pieces = []
+
+    def read():
+        for chunk in ask(other(model, "cut"), said("Hello"), stream=True):
+            pieces.extend(choice.delta.content for choice in chunk.choices)
+
+    error = refused(openai.APIError, read)
+    assert any(pieces) and error.code == "provider_answer_cut", (pieces, error.body)
+
+
 def models(model):
     assert model in [entry.id for entry in client.models.list()]
     same(client.models.retrieve(model).id, model)
@@ -160,6 +171,7 @@ run(
     reasoning,
     streamed_reasoning,
     errors,
+    broken_stream,
     models,
     cancellation,
 )

@@ -108,6 +108,18 @@ const steps = {
     same((await refused(ApiError, () => ask("no-such-model", "Hello"))).status, 404);
     same((await refused(ApiError, () => ask(model, "Hello", { maxOutputTokens: -7 }))).status, 400);
   },
+  async broken_stream(model) {
+    const chunks = [];
+    const error = await refused(ApiError, async () => {
+      const stream = await client.models.generateContentStream({
+        model: common.other(model, "cut"),
+        contents: "Hello",
+      });
+      for await (const chunk of stream) chunks.push(chunk);
+    });
+    assert.ok(chunks[0].text);
+    same(error.status, 502);
+  },
   async models(model) {
     const names = (await read(await client.models.list())).map((entry) => entry.name);
     assert.ok(names.includes(`models/${model}`), names);

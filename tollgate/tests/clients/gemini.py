@@ -153,6 +153,17 @@ def errors(model):
     same((error.code, error.status), (400, "INVALID_ARGUMENT"))
 
 
+def broken_stream(model):
+    chunks = []
+
+    def read():
+        for chunk in client.models.generate_content_stream(model=other(model, "cut"), contents="Hello"):
+            chunks.append(chunk)
+
+    error = refused(failed.ServerError, read)
+    assert chunks[0].text and error.code == 502, (chunks, error)
+
+
 def models(model):
     listed = [entry.name for entry in client.models.list()]
     assert f"models/{model}" in listed, listed
@@ -177,6 +188,7 @@ run(
     reasoning,
     streamed_reasoning,
     errors,
+    broken_stream,
     models,
     cancellation,
 )

@@ -128,6 +128,14 @@ const steps = {
     await refused(Anthropic.NotFoundError, () => ask("no-such-model", said("Hello")));
     await refused(Anthropic.BadRequestError, () => ask(model, "words"));
   },
+  async broken_stream(model) {
+    const events = [];
+    const error = await refused(Anthropic.APIError, async () => {
+      for await (const event of await ask(common.other(model, "cut"), said("Hello"), { stream: true })) events.push(event);
+    });
+    assert.ok(events.some((event) => event.type === "content_block_delta"));
+    same(error.error.error.type, "api_error");
+  },
   async models(model) {
     const ids = (await read(await client.models.list())).map((entry) => entry.id);
     assert.ok(ids.includes(model), ids);

@@ -142,6 +142,16 @@ def overload(model):
     same(error.body["error"]["type"], "api_error" if native else "overloaded_error")
 
 
+def broken_stream(model):
+    events = []
+
+    def read():
+        events.extend(ask(other(model, "cut"), said("Hello"), stream=True))
+
+    error = refused(anthropic.APIStatusError, read)
+    same(error.body["error"]["type"], "api_error")
+
+
 def models(model):
     listed = [entry.id for entry in client.models.list()]
     assert model in listed, listed
@@ -167,6 +177,7 @@ run(
     streamed_reasoning,
     errors,
     overload,
+    broken_stream,
     models,
     cancellation,
 )

@@ -3,6 +3,9 @@
 //! What a client does and expects stands in its script (`tests/clients`), which is the same for all providers; what the
 //! providers were sent is judged by testkit's vendors. Both print what was seen to work, provider by step.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 use testkit::database::TestDatabase;
@@ -59,6 +62,46 @@ fn googles_python_sdk_has_content_of_every_provider() {
 #[test]
 fn googles_node_sdk_has_content_of_every_provider() {
     on_sqlite("gemini.mjs");
+}
+
+/// Each snippet as it stands, but for the address and the key.
+#[test]
+fn what_the_page_for_users_shows_works() {
+    let (Some(python), Some(packages)) = (setting(PYTHON), setting(PACKAGES)) else {
+        return;
+    };
+    let vendors = Vendors::start();
+    let world = world(TestDatabase::sqlite(), &vendors);
+    let folder = world.installation.folder();
+    symlink(
+        Path::new(&packages).join("node_modules"),
+        folder.join("node_modules"),
+    )
+    .unwrap();
+    let page = include_str!("../../../docs/clients.md")
+        .replace("http://127.0.0.1:8080", world.serving.url())
+        .replace("sk-tg-…", &world.key);
+    let mut shown = 0;
+    for (language, file, program) in [
+        ("python", "snippet.py", python.as_str()),
+        ("js", "snippet.mjs", "node"),
+    ] {
+        let begin = format!("```{language}\n");
+        for snippet in page.split(&begin).skip(1) {
+            let (snippet, _) = snippet.split_once("```").unwrap();
+            fs::write(folder.join(file), snippet).unwrap();
+            let output = Command::new(program).arg(folder.join(file)).output().unwrap();
+            check(&output, &world);
+            assert!(output.stdout.len() > 5, "{snippet}");
+            shown += 1;
+        }
+    }
+    assert_eq!(
+        vendors.wrong(),
+        Vec::<String>::new(),
+        "what the vendors were sent"
+    );
+    assert_eq!(shown, 6);
 }
 
 fn on_each_database(file: &str) {

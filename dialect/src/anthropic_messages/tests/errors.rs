@@ -19,7 +19,13 @@ fn fault(kind: FaultKind, message: &str) -> Fault {
 
 #[test]
 fn p62_a_fault_is_read_whatever_its_body_is() {
-    let table: [(u16, &str, FaultKind, &str); 9] = [
+    let table: [(u16, &str, FaultKind, &str); 10] = [
+        (
+            503,
+            "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"a\"}}",
+            FaultKind::Overloaded,
+            "a",
+        ),
         (
             502,
             "<html>Bad Gateway</html>",

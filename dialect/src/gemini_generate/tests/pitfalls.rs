@@ -223,6 +223,22 @@ fn p7_a_call_that_nothing_signed_says_so_once_a_turn_on_models_that_look() {
 }
 
 #[test]
+fn p8_what_a_client_kept_of_a_stream_piece_by_piece_is_what_was_said() {
+    let asked = read_text(
+        r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]},{"role":"model","parts":[
+            {"text":"I th","thought":true},{"text":"ink.","thought":true},{"thought":true,"text":"","thoughtSignature":"c2VhbA=="},
+            {"functionCall":{"name":"now"}},{"text":""}]},
+            {"role":"user","parts":[{"functionResponse":{"name":"now","response":{}}}]}]}"#,
+    );
+    let parts = &asked.turns[1].parts;
+    let [Part::Reasoning(thought), Part::ToolCall(_)] = parts.as_slice() else {
+        panic!("{parts:?}");
+    };
+    assert_eq!(thought.texts, ["I think."]);
+    assert!(thought.seal.is_some() && !thought.redacted);
+}
+
+#[test]
 fn p9_foreign_seals_are_never_written_to_google() {
     let reasoning = |origin: Dialect| {
         Part::Reasoning(Reasoning {

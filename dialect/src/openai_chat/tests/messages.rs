@@ -690,6 +690,12 @@ fn p62_faults_are_known_in_every_shape() {
         (500, r#"{"error":"boom"}"#, FaultKind::Internal, None),
         (502, "<html>bad gateway</html>", FaultKind::Internal, None),
         (503, "", FaultKind::Overloaded, None),
+        (
+            503,
+            r#"{"error":{"message":"m","type":"server_error","code":"server_error"}}"#,
+            FaultKind::Overloaded,
+            None,
+        ),
     ] {
         let fault = read_fault(status, body.as_bytes());
         assert_eq!(
