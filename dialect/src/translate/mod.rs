@@ -3,6 +3,7 @@
 //! A [`Crossing`] is made of a request and knows what the answer has to be put through; it translates a whole answer, an
 //! error, or, as a [`Translation`], a stream. It has no clock and no chance: ids and times come in.
 
+mod found;
 mod refused;
 mod stream;
 
@@ -53,7 +54,10 @@ impl Crossing {
         heading: OwnedHeading,
         strict: bool,
     ) -> Result<(Self, Vec<u8>), Refusal> {
-        let request = sent.dialect.read_request(sent.body, sent.in_path)?;
+        let mut request = sent.dialect.read_request(sent.body, sent.in_path)?;
+        if provider != Dialect::AnthropicMessages {
+            found::name_found_tools(&mut request);
+        }
         let mut losses = Losses::new(strict);
         let written = provider.write_request(&request, target, &mut losses)?;
         let crossing = Self {
