@@ -11,12 +11,19 @@ use crate::neutral::{
     data_url,
 };
 
+/// What Google's documents give for histories that never had a signature.
+pub(super) const NO_SEAL: &str = "skip_thought_signature_validator";
 /// Where Google's own files live, by which they are told from pages of the web.
 const FILES: [&str; 3] = ["gs://", "files/", "https://generativelanguage.googleapis.com/"];
 
 /// Appends a part. What the model thought comes in pieces, of which only the last is sealed: they are one text, as those
 /// of an answer would be. Clients give back what a stream brought as so many parts.
 pub(super) fn push(part: wire::Part<'_>, calls: &mut Calls, parts: &mut Vec<Part>, raw: &mut Vec<Raw>) {
+    if let (Some(_), Some(signature)) = (&part.call, &part.signature)
+        && let Some((seal, redacted)) = carry::read_opaque_thoughts(signature.as_str())
+    {
+        seal_thoughts(seal, redacted, parts);
+    }
     let read = read(part, calls, raw);
     if let (Part::Reasoning(next), Some(Part::Reasoning(last))) = (&read, parts.last_mut())
         && last.seal.is_none()
@@ -37,12 +44,30 @@ pub(super) fn is_nothing(part: &Part) -> bool {
     matches!(part, Part::Text(text) if text.text.is_empty() && text.seal.is_none())
 }
 
+/// Seals the thoughts before a call, where the client has kept their seal beside the call alone, and perhaps no thoughts
+/// at all. Then they stand at the beginning of what was said, as they did.
+fn seal_thoughts(seal: Seal, redacted: bool, parts: &mut Vec<Part>) {
+    let is_told = |part: &Part| matches!(part, Part::Reasoning(told) if told.seal.as_ref() == Some(&seal));
+    if parts.iter().any(is_told) {
+        return;
+    }
+    let said = parts
+        .iter()
+        .rev()
+        .take_while(|part| matches!(part, Part::Text(_)));
+    let at = parts.len() - said.count();
+    match parts.iter_mut().take(at).next_back() {
+        Some(Part::Reasoning(bare)) if bare.seal.is_none() && !redacted => bare.seal = Some(seal),
+        _ => parts.insert(at, reasoning(Vec::new(), Some(seal), redacted)),
+    }
+}
+
 pub(super) fn read(part: wire::Part<'_>, calls: &mut Calls, raw: &mut Vec<Raw>) -> Part {
-    let seal = seal(part.signature.as_ref());
     if let Some(call) = part.call {
         gather(part.rest, "", raw);
-        return Part::ToolCall(read_call(call, seal, calls));
+        return Part::ToolCall(read_call(call, call_seal(part.signature.as_ref()), calls));
     }
+    let seal = seal(part.signature.as_ref());
     if let Some(response) = part.response {
         gather(part.rest, "", raw);
         return Part::ToolResult(read_result(response, calls));
@@ -89,6 +114,12 @@ fn reasoning(texts: Vec<String>, seal: Option<Seal>, redacted: bool) -> Part {
 pub(super) fn seal(signature: Option<&wire::Str<'_>>) -> Option<Seal> {
     let signature = signature.filter(|signature| !signature.as_str().is_empty())?;
     Some(carry::read_opaque(signature.as_str(), Dialect::GeminiGenerate))
+}
+
+/// The seal of a call, which is Google's: of others it is that of the thoughts before. What stands for a signature that
+/// never was is none.
+pub(super) fn call_seal(signature: Option<&wire::Str<'_>>) -> Option<Seal> {
+    seal(signature).filter(|seal| seal.origin == Dialect::GeminiGenerate && seal.data != NO_SEAL)
 }
 
 /// Members that have no slot, with the names that Google writes.

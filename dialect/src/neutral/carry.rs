@@ -1,7 +1,8 @@
 //! Seals on their way through a client of another dialect, which gives back what it was given: no state is kept here.
 //!
 //! Where the client's dialect has an opaque member of its own (`encrypted_content`, `signature`, `thoughtSignature`), a
-//! foreign seal stands in it behind a tag; the whole is standard base64, which some clients check. Where it has none,
+//! foreign seal stands in it behind a tag; the whole is standard base64, which some clients check. The seal of thoughts
+//! may stand beside the call that they led to as well, for clients that keep no thoughts. Where there is no such member,
 //! seals stand in the id of a tool call, behind a separator and in letters that every dialect allows in ids.
 //!
 //! Whatever comes back may be broken or made up. Then it is taken for what it seems to be: an opaque text, or an id, of
@@ -43,8 +44,18 @@ const CHECKSUM_BYTES: usize = 4;
 
 /// The seal for an opaque member of another dialect: standard base64.
 pub fn opaque(seal: &Seal) -> String {
+    opaque_thoughts(seal, false)
+}
+
+/// The same for the seal of thoughts, which tells whether they are redacted.
+pub fn opaque_thoughts(seal: &Seal, redacted: bool) -> String {
     let is_base64 = is_canonical(&seal.data);
-    let form = if is_base64 { b'b' } else { b't' };
+    let form = match (is_base64, redacted) {
+        (true, false) => b'b',
+        (false, false) => b't',
+        (true, true) => b'B',
+        (false, true) => b'T',
+    };
     let [t, l, g, version] = *TAG;
     let mut text = STANDARD.encode([t, l, g, version, letter_of(seal.origin), form]);
     if is_base64 {
@@ -66,10 +77,27 @@ pub fn opaque_for(seal: &Seal, own: Dialect) -> Cow<'_, str> {
 
 /// The seal that a client of the dialect `own` sent in an opaque member: a carried one, or its own.
 pub fn read_opaque(text: &str, own: Dialect) -> Seal {
-    carried(text).unwrap_or_else(|| Seal {
-        origin: own,
-        data: text.to_owned(),
-    })
+    read_opaque_thoughts(text).map_or_else(
+        || Seal {
+            origin: own,
+            data: text.to_owned(),
+        },
+        |(seal, _)| seal,
+    )
+}
+
+/// The seal of another vendor that an opaque member carries, and whether the thoughts that it seals are redacted.
+pub fn read_opaque_thoughts(text: &str) -> Option<(Seal, bool)> {
+    let (head, data) = text.split_at_checked(HEAD_BYTES)?;
+    let head = STANDARD.decode(head).ok()?;
+    let [letter, form] = *head.strip_prefix(TAG)?.first_chunk::<2>()?;
+    let origin = origin_of(letter)?;
+    let data = match form {
+        b'b' | b'B' if is_canonical(data) => data.to_owned(),
+        b't' | b'T' => String::from_utf8(STANDARD.decode(data).ok()?).ok()?,
+        _ => return None,
+    };
+    Some((Seal { origin, data }, form.is_ascii_uppercase()))
 }
 
 /// An id that carries these seals; the id itself when there are none.
@@ -96,19 +124,6 @@ pub fn split_tool_call_id(text: &str) -> (String, Vec<CarriedSeal>) {
         Some((id.to_owned(), read_all(&bytes)?))
     });
     split.unwrap_or_else(|| (text.to_owned(), Vec::new()))
-}
-
-fn carried(text: &str) -> Option<Seal> {
-    let (head, data) = text.split_at_checked(HEAD_BYTES)?;
-    let head = STANDARD.decode(head).ok()?;
-    let [letter, form] = *head.strip_prefix(TAG)?.first_chunk::<2>()?;
-    let origin = origin_of(letter)?;
-    let data = match form {
-        b'b' if is_canonical(data) => data.to_owned(),
-        b't' => String::from_utf8(STANDARD.decode(data).ok()?).ok()?,
-        _ => return None,
-    };
-    Some(Seal { origin, data })
 }
 
 /// Whether a text is exactly what encoding its bytes would give.
@@ -227,10 +242,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn p7_a_seal_survives_in_an_opaque_member(seal in any_seal()) {
+        fn p7_a_seal_survives_in_an_opaque_member(seal in any_seal(), redacted in any::<bool>()) {
             let text = opaque(&seal);
             prop_assert!(STANDARD.decode(&text).is_ok(), "{text}");
-            prop_assert_eq!(read_opaque(&text, Dialect::OpenaiChat), seal);
+            prop_assert_eq!(read_opaque(&text, Dialect::OpenaiChat), seal.clone());
+            let text = opaque_thoughts(&seal, redacted);
+            prop_assert_eq!(read_opaque_thoughts(&text), Some((seal, redacted)));
         }
 
         #[test]

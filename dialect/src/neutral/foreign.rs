@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Citation, Losses, Media, Part, Raw, Request, Role, ToolKind, Turn};
 use crate::Dialect;
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 
 /// What is done with a member that cannot cross.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,11 +142,22 @@ pub fn foreign(request: &Request, own: Dialect, losses: &mut Losses) -> Result<(
         judge.all(Place::Tool, &tool.raw)?;
         match &tool.kind {
             // What a vendor runs, no other vendor runs.
-            ToolKind::Server(raw) if raw.origin != own => return Err(Losses::refuse("tools")),
+            ToolKind::Server(raw) if raw.origin != own => return Err(refuse_tool(&tool.name)),
             ToolKind::Server(_) | ToolKind::Function { .. } | ToolKind::FreeText { .. } => {}
         }
     }
     Ok(())
+}
+
+/// Agents offer such tools unasked, and their users have to learn which to switch off.
+fn refuse_tool(name: &str) -> Refusal {
+    const LONG: usize = 64;
+    let name: String = name.chars().take(LONG).collect();
+    let message = format!(
+        "the tool `{name}` in `tools` is one that a provider runs itself, and the provider that this model is routed to \
+         has no such tool in its dialect"
+    );
+    Refusal::new(Code::CannotTranslate, message).param("tools")
 }
 
 struct Judge<'a> {

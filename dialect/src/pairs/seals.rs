@@ -93,7 +93,8 @@ fn sealed() -> Vec<(Dialect, Reply)> {
         .collect()
 }
 
-/// The next request of a client that was answered so; `bare` for one that keeps no members that its dialect does not know.
+/// The next request of a client that was answered so; `bare` for one that keeps no members that its dialect does not know,
+/// or, of Gemini's, no thoughts.
 fn continued(client: &Face, answer: &Value, bare: bool) -> Value {
     let parameters = json!({"type": "object", "properties": {}});
     match client.dialect {
@@ -129,8 +130,11 @@ fn continued(client: &Face, answer: &Value, bare: bool) -> Value {
                 "tools": [{"name": "now", "input_schema": parameters}]})
         }
         Dialect::GeminiGenerate => {
-            let content = &answer["candidates"][0]["content"];
-            let parts = content["parts"].as_array().unwrap();
+            let mut content = answer["candidates"][0]["content"].clone();
+            let parts = content["parts"].as_array_mut().unwrap();
+            if bare {
+                parts.retain(|part| part["thought"] != true);
+            }
             let mut result = json!({"name": "now", "response": {"result": "Noon"}});
             let id = parts.iter().find_map(|part| part["functionCall"].get("id"));
             if let Some(id) = id {

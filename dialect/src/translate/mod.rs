@@ -5,6 +5,7 @@
 
 mod count;
 mod embed;
+mod found;
 mod refused;
 mod stream;
 
@@ -66,7 +67,10 @@ impl Crossing {
         heading: OwnedHeading,
         strict: bool,
     ) -> Result<(Self, Vec<u8>), Refusal> {
-        let request = sent.dialect.read_request(sent.body, sent.in_path)?;
+        let mut request = sent.dialect.read_request(sent.body, sent.in_path)?;
+        if provider != Dialect::AnthropicMessages {
+            found::name_found_tools(&mut request);
+        }
         let mut losses = Losses::new(strict);
         let written = provider.write_request(&request, target, &mut losses)?;
         let crossing = Self {

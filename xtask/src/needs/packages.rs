@@ -9,6 +9,7 @@ use crate::command::run;
 
 const REQUIREMENTS: &str = include_str!("../../needs/requirements.txt");
 const PACKAGE: &str = include_str!("../../needs/package.json");
+const AGENTS: &str = include_str!("../../needs/agents.json");
 
 /// An interpreter that has the Python packages.
 pub(crate) fn python(cache: &Cache) -> anyhow::Result<PathBuf> {
@@ -37,8 +38,17 @@ pub(crate) fn python(cache: &Cache) -> anyhow::Result<PathBuf> {
 
 /// A folder whose `node_modules` has the npm packages.
 pub(crate) fn node(cache: &Cache) -> anyhow::Result<PathBuf> {
-    cache.filled("node", PACKAGE, |folder| {
-        fs::write(folder.join("package.json"), PACKAGE)?;
+    npm(cache, "node", PACKAGE)
+}
+
+/// A folder whose `node_modules` has the agents: one of their own, for they are large, and other packages change oftener.
+pub(crate) fn agents(cache: &Cache) -> anyhow::Result<PathBuf> {
+    npm(cache, "agents", AGENTS)
+}
+
+fn npm(cache: &Cache, name: &str, package: &str) -> anyhow::Result<PathBuf> {
+    cache.filled(name, package, |folder| {
+        fs::write(folder.join("package.json"), package)?;
         let install = [
             "install",
             "--no-audit",

@@ -5,4 +5,4 @@ mod write;
 
 pub use read::read_reply;
 pub use write::write_reply;
-pub(super) use write::{Ending, carried, write_answer_members};
+pub(super) use write::{Ending, Thoughts, carried, write_answer_members};

@@ -20,6 +20,13 @@ pub(in crate::gemini_generate) struct Ending<'a> {
     pub(in crate::gemini_generate) raw: &'a [Raw],
 }
 
+/// Thoughts that another vendor has sealed, up to the first call after them. Google's own seals stand beside calls, and
+/// there are clients that keep them nowhere else.
+#[derive(Debug, Clone, Default)]
+pub(in crate::gemini_generate) struct Thoughts {
+    seal: Option<String>,
+}
+
 /// Writes an answer.
 pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -52,10 +59,11 @@ fn write_candidate(reply: &Reply, out: &mut Vec<u8>) {
     let written = |part: &&Part| {
         !matches!(part, Part::Raw(raw) if !is_own(raw)) && !matches!(part, Part::ToolResult(_))
     };
+    let mut thoughts = Thoughts::default();
     write_array(
         reply.parts.iter().filter(written),
         content.begin("parts"),
-        write_answer_part,
+        |part, out| write_answer_part(part, &mut thoughts, out),
     );
     content.member("role", "model");
     content.end();
@@ -71,18 +79,34 @@ fn write_candidate(reply: &Reply, out: &mut Vec<u8>) {
 }
 
 /// A part of an answer. Seals of other vendors stand in the place of Google's, wrapped, and come back from the client.
-fn write_answer_part(part: &Part, out: &mut Vec<u8>) {
+fn write_answer_part(part: &Part, thoughts: &mut Thoughts, out: &mut Vec<u8>) {
     match part {
         Part::Text(text) => write_part::text(&text.text, carried(text.seal.as_ref()).as_deref(), out),
         Part::Reasoning(reasoning) => {
+            if let Some(seal) = &reasoning.seal {
+                thoughts.sealed(seal, reasoning.redacted);
+            }
             write_part::reasoning(reasoning, carried(reasoning.seal.as_ref()).as_deref(), out);
         }
         Part::ToolCall(call) => {
             let id = Some(call.id.as_str()).filter(|_| !call.id_is_ours && !is_made(&call.id));
-            let seal = carried(call.seal.as_ref());
+            let seal = thoughts.beside(call.seal.as_ref());
             write_part::call(call, id, &call.name, seal.as_deref(), out);
         }
         part => write_part::part(part, out),
+    }
+}
+
+impl Thoughts {
+    pub(in crate::gemini_generate) fn sealed(&mut self, seal: &Seal, redacted: bool) {
+        let is_foreign = seal.origin != Dialect::GeminiGenerate;
+        self.seal = is_foreign.then(|| carry::opaque_thoughts(seal, redacted));
+    }
+
+    /// What stands beside a call: its own seal, or that of the thoughts before it.
+    pub(in crate::gemini_generate) fn beside<'s>(&mut self, own: Option<&'s Seal>) -> Option<Cow<'s, str>> {
+        let before = self.seal.take().map(Cow::Owned);
+        carried(own).or(before)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::super::calls::is_made;
+use super::super::read_part::NO_SEAL;
 use super::super::{words, write_part};
 use super::write::is_third;
 use crate::Dialect;
@@ -17,8 +18,6 @@ const ORDER: Order = Order {
     results_apart: true,
     no_blanks: false,
 };
-/// What Google's documents give for histories that never had a signature.
-const NO_SEAL: &str = "skip_thought_signature_validator";
 
 /// What is about to be written, borrowed from the request.
 pub(super) struct Contents<'r> {

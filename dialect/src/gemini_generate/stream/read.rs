@@ -167,7 +167,7 @@ impl StreamReader {
 
     fn read_part(&mut self, part: wire::Part<'_>, out: &mut Vec<Event>) {
         if let Some(call) = part.call {
-            self.read_call(call, read_part::seal(part.signature.as_ref()), out);
+            self.read_call(call, read_part::call_seal(part.signature.as_ref()), out);
         } else if let (Some(text), true) = (&part.text, part.rest.is_empty()) {
             let seal = read_part::seal(part.signature.as_ref());
             let kind = if part.thought == Some(true) {

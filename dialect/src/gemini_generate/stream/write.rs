@@ -5,7 +5,7 @@
 
 use super::super::calls::is_made;
 use super::super::citations::Gathered;
-use super::super::reply::{Ending, carried, write_answer_members};
+use super::super::reply::{Ending, Thoughts, carried, write_answer_members};
 use super::super::{fault, refusal, write_part};
 use crate::Dialect;
 use crate::json::{ObjectWriter, write_array};
@@ -41,6 +41,7 @@ pub struct StreamWriter {
     finish: Option<Finish>,
     citations: Gathered,
     text_before: usize,
+    thoughts: Thoughts,
     logprobs: Option<Raw>,
     raw: Vec<Raw>,
 }
@@ -75,6 +76,7 @@ impl StreamWriter {
             finish: None,
             citations: Gathered::default(),
             text_before: 0,
+            thoughts: Thoughts::default(),
             logprobs: None,
             raw: Vec::new(),
         }
@@ -180,6 +182,7 @@ impl StreamWriter {
 
     /// Thoughts that nobody may read have no text at all, by which they are known when they come back.
     fn sealed_thought(&mut self, seal: &Seal, redacted: bool, out: &mut Vec<u8>) {
+        self.thoughts.sealed(seal, redacted);
         let text = if redacted { None } else { Some("") };
         self.part(out, |out| {
             write_part::thought(text, carried(Some(seal)).as_deref(), out)
@@ -212,7 +215,7 @@ impl StreamWriter {
     fn write_call(&mut self, writing: &Writing, out: &mut Vec<u8>) {
         if let Kind::Call(call) = &writing.kind {
             let id = Some(call.id.as_str()).filter(|_| !call.id_is_ours && !is_made(&call.id));
-            let seal = carried(call.seal.as_ref());
+            let seal = self.thoughts.beside(call.seal.as_ref());
             self.part(out, |out| {
                 write_part::call(call, id, &call.name, seal.as_deref(), out)
             });
