@@ -9,6 +9,11 @@
 //! A model named `status-…` answers with that error; one named `hangs` begins a stream and says nothing more, and one
 //! named `cut` is gone in the middle of it.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "of JSON, where a member that is not there is null, and one that is set is made"
+)]
+
 mod anthropic_messages;
 mod gemini_generate;
 mod heard;
