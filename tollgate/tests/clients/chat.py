@@ -102,7 +102,11 @@ def reasoning(model):
         used(found.usage, REASONING)
         return found
 
-    with_tool("think: how is it?", ONE, HEARD_ONE, answer)
+    message = with_tool("think: how is it?", ONE, HEARD_ONE, answer)
+    # Where OpenAI has no place for a thought, vendors made two.
+    shown = [message.model_extra[name] for name in ("reasoning", "reasoning_content") if name in message.model_extra]
+    if model.startswith(("anthropic/", "cerebras/")):
+        same(shown, [THOUGHT])
 
 
 def streamed_reasoning(model):

@@ -118,7 +118,7 @@ const steps = {
       for await (const chunk of stream) chunks.push(chunk);
     });
     assert.ok(chunks[0].text);
-    same(error.status, 502);
+    assert.ok(error.status >= 500, error);
   },
   async models(model) {
     const names = (await read(await client.models.list())).map((entry) => entry.name);
