@@ -1,7 +1,8 @@
 //! A model that does one task, with the tools that an agent happens to have.
 //!
-//! It reads two files at once, writes the second word of each into a third, and says so. What it has done so far it knows
-//! from the request alone, as a real one does; so whatever was lost or changed on the way makes it stumble.
+//! It reads two files at once, writes the second word of each into a third, and says so; of an agent that holds tools back
+//! it asks for one of them first. What it has done so far it knows from the request alone, as a real one does; so whatever
+//! was lost or changed on the way makes it stumble.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -30,6 +31,9 @@ pub(super) struct Model {
 
 /// How an agent reads and writes files.
 struct Kit {
+    /// The tool that searches those that are held back, and what it is asked for; empty where there is none.
+    searches: &'static str,
+    sought: &'static str,
     reads: &'static str,
     writes: &'static str,
     read: fn(&Path) -> Value,
@@ -39,6 +43,8 @@ struct Kit {
 const KITS: [Kit; 3] = [
     // Claude Code
     Kit {
+        searches: "ToolSearch",
+        sought: "NotebookEdit",
         reads: "Read",
         writes: "Write",
         read: |path| json!({"file_path": path}),
@@ -46,6 +52,8 @@ const KITS: [Kit; 3] = [
     },
     // Gemini CLI
     Kit {
+        searches: "",
+        sought: "",
         reads: "read_file",
         writes: "write_file",
         read: |path| json!({"file_path": path}),
@@ -53,6 +61,8 @@ const KITS: [Kit; 3] = [
     },
     // Codex, which has a shell
     Kit {
+        searches: "",
+        sought: "",
         reads: "exec_command",
         writes: "exec_command",
         read: |path| json!({"cmd": format!("cat '{}'", path.display())}),
@@ -103,12 +113,10 @@ impl Model {
             return Said::default();
         };
         let turns = self.turns(kit, heard);
-        // Two files are read, and then one is written. Whatever else has come is told by the comparison.
-        let taken = match heard.calls.len() {
-            0 => 0,
-            1 | 2 => 1,
-            _ => 2,
-        };
+        // Whatever else has come is told by the comparison.
+        let taken = (1..=turns.len())
+            .filter(|taken| turns.iter().take(*taken).map(Vec::len).sum::<usize>() <= heard.calls.len())
+            .count();
         compare(voice, &turns, taken, heard);
         Said {
             seal: seal(taken),
@@ -118,40 +126,63 @@ impl Model {
     }
 
     /// What is called, turn by turn, so far as it can be known: what is written depends on what was read.
-    fn turns(&self, kit: &Kit, heard: &mut Heard) -> [Vec<Call>; 2] {
+    fn turns(&self, kit: &Kit, heard: &mut Heard) -> Vec<Vec<Call>> {
+        let mut turns = Vec::new();
+        if !kit.searches.is_empty() {
+            let query = json!({"query": format!("select:{}", kit.sought), "max_results": 1});
+            turns.push(vec![(kit.searches, query)]);
+        }
+        let found = heard.calls.iter().find(|(call, _)| call.name == kit.searches);
+        if let Some((_, Some(found))) = found
+            && !found.contains(kit.sought)
+        {
+            heard
+                .wrong
+                .push(format!("what was sought was not found: {found:?}"));
+        }
+        let read = |name| (kit.reads, (kit.read)(&self.work.join(name)));
+        turns.push(NOTES.map(|(name, _)| read(name)).to_vec());
+
+        let results = heard.calls.iter().filter(|(call, _)| call.name == kit.reads);
         let words: Vec<String> = NOTES
             .iter()
-            .zip(&heard.calls)
+            .zip(results)
             .filter_map(|((_, text), (_, result))| second_word(text, result.as_deref()?))
             .collect();
         let answer = format!("{}\n", words.join(" "));
-        let arguments = [
-            (kit.reads, (kit.read)(&self.work.join(NOTES[0].0))),
-            (kit.reads, (kit.read)(&self.work.join(NOTES[1].0))),
-            (kit.writes, (kit.write)(&self.work.join("answer.txt"), &answer)),
-        ];
-        let mut calls = Vec::new();
-        for (number, (name, arguments)) in arguments.into_iter().enumerate() {
-            let known = &heard.tools.get(name).cloned().unwrap_or_default()["properties"];
-            for (argument, _) in arguments.as_object().unwrap() {
-                if known.get(argument).is_none() {
-                    heard.wrong.push(format!(
-                        "the schema of {name} does not tell of {argument}: {known}"
-                    ));
-                }
-            }
-            calls.push(Call {
-                id: format!("call_{number}"),
-                name: name.to_owned(),
-                arguments,
-            });
-        }
-        let writing = calls.split_off(2);
-        [calls, writing]
+        turns.push(vec![(
+            kit.writes,
+            (kit.write)(&self.work.join("answer.txt"), &answer),
+        )]);
+
+        let mut number = 0..;
+        let turns = turns.into_iter().map(|calls| {
+            let calls = calls.into_iter().zip(&mut number);
+            let calls = calls.map(|((name, arguments), number)| call(number, name, arguments, heard));
+            calls.collect()
+        });
+        turns.collect()
     }
 }
 
-/// What was said before has to come back as it was said.
+/// A call, whose tool has to be there with a schema that knows the arguments.
+fn call(number: usize, name: &str, arguments: Value, heard: &mut Heard) -> Call {
+    let known = &heard.tools.get(name).cloned().unwrap_or_default()["properties"];
+    for argument in arguments.as_object().unwrap().keys() {
+        if known.get(argument).is_none() {
+            heard.wrong.push(format!(
+                "the schema of {name} does not tell of {argument}: {known}"
+            ));
+        }
+    }
+    Call {
+        id: format!("call_{number}"),
+        name: name.to_owned(),
+        arguments,
+    }
+}
+
+/// What was said before has to come back as it was said, and what came of it with it.
 fn compare(voice: &Voice, turns: &[Vec<Call>], taken: usize, heard: &mut Heard) {
     let said: Vec<_> = turns.iter().take(taken).flatten().collect();
     let back: Vec<_> = heard.calls.iter().map(|(call, _)| call).collect();
