@@ -76,14 +76,10 @@ impl World {
     /// With the vendor as a provider of each dialect, by the names `openai/…`,
     /// `anthropic/…`, `gemini/…` and `custom/…`.
     pub(crate) fn of_all(database: TestDatabase, vendor: &Vendor) -> Self {
-        let world = Self::new(database, vendor);
         let base_url = vendor.base_url();
-        for provider in ["openai", "anthropic", "gemini"] {
-            let add = ["credential", "add", "--tenant", TENANT, "--provider", provider];
-            let arguments = [&add[..], &["--name", "vendor", "--base-url", &base_url]].concat();
-            world.installation.ask_with(&arguments, VENDOR_SECRET);
-        }
-        world
+        let providers =
+            ["custom", "openai", "anthropic", "gemini"].map(|provider| (provider, base_url.as_str()));
+        Self::of(database, &providers, |installation| installation)
     }
 
     pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
