@@ -126,11 +126,9 @@ fn a_row_that_makes_no_sense_concerns_its_tenant_alone() {
 
 /// As every change is.
 fn announce(world: &World, scope: &str) {
-    let url = world.database.url();
-    execute(url, "UPDATE revision_counter SET revision = revision + 1");
+    // Both at once: who looked between the two would have seen the number without the change.
+    let count = "UPDATE revision_counter SET revision = revision + 1";
     let counter = "(SELECT revision FROM revision_counter)";
-    execute(
-        url,
-        &format!("UPDATE revisions SET revision = {counter} WHERE scope = '{scope}'"),
-    );
+    let tell = format!("UPDATE revisions SET revision = {counter} WHERE scope = '{scope}'");
+    execute(world.database.url(), &format!("BEGIN; {count}; {tell}; COMMIT"));
 }
