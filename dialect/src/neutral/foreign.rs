@@ -154,8 +154,7 @@ fn refuse_tool(name: &str) -> Refusal {
     const LONG: usize = 64;
     let name: String = name.chars().take(LONG).collect();
     let message = format!(
-        "the tool `{name}` in `tools` is one that a provider runs itself, and the provider that this model is routed to \
-         has no such tool in its dialect"
+        "the tool `{name}` in `tools` has no like in the dialect of the provider that this model is routed to"
     );
     Refusal::new(Code::CannotTranslate, message).param("tools")
 }
