@@ -55,6 +55,12 @@ impl Voice {
 }
 
 impl Heard {
+    /// The name of the tool that is called so, or, where that ends in `_`, whose name begins so.
+    pub(super) fn tool(&self, name: &str) -> Option<String> {
+        let is_it = |known: &&String| *known == name || name.ends_with('_') && known.starts_with(name);
+        self.tools.keys().find(is_it).cloned()
+    }
+
     /// Takes the results that follow calls: each call has to have one, and nothing else.
     pub(super) fn take(&mut self, calls: Vec<Call>, mut results: Vec<(String, String)>) {
         for call in calls {

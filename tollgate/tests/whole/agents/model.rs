@@ -40,7 +40,7 @@ struct Kit {
     write: fn(&Path, &str) -> Value,
 }
 
-const KITS: [Kit; 3] = [
+const KITS: [Kit; 4] = [
     // Claude Code
     Kit {
         searches: "ToolSearch",
@@ -68,7 +68,21 @@ const KITS: [Kit; 3] = [
         read: |path| json!({"cmd": format!("cat '{}'", path.display())}),
         write: |path, text| json!({"cmd": format!("printf '%s' '{text}' > '{}'", path.display())}),
     },
+    // Codex with a model of which it knows that it rather writes code. The name is made to fit, and ends in a sum.
+    Kit {
+        searches: "",
+        sought: "",
+        reads: "functions__exec_",
+        writes: "functions__exec_",
+        read: |path| code(&format!("cat '{}'", path.display())),
+        write: |path, text| code(&format!("printf '%s' '{text}' > '{}'", path.display())),
+    },
 ];
+
+fn code(command: &str) -> Value {
+    let command = Value::from(command);
+    json!({"input": format!("const ran = await tools.exec_command({{cmd: {command}}}); text(ran.output);")})
+}
 
 impl Model {
     pub(super) fn new(work: &Path) -> Self {
@@ -107,7 +121,7 @@ impl Model {
     }
 
     fn say(&self, voice: &Voice, heard: &mut Heard) -> Said {
-        let Some(kit) = KITS.iter().find(|kit| heard.tools.contains_key(kit.reads)) else {
+        let Some(kit) = KITS.iter().find(|kit| heard.tool(kit.reads).is_some()) else {
             let names: Vec<_> = heard.tools.keys().collect();
             heard.wrong.push(format!("no tool that reads: {names:?}"));
             return Said::default();
@@ -143,7 +157,8 @@ impl Model {
         let read = |name| (kit.reads, (kit.read)(&self.work.join(name)));
         turns.push(NOTES.map(|(name, _)| read(name)).to_vec());
 
-        let results = heard.calls.iter().filter(|(call, _)| call.name == kit.reads);
+        let reads = heard.tool(kit.reads).unwrap();
+        let results = heard.calls.iter().filter(|(call, _)| call.name == reads);
         let words: Vec<String> = NOTES
             .iter()
             .zip(results)
@@ -167,7 +182,8 @@ impl Model {
 
 /// A call, whose tool has to be there with a schema that knows the arguments.
 fn call(number: usize, name: &str, arguments: Value, heard: &mut Heard) -> Call {
-    let known = &heard.tools.get(name).cloned().unwrap_or_default()["properties"];
+    let name = heard.tool(name).unwrap_or_else(|| name.to_owned());
+    let known = &heard.tools.get(&name).cloned().unwrap_or_default()["properties"];
     for argument in arguments.as_object().unwrap().keys() {
         if known.get(argument).is_none() {
             heard.wrong.push(format!(
@@ -177,7 +193,7 @@ fn call(number: usize, name: &str, arguments: Value, heard: &mut Heard) -> Call 
     }
     Call {
         id: format!("call_{number}"),
-        name: name.to_owned(),
+        name,
         arguments,
     }
 }
