@@ -11,7 +11,7 @@ use crate::refusal::{Code, Refusal};
 
 /// What is done with a member that cannot cross.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(crate) enum Fate {
     /// The answer stays acceptable without it; it is told as lost.
     Drop,
     /// The answer would not be what the client asked for.
@@ -32,7 +32,7 @@ enum Place {
 }
 
 /// The member's path, its fate, and the values with which it means nothing, spelled without white space.
-type Row = (&'static str, Fate, &'static [&'static str]);
+pub(crate) type Row = (&'static str, Fate, &'static [&'static str]);
 
 #[rustfmt::skip]
 const OPENAI_CHAT: &[Row] = &[
@@ -234,7 +234,8 @@ fn is_openai(dialect: Dialect) -> bool {
     matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiResponses)
 }
 
-fn table(origin: Dialect) -> &'static [Row] {
+/// What becomes of the members that only this dialect understands.
+pub(crate) fn table(origin: Dialect) -> &'static [Row] {
     match origin {
         Dialect::OpenaiChat => OPENAI_CHAT,
         Dialect::OpenaiResponses => OPENAI_RESPONSES,

@@ -33,6 +33,8 @@ pub use conversation::{Citation, Media, MediaKind, MediaSource, Part, Reasoning,
 pub use discreet::discreet;
 pub use event::{Block, Delta, Event, Start};
 pub use fault::{Fault, FaultKind};
+#[cfg(test)]
+pub(crate) use foreign::{Fate, table as foreign_members};
 pub use foreign::{foreign, is_openais};
 pub use loss::{Loss, Losses};
 pub use names::Names;

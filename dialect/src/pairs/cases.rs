@@ -5,11 +5,13 @@ use serde_json::value::RawValue;
 use crate::Dialect;
 use crate::neutral::{
     Arguments, CacheMark, Effort, Media, MediaKind, MediaSource, OutputFormat, Part, Reasoning, Request,
-    Role, Seal, Text, Thinking, ThinkingAmount, Tool, ToolCall, ToolChoice, ToolKind, ToolResult, Turn,
+    Role, Seal, ServiceTier, Text, Thinking, ThinkingAmount, Tool, ToolCall, ToolChoice, ToolKind,
+    ToolResult, Turn,
 };
 
 pub(super) fn all() -> Vec<(&'static str, Request)> {
     let mut cases = conversations();
+    cases.extend(with_media());
     cases.extend(with_tools());
     cases.extend(with_members());
     cases.extend(with_reasoning());
@@ -127,8 +129,11 @@ fn conversations() -> Vec<(&'static str, Request)> {
             of(vec![Turn::new(Role::User, vec![image(), Part::text("What?")])]),
         ),
         (
-            "prefill",
-            of(vec![user("One"), assistant(vec![Part::text("Two")])]),
+            "name",
+            of(vec![Turn {
+                name: Some("Ann".to_owned()),
+                ..user("Hello")
+            }]),
         ),
         (
             "empty_texts",
@@ -139,6 +144,30 @@ fn conversations() -> Vec<(&'static str, Request)> {
                 user("Two"),
             ]),
         ),
+    ]
+}
+
+fn with_media() -> Vec<(&'static str, Request)> {
+    let with = |part: Part| of(vec![Turn::new(Role::User, vec![Part::text("What?"), part])]);
+    let url = |end: &str| MediaSource::Url(format!("https://example.com/a.{end}"));
+    let data = || MediaSource::Base64(PDF.to_owned());
+    let unnamed = |source: MediaSource| {
+        let mut part = media(MediaKind::Document, source, Some("application/pdf"));
+        if let Part::Media(media) = &mut part {
+            media.name = None;
+        }
+        part
+    };
+    let mut near = image();
+    if let Part::Media(media) = &mut near {
+        media.detail = Some("low".to_owned());
+    }
+    vec![
+        ("document_without_name", with(unnamed(data()))),
+        ("document_url", with(unnamed(url("pdf")))),
+        ("image_detail", with(near)),
+        ("audio", with(media(MediaKind::Audio, data(), Some("audio/wav")))),
+        ("video", with(media(MediaKind::Video, data(), Some("video/mp4")))),
     ]
 }
 
@@ -298,6 +327,21 @@ fn with_tools() -> Vec<(&'static str, Request)> {
             },
         ),
         (
+            "strict_tool",
+            Request {
+                tools: vec![Tool {
+                    kind: ToolKind::Function {
+                        schema: Some(raw(
+                            r#"{"type":"object","properties":{"city":{"type":"string"}},"required":["city"],"additionalProperties":false}"#,
+                        )),
+                        strict: Some(true),
+                    },
+                    ..weather()
+                }],
+                ..of(vec![user("What?")])
+            },
+        ),
+        (
             "free_text_tool",
             Request {
                 tools: vec![Tool {
@@ -346,9 +390,11 @@ fn with_members() -> Vec<(&'static str, Request)> {
             "stop",
             with(|request| request.stop = vec!["END".to_owned(), "\n\n".to_owned()]),
         ),
-        ("two_answers", with(|request| request.choices = Some(2))),
         ("logprobs", with(|request| request.logprobs = Some(2))),
-        ("user", with(|request| request.user = Some("someone".to_owned()))),
+        (
+            "flex",
+            with(|request| request.service_tier = Some(ServiceTier::Flex)),
+        ),
         (
             "json_object",
             with(|request| request.output = OutputFormat::JsonObject),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::Dialect;
 use crate::neutral::undo::free_text;
 use crate::neutral::{
     Arguments, Citation, Finish, Media, MediaSource, OutputFormat, Part, Reasoning, Reply, Request, Role,
@@ -229,6 +230,11 @@ fn one_media(media: &Media, gist: &mut Gist) {
     };
     let source = match &media.source {
         MediaSource::Base64(data) => format!("{:?} {data}", media.media_type),
+        // Both of OpenAI's dialects have one store of files.
+        MediaSource::File {
+            origin: Dialect::OpenaiChat | Dialect::OpenaiResponses,
+            id,
+        } => format!("OpenAI's {id}"),
         other => format!("{other:?}"),
     };
     put(gist, subject, Some(source));

@@ -4,6 +4,8 @@
 mod cases;
 mod face;
 mod gist;
+mod page;
 mod recorded;
 mod seals;
+mod sent;
 mod table;

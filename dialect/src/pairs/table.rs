@@ -1,16 +1,18 @@
 //! Every case over every crossing: there, and back. What becomes of each is written down in `crossings.txt`.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::cases;
 use super::face::{FACES, Face};
 use super::gist::{accounts, differences, of_request};
+use super::sent;
 use crate::Dialect;
 use crate::neutral::{Losses, Part, Profile, Request, Target, ToolChoice, Undo};
 use crate::refusal::Refusal;
 
 /// What is said in other words where the dialect has none for it, by case, target, and subject.
-const OTHER_WORDS: [(&str, Dialect, &[&str]); 9] = [
+const OTHER_WORDS: [(&str, Dialect, &[&str]); 16] = [
     // An instruction stands in for a mode that the dialect does not have, or wants beside it.
     (
         "json_object",
@@ -25,17 +27,74 @@ const OTHER_WORDS: [(&str, Dialect, &[&str]); 9] = [
     ("no_cap", Dialect::AnthropicMessages, &["max_tokens"]),
     // Whether thoughts are shown is not the client's to say.
     ("budget", Dialect::OpenaiChat, &["show"]),
+    // Current models are told how much to think in a word.
+    ("tokens_of_thought", Dialect::OpenaiChat, &["show", "thinking"]),
+    ("tokens_of_thought", Dialect::OpenaiResponses, &["thinking"]),
+    ("tokens_of_thought", Dialect::AnthropicMessages, &["thinking"]),
+    ("tokens_of_thought", Dialect::GeminiGenerate, &["thinking"]),
     // Results are texts, and have no mark of an error; images follow in a turn of their own.
     ("result_error", Dialect::OpenaiChat, &["conversation", "errors"]),
     ("result_image", Dialect::OpenaiChat, &["conversation"]),
+    // A file has to be named.
+    ("document_without_name", Dialect::OpenaiChat, &["names"]),
+    ("document_without_name", Dialect::OpenaiResponses, &["names"]),
+    // All calls are held to their schemas, or none.
+    ("strict_tool", Dialect::GeminiGenerate, &["strict"]),
     // Only these tools are sent, one of which has to be called.
     ("tools_among", Dialect::AnthropicMessages, &["tools"]),
 ];
 
-/// What became of a case.
-struct Crossed {
-    outcome: String,
+/// The instruction that OpenAI wants beside the mode may as well be the client's own.
+const SAID_BY_CLIENTS: [(&str, Dialect); 1] = [("json_object", Dialect::OpenaiResponses)];
+
+/// A case as a client of a dialect writes it.
+struct Body {
+    json: Vec<u8>,
+    /// Whether that dialect has words of its own for it.
+    is_native: bool,
+}
+
+/// A case on its way from a client to a provider.
+pub(super) struct Crossing {
+    pub case: &'static str,
+    pub from: Dialect,
+    pub to: Dialect,
+    /// Whether the client's dialect has words of its own for it.
+    pub is_native: bool,
+    pub became: Became,
     problems: Vec<String>,
+}
+
+/// What became of a case.
+pub(super) enum Became {
+    /// What was named in the refusal.
+    Refused(String),
+    Arrived {
+        lost: Vec<String>,
+        other_words: Vec<&'static str>,
+        /// Whether the answer has something to be turned back.
+        is_emulated: bool,
+    },
+}
+
+impl fmt::Display for Became {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(what) => write!(f, "refused: {what}"),
+            Self::Arrived {
+                lost, other_words, ..
+            } => {
+                let said = |words, what: String| (!what.is_empty()).then(|| format!("{words}: {what}"));
+                let parts = [
+                    said("lost", lost.join(", ")),
+                    said("in other words", other_words.join(", ")),
+                ];
+                let parts: Vec<_> = parts.into_iter().flatten().collect();
+                f.write_str(if parts.is_empty() { "faithful" } else { "" })?;
+                f.write_str(&parts.join("; "))
+            }
+        }
+    }
 }
 
 fn write(face: &Face, request: &Request) -> Result<(Vec<u8>, Undo, Losses), Refusal> {
@@ -54,12 +113,57 @@ fn lost(losses: &Losses) -> Vec<String> {
 }
 
 /// The case as a client of this dialect writes it; `None` where the dialect cannot say it.
-fn as_client(face: &Face, case: &Request) -> Option<Vec<u8>> {
-    let (body, _, losses) = write(face, case).ok()?;
-    losses.lost().is_empty().then_some(body)
+fn as_client(face: &Face, name: &str, case: &Request) -> Option<Body> {
+    let (json, undo, losses) = write(face, case).ok()?;
+    if !losses.lost().is_empty() {
+        return None;
+    }
+    let said = (face.read_request)(&json).unwrap();
+    let is_said = undo.is_empty() && differences(&of_request(case), &of_request(&said)).is_empty();
+    let is_native = is_said || SAID_BY_CLIENTS.contains(&(name, face.dialect));
+    Some(Body { json, is_native })
 }
 
-fn cross(case: &str, from: &Face, to: &Face, body: &[u8]) -> Crossed {
+/// Every case in every dialect that can say it.
+fn bodies() -> Vec<(&'static str, Vec<(&'static Face, Body)>)> {
+    let written = cases::all().into_iter().map(|(name, case)| {
+        let of = |face: &'static Face| Some((face, as_client(face, name, &case)?));
+        (name, FACES.iter().filter_map(of).collect())
+    });
+    let sent = sent::all().into_iter().map(|(name, sent)| {
+        let of = |face: &'static Face| {
+            let (_, json) = sent.iter().find(|(dialect, _)| *dialect == face.dialect)?;
+            let json = json.to_string().into_bytes();
+            let is_native = true;
+            Some((face, Body { json, is_native }))
+        };
+        (name, FACES.iter().filter_map(of).collect())
+    });
+    written.chain(sent).collect()
+}
+
+/// Every case over every crossing.
+pub(super) fn crossings() -> Vec<Crossing> {
+    let mut crossings = Vec::new();
+    for (case, bodies) in bodies() {
+        for (from, body) in bodies {
+            for to in FACES.iter().filter(|to| to.dialect != from.dialect) {
+                let (became, problems) = cross(case, from, to, &body.json);
+                crossings.push(Crossing {
+                    case,
+                    from: from.dialect,
+                    to: to.dialect,
+                    is_native: body.is_native,
+                    became,
+                    problems,
+                });
+            }
+        }
+    }
+    crossings
+}
+
+fn cross(case: &str, from: &Face, to: &Face, body: &[u8]) -> (Became, Vec<String>) {
     let asked = (from.read_request)(body).unwrap();
     let (sent, undo, losses) = match write(to, &asked) {
         Ok(written) => written,
@@ -67,10 +171,7 @@ fn cross(case: &str, from: &Face, to: &Face, body: &[u8]) -> Crossed {
             let what = refusal
                 .param
                 .map_or_else(|| refusal.message.clone(), str::to_owned);
-            return Crossed {
-                outcome: format!("refused: {what}"),
-                problems: Vec::new(),
-            };
+            return (Became::Refused(what), Vec::new());
         }
     };
     let there = lost(&losses);
@@ -106,17 +207,12 @@ fn cross(case: &str, from: &Face, to: &Face, body: &[u8]) -> Crossed {
     if !problems.is_empty() {
         problems.push(String::from_utf8_lossy(&sent).into_owned());
     }
-    let said =
-        |words: &str, what: Vec<String>| (!what.is_empty()).then(|| format!("{words}: {}", what.join(", ")));
-    let other_words = other_words.into_iter().map(str::to_owned).collect();
-    let outcome = [said("lost", there), said("in other words", other_words)];
-    let outcome: Vec<_> = outcome.into_iter().flatten().collect();
-    let outcome = if outcome.is_empty() {
-        "faithful".to_owned()
-    } else {
-        outcome.join("; ")
+    let became = Became::Arrived {
+        lost: there,
+        other_words: other_words.into_iter().collect(),
+        is_emulated: !undo.is_empty(),
     };
-    Crossed { outcome, problems }
+    (became, problems)
 }
 
 /// Seals are their vendor's alone, and go through clients, not through other vendors: no request takes one there and back.
@@ -148,20 +244,17 @@ fn undone(mut request: Request, undo: &Undo) -> Request {
 fn what_a_client_means_arrives_and_comes_back() {
     let mut table = String::new();
     let mut problems = Vec::new();
-    for (name, case) in cases::all() {
-        table.push_str(&format!("{name}\n"));
-        for from in &FACES {
-            let Some(body) = as_client(from, &case) else {
-                continue;
-            };
-            for to in FACES.iter().filter(|to| to.dialect != from.dialect) {
-                let crossed = cross(name, from, to, &body);
-                let way = format!("{} > {}", from.dialect.as_str(), to.dialect.as_str());
-                table.push_str(&format!("    {way}: {}\n", crossed.outcome));
-                for problem in crossed.problems {
-                    problems.push(format!("{name}, {way}: {problem}"));
-                }
-            }
+    let mut last = "";
+    for crossing in crossings() {
+        let Crossing { case, from, to, .. } = crossing;
+        if case != last {
+            table.push_str(&format!("{case}\n"));
+            last = case;
+        }
+        let way = format!("{} > {}", from.as_str(), to.as_str());
+        table.push_str(&format!("    {way}: {}\n", crossing.became));
+        for problem in crossing.problems {
+            problems.push(format!("{case}, {way}: {problem}"));
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
