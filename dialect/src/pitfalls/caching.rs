@@ -83,6 +83,25 @@ fn p22_only_the_first_instructions_stand_in_front() {
 }
 
 #[test]
+fn p22_instructions_never_come_between_a_call_and_its_result() {
+    let call = json!({"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}});
+    let messages = json!([
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": null, "tool_calls": [call]},
+        {"role": "system", "content": "Be kind."},
+        {"role": "tool", "tool_call_id": "call_1", "content": "seen"},
+    ]);
+    let body = request(OpenaiChat, json!({"messages": messages}));
+    for provider in [AnthropicMessages, GeminiGenerate] {
+        let sent = asked(OpenaiChat, provider, &body).to_string();
+        assert!(
+            sent.find("seen").unwrap() < sent.find("Be kind.").unwrap(),
+            "{sent}"
+        );
+    }
+}
+
+#[test]
 fn p23_cached_tokens_are_counted_once_whoever_tells_them() {
     let anthropics = json!({"input_tokens": 10, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 20, "output_tokens": 5});
     let (metered, told) = usage(AnthropicMessages, anthropics);

@@ -185,6 +185,25 @@ fn p7_a_signature_comes_back_to_its_vendor_through_a_client_that_knows_none() {
 }
 
 #[test]
+fn p7_a_signed_call_comes_back_signed_and_an_unsigned_one_says_so() {
+    let call = json!({"functionCall": {"name": "look", "args": {}}, "thoughtSignature": SIGNATURE});
+    let theirs = answer(GeminiGenerate, json!([call]), "STOP");
+    let whole = answered(OpenaiChat, GeminiGenerate, &theirs);
+    let calls = whole["choices"][0]["message"]["tool_calls"].clone();
+    let id = calls[0]["id"].as_str().unwrap();
+    let sent = asked(
+        OpenaiChat,
+        GeminiGenerate,
+        &chat_history(calls.clone(), &[(id, "seen")]),
+    );
+    assert_eq!(sent["contents"][1]["parts"][0]["thoughtSignature"], SIGNATURE);
+    let unsigned = chat_history(json!([chat_call("call_1", "look", "{}")]), &[("call_1", "seen")]);
+    let sent = asked(OpenaiChat, GeminiGenerate, &unsigned);
+    let signature = &sent["contents"][1]["parts"][0]["thoughtSignature"];
+    assert_eq!(signature, "skip_thought_signature_validator");
+}
+
+#[test]
 fn p8_thoughts_keep_their_order_and_those_without_a_text_are_kept() {
     let said = json!([
         {"type": "thinking", "thinking": "", "signature": SIGNATURE},
@@ -227,6 +246,8 @@ fn p10_two_calls_of_one_function_have_ids_of_their_own_which_google_never_sees()
     let sent = asked(OpenaiChat, GeminiGenerate, &body);
     let results = &sent["contents"][2]["parts"];
     for (place, text) in [(0, "first"), (1, "second")] {
+        let call = &sent["contents"][1]["parts"][place]["functionCall"];
+        assert_eq!((&call["name"], call.get("id")), (&json!("look"), None));
         let result = &results[place]["functionResponse"];
         assert_eq!(result["response"]["result"], text);
         assert_eq!(result.get("id"), None);

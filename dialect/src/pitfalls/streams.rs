@@ -78,7 +78,7 @@ fn p48_lines_end_where_they_do_and_nowhere_else() {
     let half = half.to_string().replace('}', ",");
     for end in ["\n", "\r\n", "\r"] {
         let body = format!(
-            "\u{FEFF}: a comment{end}{end}data:{first}{end}{end}data: {half}{end}data: {rest}{end}{end}data: {last}"
+            "\u{FEFF}data:{first}{end}{end}: a comment{end}{end}data: {half}{end}data: {rest}{end}{end}data: {last}"
         );
         assert_eq!(
             told_of(&body),
