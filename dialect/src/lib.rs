@@ -17,6 +17,8 @@ pub mod openai_chat;
 pub mod openai_responses;
 #[cfg(test)]
 mod pairs;
+#[cfg(test)]
+mod pitfalls;
 pub mod refusal;
 mod relay;
 pub mod schema;
