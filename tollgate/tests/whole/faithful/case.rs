@@ -1,0 +1,172 @@
+//! One recorded exchange, and what is to be expected of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use store::AttemptUsage;
+use testkit::vendor::Play;
+
+use super::Manner;
+
+/// How an answer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Whole,
+    Events,
+    /// A stream as one JSON array, which only Google has.
+    Array,
+}
+
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) model: String,
+    pub(super) request: Vec<u8>,
+    pub(super) status: u16,
+    pub(super) answer: Vec<u8>,
+    pub(super) form: Form,
+}
+
+impl Case {
+    /// The recorded answer, in pieces of this many bytes.
+    pub(super) fn play(&self, size: usize) -> Play {
+        let pieces = self.answer.chunks(size.max(1)).map(<[u8]>::to_vec);
+        match self.form {
+            Form::Whole => Play::json(self.status, self.answer.clone()),
+            Form::Events => Play::stream(pieces),
+            Form::Array => Play::stream(pieces).header("content-type", "application/json"),
+        }
+    }
+
+    /// The answer without the events that are not for this client, and without one that broke off.
+    pub(super) fn expected_answer(&self, manner: &dyn Manner) -> Vec<u8> {
+        if self.form != Form::Events {
+            return self.answer.clone();
+        }
+        let ends = self.is_complete(manner);
+        let request = serde_json::from_slice(&self.request).unwrap();
+        let events = events(&self.answer);
+        let kept = events.iter().filter(|event| {
+            let whole = event.ends_with(b"\n\n") || event.ends_with(b"\r\n\r\n");
+            (whole || ends) && manner.keeps(&request, &data(event))
+        });
+        kept.flat_map(|event| event.iter().copied()).collect()
+    }
+
+    /// Whether the recorded answer came to its end.
+    pub(super) fn is_complete(&self, manner: &dyn Manner) -> bool {
+        self.form == Form::Whole || self.said().iter().any(|data| manner.is_last(data))
+    }
+
+    pub(super) fn is_refusal(&self, manner: &dyn Manner) -> bool {
+        self.form == Form::Whole && manner.is_refusal(self.status, &json(&self.answer))
+    }
+
+    /// What the recording says was used.
+    pub(super) fn usage(&self, manner: &dyn Manner) -> Option<AttemptUsage> {
+        if self.is_refusal(manner) {
+            return None;
+        }
+        manner.usage(&self.said())
+    }
+
+    fn said(&self) -> Vec<Value> {
+        match self.form {
+            Form::Whole => vec![json(&self.answer)],
+            Form::Events => events(&self.answer).iter().map(|event| data(event)).collect(),
+            Form::Array => json(&self.answer).as_array().cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// The member at this path as a count, zero where there is none.
+pub(super) fn count(usage: &Value, path: &str) -> i64 {
+    usage.pointer(path).and_then(Value::as_i64).unwrap_or(0)
+}
+
+pub(super) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or(Value::Null)
+}
+
+/// A stream, divided after each blank line.
+fn events(stream: &[u8]) -> Vec<Vec<u8>> {
+    let mut events = vec![Vec::new()];
+    for line in stream.split_inclusive(|byte| *byte == b'\n') {
+        let blank = line == b"\n" || line == b"\r\n";
+        events.last_mut().unwrap().extend_from_slice(line);
+        if blank {
+            events.push(Vec::new());
+        }
+    }
+    events.retain(|event| !event.is_empty());
+    events
+}
+
+/// What an event says; a string where it is no JSON.
+fn data(event: &[u8]) -> Value {
+    let event = text(event);
+    let line = event.lines().find_map(|line| line.strip_prefix("data:"));
+    let line = line.unwrap_or_default().trim();
+    serde_json::from_str(line).unwrap_or_else(|_| Value::from(line))
+}
+
+/// All that is there of this dialect; `None` where there is nothing of any.
+pub(super) fn cases(manner: &dyn Manner) -> Option<Vec<Case>> {
+    let folder = fixtures()?;
+    let index = json(&fs::read(folder.join("index.json")).unwrap());
+    let cases = index.as_array().or_else(|| index["cases"].as_array()).unwrap();
+    let cases = cases.iter().filter(|case| case["dialect"] == manner.folder());
+    Some(
+        cases
+            .flat_map(|case| read_case(&folder.join(manner.folder()), case, manner))
+            .collect(),
+    )
+}
+
+/// A case may hold an answer, a stream, or both: two exchanges then.
+fn read_case(folder: &Path, case: &Value, manner: &dyn Manner) -> Vec<Case> {
+    let files = &case["files"];
+    let read = |name: &str| {
+        let file = files[name].as_str()?;
+        Some((file, fs::read(folder.join(file)).unwrap()))
+    };
+    let told = u16::try_from(case["status"].as_u64().unwrap_or(200)).unwrap();
+    let exchange = |answer: Vec<u8>, form: Form| {
+        // A stream begins with 200, whatever it then tells.
+        let status = if form == Form::Whole { told } else { 200 };
+        // Where an error was answered, it does not matter what else had been asked for.
+        let is_suited = |request: &Vec<u8>| {
+            let form = if status == 200 || json(request)["stream"] != true {
+                form
+            } else {
+                Form::Events
+            };
+            manner.asks_for(&json(request), form)
+        };
+        let recorded = read("request").map(|(_, request)| request).filter(is_suited);
+        Case {
+            name: format!("{} {form:?}", case["case"]),
+            model: case["model"].as_str().unwrap_or("recorded-1").to_owned(),
+            request: recorded.unwrap_or_else(|| manner.own_request(form)),
+            status,
+            answer,
+            form,
+        }
+    };
+    let whole = read("response").map(|(_, answer)| exchange(answer, Form::Whole));
+    let stream = read("stream").map(|(file, answer)| {
+        let is_array = Path::new(file).extension().is_some_and(|suffix| suffix == "json");
+        exchange(answer, if is_array { Form::Array } else { Form::Events })
+    });
+    whole.into_iter().chain(stream).collect()
+}
+
+fn fixtures() -> Option<PathBuf> {
+    let shared = std::env::var_os("TOLLGATE_SHARED").map(PathBuf::from);
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    Some(shared.unwrap_or(beside).join("fixtures")).filter(|folder| folder.is_dir())
+}
