@@ -1,9 +1,12 @@
 //! Decisions, pure: no I/O, no clock, no chance. What a decision needs comes in as an argument.
 //!
 //! [`plan`] turns the model name that a client asked for into the targets to try; [`explain`] tells how, by the same
-//! code. [`ModelAllow`] says which model names a gateway key may use at all.
+//! code. [`ModelAllow`] says which model names a gateway key may use at all. [`limit`] has the words of limits, [`lease`] how
+//! their windows are shared among replicas.
 
 mod allow;
+pub mod lease;
+pub mod limit;
 mod pattern;
 mod plan;
 mod route;
