@@ -23,18 +23,6 @@ pub enum LookError {
     Forbidden(&'static str),
 }
 
-/// Members with which clients of other gateways name the upstream.
-const FORBIDDEN: [&str; 9] = [
-    "api_base",
-    "base_url",
-    "api_key",
-    "api_version",
-    "custom_llm_provider",
-    "extra_headers",
-    "headers",
-    "proxy",
-    "organization",
-];
 const MODEL_BYTES_MAX: usize = 256;
 const TURNS_MAX: usize = 16_384;
 const TOOLS_MAX: usize = 1_024;
@@ -52,10 +40,26 @@ pub(crate) fn model_name(body: &[u8], object: &Object<'_>) -> Result<(String, Ra
 }
 
 pub(crate) fn refuse_forbidden(object: &Object<'_>) -> Result<(), LookError> {
-    match FORBIDDEN.into_iter().find(|name| object.get(name).is_some()) {
+    match object.members.iter().find_map(|member| forbidden(&member.name)) {
         Some(name) => Err(LookError::Forbidden(name)),
         None => Ok(()),
     }
+}
+
+/// A member with which clients of other gateways name the upstream.
+fn forbidden(name: &[u8]) -> Option<&'static str> {
+    Some(match name {
+        b"api_base" => "api_base",
+        b"base_url" => "base_url",
+        b"api_key" => "api_key",
+        b"api_version" => "api_version",
+        b"custom_llm_provider" => "custom_llm_provider",
+        b"extra_headers" => "extra_headers",
+        b"headers" => "headers",
+        b"proxy" => "proxy",
+        b"organization" => "organization",
+        _ => return None,
+    })
 }
 
 /// Checks that the member `turns` is there and an array, and that neither it nor the tools are too many.
@@ -80,7 +84,9 @@ pub(crate) fn refuse_unstorable(
     names: &[&'static str],
 ) -> Result<(), LookError> {
     for name in names {
-        let value = object.get(name).and_then(|at| body.get(at)).unwrap_or_default();
+        let Some(value) = object.get(name).and_then(|at| body.get(at)) else {
+            continue;
+        };
         // Behind a second backslash these letters are just letters.
         let is_nul = |at: usize| {
             let before = value.get(..at).unwrap_or_default();

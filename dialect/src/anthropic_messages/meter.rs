@@ -16,9 +16,8 @@ pub struct Metered {
 impl Metered {
     /// Looks at an answer; `None` when it is no JSON object from its beginning to its end.
     pub fn look(body: &[u8]) -> Option<Self> {
-        let object = scan_answer(body).ok()?;
-        let member = object.members.iter().rev().find(|member| member.name == "usage");
-        let counts = member.and_then(|member| read::<Counts>(body.get(member.value.clone())?));
+        let [usage] = scan_answer(body, ["usage"]).ok()?;
+        let counts = usage.and_then(read::<Counts>);
         Some(Self {
             usage: counts.and_then(Counts::usage),
         })

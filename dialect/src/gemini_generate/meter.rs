@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 
 use super::wire::{Number, Str, object};
 use super::words;
-use crate::json::{Object, scan_answer};
+use crate::json::scan_answer;
 use crate::relay::{StreamEnd, StreamMeter};
 use crate::sse;
 use crate::usage::Usage;
@@ -75,21 +75,12 @@ struct Blocked {
 impl Metered {
     /// Looks at an answer; `None` when it is no JSON object from its beginning to its end.
     pub fn look(body: &[u8]) -> Option<Self> {
-        let object = scan_answer(body).ok()?;
+        let [usage] = scan_answer(body, ["usageMetadata"]).ok()?;
+        let counts = usage.and_then(|usage| serde_json::from_slice::<Option<Counts<'_>>>(usage).ok()?);
         Some(Self {
-            usage: usage_of(body, &object),
+            usage: counts.and_then(|counts| counts.usage()),
         })
     }
-}
-
-fn usage_of(body: &[u8], object: &Object<'_>) -> Option<Usage> {
-    let member = object
-        .members
-        .iter()
-        .rev()
-        .find(|member| member.name == "usageMetadata")?;
-    let counts: Option<Counts<'_>> = serde_json::from_slice(body.get(member.value.clone())?).ok()?;
-    counts?.usage()
 }
 
 impl Counts<'_> {

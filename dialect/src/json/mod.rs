@@ -5,6 +5,7 @@
 //! so no input can exhaust the stack. What clients send is judged strictly ([`scan`]); what a provider has answered is
 //! passed on as it is, so there only its form matters ([`scan_answer`]).
 
+mod checked;
 mod members;
 mod object;
 mod scanner;
@@ -13,6 +14,7 @@ mod text;
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub(crate) use checked::checked_members;
 pub use members::{Members, WrongType};
 pub use object::{ObjectWriter, write, write_array};
 pub use scanner::{scan, scan_answer};
@@ -49,8 +51,8 @@ pub struct Object<'a> {
 /// One member of the top-level object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member<'a> {
-    /// The name, decoded: `"mod\u0065l"` is `model`.
-    pub name: Cow<'a, str>,
+    /// The name, decoded: `"mod\u0065l"` is `model`. UTF-8, as the body is.
+    pub name: Cow<'a, [u8]>,
     /// Where the value stands in the body, without the white space around it.
     pub value: Range<usize>,
     /// How many values it holds directly, when it is an array.
@@ -81,7 +83,9 @@ impl<'a> Object<'a> {
     }
 
     pub fn member(&self, name: &str) -> Option<&Member<'a>> {
-        self.members.iter().find(|member| member.name == name)
+        self.members
+            .iter()
+            .find(|member| *member.name == *name.as_bytes())
     }
 }
 

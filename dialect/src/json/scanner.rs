@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::text::{Surrogates, finite_number_end, number_end, string_end};
 use super::{JsonError, Limits, Member, Object};
@@ -12,27 +13,42 @@ use super::{JsonError, Limits, Member, Object};
 /// When the body is not well-formed (RFC 8259), not UTF-8, no object, beyond the limits, or names a top-level member
 /// twice: of two members with one name, some programs take the first and some the last.
 pub fn scan<'a>(body: &'a [u8], limits: &Limits) -> Result<Object<'a>, JsonError> {
-    if let Err(error) = std::str::from_utf8(body) {
+    // Most bodies are ASCII, which is known much sooner than that something else is UTF-8.
+    if !body.is_ascii()
+        && let Err(error) = std::str::from_utf8(body)
+    {
         return Err(JsonError::NotUtf8 {
             at: error.valid_up_to(),
         });
     }
-    let object = Scanner::new(body, limits, Surrogates::InPairs).object()?;
-    refuse_duplicates(&object.members)?;
-    Ok(object)
+    let all = All(Vec::with_capacity(USUAL_MEMBERS));
+    let All(members) = Scanner::new(body, limits, Surrogates::InPairs, all).object()?;
+    refuse_duplicates(&members)?;
+    Ok(Object { members })
 }
 
-/// Scans an answer that must be one JSON object. Half surrogates, bytes that are no UTF-8 and names that stand twice are
-/// its sender's business.
+/// Scans an answer that must be one JSON object, and finds the values of some of its top-level members: of two with one
+/// name the last, by which readers of JSON go. Half surrogates, bytes that are no UTF-8 and names that stand twice are its
+/// sender's business.
 ///
 /// # Errors
 /// When it is not well-formed, no object, or nested too deeply.
-pub fn scan_answer(body: &[u8]) -> Result<Object<'_>, JsonError> {
+pub fn scan_answer<'a, const N: usize>(
+    body: &'a [u8],
+    names: [&str; N],
+) -> Result<[Option<&'a [u8]>; N], JsonError> {
     let limits = Limits {
         nodes_max: usize::MAX,
+        members_max: usize::MAX,
         ..Limits::default()
     };
-    Scanner::new(body, &limits, Surrogates::Any).object()
+    let wanted = Wanted {
+        names,
+        found: [const { None }; N],
+        current: None,
+    };
+    let wanted = Scanner::new(body, &limits, Surrogates::Any, wanted).object()?;
+    Ok(wanted.found.map(|value| body.get(value?)))
 }
 
 fn refuse_duplicates(members: &[Member<'_>]) -> Result<(), JsonError> {
@@ -51,7 +67,7 @@ fn refuse_duplicates(members: &[Member<'_>]) -> Result<(), JsonError> {
     };
     match duplicate {
         Some(member) => Err(JsonError::Duplicate {
-            name: member.name.clone().into_owned(),
+            name: String::from_utf8_lossy(&member.name).into_owned(),
         }),
         None => Ok(()),
     }
@@ -69,19 +85,41 @@ enum Kind {
     Array,
 }
 
-struct Scanner<'a, 'l> {
+/// What is kept of the top-level object's members while they pass.
+trait Keep<'a> {
+    /// A member begins: its name with its quotes, and where its value stands.
+    fn begin(&mut self, quoted: &'a [u8], value_at: usize);
+    /// One more value stands directly in its value.
+    fn count_item(&mut self);
+    /// Its value ended before this place.
+    fn end(&mut self, at: usize);
+}
+
+/// All of them, in their order.
+struct All<'a>(Vec<Member<'a>>);
+
+/// Where the values of some of them stand.
+struct Wanted<'n, const N: usize> {
+    names: [&'n str; N],
+    found: [Option<Range<usize>>; N],
+    /// Which of them is passing.
+    current: Option<usize>,
+}
+
+struct Scanner<'a, 'l, K> {
     body: &'a [u8],
     limits: &'l Limits,
     surrogates: Surrogates,
     at: usize,
     nodes: usize,
     open: Vec<Kind>,
-    /// The members of the top-level object.
-    members: Vec<Member<'a>>,
+    /// Members of the top-level object so far.
+    members: usize,
+    kept: K,
 }
 
-impl<'a, 'l> Scanner<'a, 'l> {
-    fn new(body: &'a [u8], limits: &'l Limits, surrogates: Surrogates) -> Self {
+impl<'a, 'l, K: Keep<'a>> Scanner<'a, 'l, K> {
+    fn new(body: &'a [u8], limits: &'l Limits, surrogates: Surrogates, kept: K) -> Self {
         Self {
             body,
             limits,
@@ -89,12 +127,13 @@ impl<'a, 'l> Scanner<'a, 'l> {
             at: 0,
             nodes: 0,
             open: Vec::with_capacity(USUAL_DEPTH),
-            members: Vec::with_capacity(USUAL_MEMBERS),
+            members: 0,
+            kept,
         }
     }
 
     /// The whole body, which has to be one object.
-    fn object(mut self) -> Result<Object<'a>, JsonError> {
+    fn object(mut self) -> Result<K, JsonError> {
         self.skip_space();
         let is_object = self.peek() == Some(b'{');
         while self.value()? || self.another_follows()? {}
@@ -105,9 +144,7 @@ impl<'a, 'l> Scanner<'a, 'l> {
         if !is_object {
             return Err(JsonError::NotAnObject);
         }
-        Ok(Object {
-            members: self.members,
-        })
+        Ok(self.kept)
     }
 
     /// Reads a value, or only its opening when it holds others: then says so.
@@ -181,10 +218,8 @@ impl<'a, 'l> Scanner<'a, 'l> {
 
     /// Counts what stands directly in a top-level member.
     fn count_item(&mut self) {
-        if self.open.len() == 2
-            && let Some(member) = self.members.last_mut()
-        {
-            member.items += 1;
+        if self.open.len() == 2 {
+            self.kept.count_item();
         }
     }
 
@@ -202,14 +237,11 @@ impl<'a, 'l> Scanner<'a, 'l> {
         self.at += 1;
         self.skip_space();
         if self.open.len() == 1 {
-            if self.members.len() >= self.limits.members_max {
+            if self.members >= self.limits.members_max {
                 return Err(JsonError::TooManyNodes { at: self.at });
             }
-            self.members.push(Member {
-                name: decoded(self.body.get(name).unwrap_or_default()),
-                value: self.at..self.at,
-                items: 0,
-            });
+            self.members += 1;
+            self.kept.begin(self.body.get(name).unwrap_or_default(), self.at);
         }
         Ok(())
     }
@@ -223,10 +255,8 @@ impl<'a, 'l> Scanner<'a, 'l> {
 
     /// A value has ended here; when it is a top-level member's, that is where the member ends.
     fn member_ended(&mut self) {
-        if self.open.len() == 1
-            && let Some(member) = self.members.last_mut()
-        {
-            member.value.end = self.at;
+        if self.open.len() == 1 {
+            self.kept.end(self.at);
         }
     }
 
@@ -253,15 +283,55 @@ impl<'a, 'l> Scanner<'a, 'l> {
     }
 }
 
-/// A name without its quotes and escapes. Hardly any has an escape; the others are taken as they stand.
-fn decoded(quoted: &[u8]) -> Cow<'_, str> {
-    let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-    match std::str::from_utf8(inside) {
-        Ok(text) if !text.contains('\\') => Cow::Borrowed(text),
-        // Only an answer can hold a name that cannot be decoded.
-        _ => serde_json::from_slice(quoted).map_or_else(
-            |_| String::from_utf8_lossy(inside),
-            |name: String| Cow::Owned(name),
-        ),
+impl<'a> Keep<'a> for All<'a> {
+    fn begin(&mut self, quoted: &'a [u8], value_at: usize) {
+        self.0.push(Member {
+            name: decoded(quoted),
+            value: value_at..value_at,
+            items: 0,
+        });
     }
+
+    fn count_item(&mut self) {
+        if let Some(member) = self.0.last_mut() {
+            member.items += 1;
+        }
+    }
+
+    fn end(&mut self, at: usize) {
+        if let Some(member) = self.0.last_mut() {
+            member.value.end = at;
+        }
+    }
+}
+
+impl<'a, const N: usize> Keep<'a> for Wanted<'_, N> {
+    fn begin(&mut self, quoted: &'a [u8], value_at: usize) {
+        let name = decoded(quoted);
+        self.current = self.names.iter().position(|wanted| wanted.as_bytes() == &*name);
+        if let Some(found) = self.current.and_then(|number| self.found.get_mut(number)) {
+            *found = Some(value_at..value_at);
+        }
+    }
+
+    fn count_item(&mut self) {}
+
+    fn end(&mut self, at: usize) {
+        let found = self.current.and_then(|number| self.found.get_mut(number));
+        if let Some(Some(value)) = found {
+            value.end = at;
+        }
+    }
+}
+
+/// A name without its quotes and escapes. Hardly any has an escape; one that cannot be decoded, as only an answer can hold
+/// it, is taken as it stands.
+fn decoded(quoted: &[u8]) -> Cow<'_, [u8]> {
+    let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    if !inside.contains(&b'\\') {
+        return Cow::Borrowed(inside);
+    }
+    serde_json::from_slice(quoted).map_or(Cow::Borrowed(inside), |name: String| {
+        Cow::Owned(name.into_bytes())
+    })
 }

@@ -13,7 +13,10 @@ fn members_are_found_where_they_stand() {
     let found: Vec<(&str, &str)> = object
         .members
         .iter()
-        .map(|member| (member.name.as_ref(), &text[member.value.clone()]))
+        .map(|member| {
+            let name = std::str::from_utf8(&member.name).unwrap();
+            (name, &text[member.value.clone()])
+        })
         .collect();
     assert_eq!(
         found,
@@ -83,7 +86,7 @@ fn numbers_that_nobody_can_hold_are_refused() {
             "{number:.20}"
         );
     }
-    assert!(scan_answer(with("1e400").as_bytes()).is_ok());
+    assert!(scan_answer(with("1e400").as_bytes(), []).is_ok());
 }
 
 #[test]
@@ -155,15 +158,15 @@ fn an_answer_is_taken_as_its_sender_made_it() {
         &br#"{"text":"\ud83d","usage":{"n":1}}"#[..],
         b"{\"text\":\"\xff\",\"usage\":{\"n\":1}}",
         br#"{"usage":0,"usage":{"n":1}}"#,
+        br#"{"text":"\ud83d","\u0075sage":{"n":1}, "x" : 1}"#,
         b"{\"\xff\":1,\"usage\":{\"n\":1}}",
     ] {
         assert!(scan(answer, &Limits::default()).is_err());
-        let object = scan_answer(answer).unwrap();
-        let usage = &object.members.last().unwrap().value;
-        assert_eq!(&answer[usage.clone()], br#"{"n":1}"#);
+        let found = scan_answer(answer, ["nobody", "usage"]);
+        assert_eq!(found, Ok([None, Some(&br#"{"n":1}"#[..])]));
     }
     for none in [&br#"{"a":1"#[..], b"[]", b"{}{}", b"", br#"{"a":01}"#] {
-        assert!(scan_answer(none).is_err(), "{}", none.escape_ascii());
+        assert!(scan_answer(none, ["a"]).is_err(), "{}", none.escape_ascii());
     }
 }
 

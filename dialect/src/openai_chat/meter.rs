@@ -1,9 +1,6 @@
 //! Reading usage from an answer, whole or one chunk of a stream.
 
-use serde::{Deserialize, Deserializer};
-use serde_json::Number;
-
-use crate::json::{Object, scan_answer};
+use crate::json::{checked_members, scan_answer};
 use crate::usage::{NONSENSE, Usage};
 
 /// An answer, or a chunk of one, as far as the gateway looks at it.
@@ -13,56 +10,30 @@ pub struct Metered {
     pub usage: Option<Usage>,
 }
 
-/// Groq puts the usage of a stream into `x_groq`.
-#[derive(Deserialize)]
-struct XGroq {
-    usage: Option<Counts>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
+/// What `usage` tells, details included.
+#[derive(Default)]
 struct Counts {
-    #[serde(deserialize_with = "count")]
-    prompt_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    completion_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    total_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
+    prompt: Option<u64>,
+    completion: Option<u64>,
+    total: Option<u64>,
+    cached: Option<u64>,
+    cache_write: Option<u64>,
+    reasoning: Option<u64>,
+    audio_input: Option<u64>,
+    audio_output: Option<u64>,
     /// DeepSeek's name for what came from its cache.
-    #[serde(deserialize_with = "count")]
-    prompt_cache_hit_tokens: Option<u64>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct PromptDetails {
-    #[serde(deserialize_with = "count")]
-    cached_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    cache_write_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    audio_tokens: Option<u64>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct CompletionDetails {
-    #[serde(deserialize_with = "count")]
-    reasoning_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    audio_tokens: Option<u64>,
+    cache_hit: Option<u64>,
 }
 
 impl Metered {
     /// Looks at an answer; `None` when it is no JSON object from its beginning to its end.
     pub fn look(body: &[u8]) -> Option<Self> {
-        let object = scan_answer(body).ok()?;
-        let counts = last(body, &object, "usage").and_then(Counts::read);
+        let [usage, groq] = scan_answer(body, ["usage", "x_groq"]).ok()?;
+        let counts = usage.and_then(Counts::read);
+        // Groq puts the usage of a stream into a member of its own.
         let counts = counts.or_else(|| {
-            let groq: XGroq = serde_json::from_slice(last(body, &object, "x_groq")?).ok()?;
-            groq.usage
+            let (_, usage) = checked_members(groq?).find(|(name, _)| *name == b"usage")?;
+            Counts::read(usage)
         });
         Some(Self {
             usage: counts.and_then(Counts::usage),
@@ -70,20 +41,92 @@ impl Metered {
     }
 }
 
-/// The value of the last member of this name, by which readers of JSON go.
-fn last<'a>(body: &'a [u8], object: &Object<'_>, name: &str) -> Option<&'a [u8]> {
-    let member = object.members.iter().rev().find(|member| member.name == name)?;
-    body.get(member.value.clone())
+impl Counts {
+    /// Reads the value of `usage`; `None` for null. What is no object is not to be believed.
+    fn read(json: &[u8]) -> Option<Self> {
+        let mut counts = Self::default();
+        match json {
+            b"null" => return None,
+            [b'{', ..] => counts.take_all(json),
+            _ => counts.prompt = Some(NONSENSE),
+        }
+        Some(counts)
+    }
+
+    fn take_all(&mut self, usage: &[u8]) {
+        for (name, value) in checked_members(usage) {
+            match name {
+                b"prompt_tokens" => self.prompt = count(value),
+                b"completion_tokens" => self.completion = count(value),
+                b"total_tokens" => self.total = count(value),
+                b"prompt_cache_hit_tokens" => self.cache_hit = count(value),
+                b"prompt_tokens_details" => self.take_prompt(value),
+                b"completion_tokens_details" => self.take_completion(value),
+                _ => {}
+            }
+        }
+    }
+
+    fn take_prompt(&mut self, details: &[u8]) {
+        for (name, value) in checked_members(details) {
+            match name {
+                b"cached_tokens" => self.cached = count(value),
+                b"cache_write_tokens" => self.cache_write = count(value),
+                b"audio_tokens" => self.audio_input = count(value),
+                _ => {}
+            }
+        }
+        self.doubt(details);
+    }
+
+    fn take_completion(&mut self, details: &[u8]) {
+        for (name, value) in checked_members(details) {
+            match name {
+                b"reasoning_tokens" => self.reasoning = count(value),
+                b"audio_tokens" => self.audio_output = count(value),
+                _ => {}
+            }
+        }
+        self.doubt(details);
+    }
+
+    /// Details that are no object make all of it doubtful.
+    fn doubt(&mut self, details: &[u8]) {
+        if !matches!(details, [b'{', ..] | b"null") {
+            self.prompt = Some(NONSENSE);
+        }
+    }
+
+    fn usage(self) -> Option<Usage> {
+        let input_tokens = self.prompt?;
+        let told = self.completion.unwrap_or(0);
+        // xAI, and Google in OpenAI's dialect, count reasoning beside the completion; their total has it all.
+        let by_total = self.total.filter(|total| *total != NONSENSE);
+        let by_total = by_total.map_or(0, |total| total.saturating_sub(input_tokens));
+        Some(Usage {
+            input_tokens,
+            cached_input_tokens: self.cached.or(self.cache_hit).unwrap_or(0),
+            cache_write_tokens: self.cache_write.unwrap_or(0),
+            cache_write_1h_tokens: 0,
+            output_tokens: told.max(by_total),
+            reasoning_tokens: self.reasoning.unwrap_or(0),
+            audio_input_tokens: self.audio_input.unwrap_or(0),
+            audio_output_tokens: self.audio_output.unwrap_or(0),
+        })
+    }
 }
 
-/// A count of tokens. Some write it as `3.0`; what is no count is one that is never believed.
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let number = Option::<Number>::deserialize(deserializer)?;
-    Ok(number.map(|number| number.as_u64().or_else(|| whole(&number)).unwrap_or(NONSENSE)))
+/// A count of tokens; `None` for null. Some write it as `3.0`; what is no count is one that is never believed.
+fn count(json: &[u8]) -> Option<u64> {
+    if json == b"null" {
+        return None;
+    }
+    let text = std::str::from_utf8(json).unwrap_or_default();
+    Some(text.parse().ok().or_else(|| whole(text)).unwrap_or(NONSENSE))
 }
 
-fn whole(number: &Number) -> Option<u64> {
-    let number = number.as_f64()?;
+fn whole(text: &str) -> Option<u64> {
+    let number: f64 = text.parse().ok()?;
     let is_whole = number.fract() == 0.0 && (0.0..1e15).contains(&number);
     #[expect(
         clippy::cast_possible_truncation,
@@ -91,39 +134,4 @@ fn whole(number: &Number) -> Option<u64> {
         reason = "it is whole, and in the range"
     )]
     is_whole.then_some(number as u64)
-}
-
-impl Counts {
-    /// `None` for null. What cannot be read is not to be believed; nor is an array, which the library would read in order.
-    fn read(json: &[u8]) -> Option<Self> {
-        let nonsense = Self {
-            prompt_tokens: Some(NONSENSE),
-            ..Self::default()
-        };
-        match json {
-            b"null" => None,
-            [b'{', ..] => Some(serde_json::from_slice(json).unwrap_or(nonsense)),
-            _ => Some(nonsense),
-        }
-    }
-
-    fn usage(self) -> Option<Usage> {
-        let prompt = self.prompt_tokens_details.unwrap_or_default();
-        let completion = self.completion_tokens_details.unwrap_or_default();
-        let input_tokens = self.prompt_tokens?;
-        let told = self.completion_tokens.unwrap_or(0);
-        // xAI, and Google in OpenAI's dialect, count reasoning beside the completion; their total has it all.
-        let by_total = self.total_tokens.filter(|total| *total != NONSENSE);
-        let by_total = by_total.map_or(0, |total| total.saturating_sub(input_tokens));
-        Some(Usage {
-            input_tokens,
-            cached_input_tokens: prompt.cached_tokens.or(self.prompt_cache_hit_tokens).unwrap_or(0),
-            cache_write_tokens: prompt.cache_write_tokens.unwrap_or(0),
-            cache_write_1h_tokens: 0,
-            output_tokens: told.max(by_total),
-            reasoning_tokens: completion.reasoning_tokens.unwrap_or(0),
-            audio_input_tokens: prompt.audio_tokens.unwrap_or(0),
-            audio_output_tokens: completion.audio_tokens.unwrap_or(0),
-        })
-    }
 }

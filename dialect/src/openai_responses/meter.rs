@@ -37,12 +37,8 @@ struct OutputDetails {
 impl Metered {
     /// Looks at an answer; `None` when it is no JSON object from its beginning to its end.
     pub fn look(body: &[u8]) -> Option<Self> {
-        let object = scan_answer(body).ok()?;
-        let member = object.members.iter().rev().find(|member| member.name == "usage");
-        let counts = member.and_then(|member| {
-            let value = body.get(member.value.clone())?;
-            serde_json::from_slice::<Option<Counts>>(value).ok()?
-        });
+        let [usage] = scan_answer(body, ["usage"]).ok()?;
+        let counts = usage.and_then(|usage| serde_json::from_slice::<Option<Counts>>(usage).ok()?);
         Some(Self {
             usage: counts.and_then(Counts::usage),
         })
