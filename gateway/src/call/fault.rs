@@ -17,7 +17,7 @@ pub(super) fn no_answer(provider: &str, fault: SendFault) -> Failed {
         SendFault::Connect | SendFault::Broken | SendFault::AddressForbidden | SendFault::NoToken => {
             (Code::ProviderUnreachable, Outcome::Unreachable)
         }
-        SendFault::Encoded => (Code::ProviderBadAnswer, Outcome::ProviderError),
+        SendFault::Encoded | SendFault::Flooded => (Code::ProviderBadAnswer, Outcome::ProviderError),
         SendFault::BadSecret | SendFault::TokenRefused => (Code::ProviderCredentialRefused, Outcome::Refused),
         SendFault::BadRequest => (Code::Internal, Outcome::Refused),
     };

@@ -1,6 +1,7 @@
 //! One request and the head of its answer, over a kept connection or a new one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::header::HOST;
 use http::{Request, Response};
@@ -22,7 +23,12 @@ use crate::base_url::BaseUrl;
 pub(super) struct Busy {
     sender: http1::SendRequest<Pieces>,
     place: Arc<Place>,
+    interim: Interim,
 }
+
+/// Counts the interim answers (RFC 9110, section 15.2) that come before the answer. They are for the gateway alone, which
+/// makes nothing of them.
+struct Interim(Arc<AtomicUsize>);
 
 /// In a box, since it is large and handed on a lot: each `async fn` has room for what it is given twice.
 pub(super) type Sent = Box<Request<Pieces>>;
@@ -33,10 +39,28 @@ pub(super) type Answered = (Response<Incoming>, Option<Busy>);
 /// The largest head of an answer, and how far an HTTP/1.1 connection reads ahead of whoever takes the answer.
 const READ_AHEAD_BYTES: usize = 64 << 10;
 const H2_HEAD_BYTES_MAX: u32 = 64 << 10;
+/// A provider that has more to say before its answer is not one to be listened to.
+const INTERIM_MAX: usize = 8;
 
 impl Busy {
     pub(super) fn give_back(self) {
         self.place.keep(self.sender);
+    }
+
+    /// Whether the answer came after more interim ones than a provider can need.
+    pub(super) fn was_flooded(&self) -> bool {
+        self.interim.0.load(Ordering::Relaxed) > INTERIM_MAX
+    }
+}
+
+impl Interim {
+    fn count(request: &mut Request<Pieces>) -> Self {
+        let interim = Arc::new(AtomicUsize::new(0));
+        let counted = interim.clone();
+        hyper::ext::on_informational(request, move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        Self(interim)
     }
 }
 
@@ -128,9 +152,15 @@ async fn over_http1(
     mut request: Sent,
 ) -> Result<Answered, TrySendError<Request<Pieces>>> {
     request.headers_mut().insert(HOST, base_url.host_header().clone());
+    let interim = Interim::count(&mut request);
     let response = sender.try_send_request(*request).await?;
     let place = place.clone();
-    Ok((response, Some(Busy { sender, place })))
+    let busy = Busy {
+        sender,
+        place,
+        interim,
+    };
+    Ok((response, Some(busy)))
 }
 
 /// HTTP/2 has the host in the target.

@@ -122,6 +122,8 @@ pub enum SendFault {
     Broken,
     #[error("the answer is compressed, which was not asked for")]
     Encoded,
+    #[error("too many interim answers came before the answer")]
+    Flooded,
     #[error("the credential is of no use: it cannot be shown to the provider")]
     BadSecret,
     #[error("the request cannot be put together")]
@@ -200,6 +202,9 @@ impl Upstreams {
             () = timer.as_mut() => return Err(SendFault::FirstByteTimeout),
         };
         let (response, busy) = exchanged?;
+        if busy.as_ref().is_some_and(exchange::Busy::was_flooded) {
+            return Err(SendFault::Flooded);
+        }
         // What keeps the connection busy while it is worked on, may do so for as long as it may be worked on in silence.
         let quiet = gap.max(first_byte_whole);
         Answer::new(response, busy, gap, quiet, deadline, timer)
