@@ -3,7 +3,11 @@
 //! A [`Limit`] is a rule; a [`Window`] is one of its periods on the calendar; what may still be used in a window is held in
 //! leases ([`crate::lease`]). Money is counted in nano-dollars.
 
+mod calendar;
+
 use std::sync::Arc;
+
+pub use calendar::{Calendar, ROLLING_SLOT_MS, ROLLING_SLOTS, UnknownZone};
 
 /// One rule of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,198 @@
+//! What a replica holds of one window of one limit.
+
+use super::clock::Moment;
+use super::exchange::{Grant, GrantWish, LeaseId, LeaseStanding, Return, Settled};
+use crate::limit::Window;
+
+/// Units of one window. Of what was granted, some are free, some are spent (by calls that may still be under way), and some
+/// have been returned; nothing else ever happens to a unit.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) window: Window,
+    /// May be spent.
+    pub(super) free: u64,
+    /// Reserved by calls, or used by them.
+    pub(super) spent: u64,
+    /// Used beyond what was granted: taken from the next grants of this window.
+    pub(super) debt: u64,
+    /// All that was ever used beyond what was reserved.
+    pub(super) overdraft: u64,
+    /// Lost: granted, and neither to be spent nor returned any more.
+    pub(super) burnt: u64,
+    /// Reservations that are not settled.
+    pub(super) under_way: u64,
+    /// Units that callers asked for in vain since the last question.
+    pub(super) unmet: u64,
+    /// Answers one after the other that gave nothing although callers waited.
+    pub(super) dry: u32,
+    /// Until then nobody is asked again, and callers are refused at once.
+    pub(super) dry_until: Moment,
+    /// How the window stands over all replicas, as last told.
+    pub(super) standing: Option<Known>,
+    /// Asked for and not answered: asked for again under the same name until it is.
+    pub(super) wish: Option<GrantWish>,
+    leases: Vec<Lease>,
+}
+
+/// The part of a window that one grant gave.
+#[derive(Debug, Clone)]
+struct Lease {
+    id: LeaseId,
+    amount: u64,
+    /// All that left the holder's hands, told or not.
+    returned: u64,
+    /// What of it the database is known to have counted.
+    confirmed: u64,
+    closed: bool,
+}
+
+/// A window over all replicas.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// Not granted to anybody.
+    pub(super) left: u64,
+    pub(super) contended: bool,
+}
+
+impl Held {
+    pub(super) fn new(window: Window) -> Self {
+        Self {
+            window,
+            free: 0,
+            spent: 0,
+            debt: 0,
+            overdraft: 0,
+            burnt: 0,
+            dry: 0,
+            dry_until: 0,
+            under_way: 0,
+            unmet: 0,
+            standing: None,
+            wish: None,
+            leases: Vec::new(),
+        }
+    }
+
+    /// Takes units for a call; the caller has seen that they are there.
+    pub(super) fn spend(&mut self, units: u64) {
+        self.free -= units;
+        self.spent += units;
+        self.under_way += 1;
+    }
+
+    /// Gives units of a call back, which did not use them. Only inside the window.
+    pub(super) fn give_back(&mut self, units: u64) {
+        let units = units.min(self.spent);
+        self.spent -= units;
+        self.free += units;
+        self.pay_debt();
+    }
+
+    /// A call used more than it had reserved.
+    pub(super) fn overdraw(&mut self, units: u64) {
+        let covered = units.min(self.free);
+        self.free -= covered;
+        self.spent += covered;
+        self.debt += units - covered;
+        self.overdraft += units - covered;
+    }
+
+    fn pay_debt(&mut self) {
+        let paid = self.debt.min(self.free);
+        self.debt -= paid;
+        self.free -= paid;
+        self.spent += paid;
+    }
+
+    /// An answer gave units of this window.
+    pub(super) fn granted(&mut self, grant: &Grant) {
+        self.leases.push(Lease {
+            id: grant.lease,
+            amount: grant.units,
+            returned: 0,
+            confirmed: 0,
+            closed: false,
+        });
+        self.free += grant.units;
+        self.pay_debt();
+    }
+
+    pub(super) fn told(&mut self, standing: &LeaseStanding) {
+        let left = match standing.cap {
+            crate::limit::Cap::Units(cap) => cap.saturating_sub(standing.granted),
+            crate::limit::Cap::Unlimited => u64::MAX,
+        };
+        self.standing = Some(Known {
+            left,
+            contended: standing.contended,
+        });
+    }
+
+    /// Takes free units out of hand, for good: they are told to the database from now on, until it has counted them.
+    pub(super) fn let_go(&mut self, units: u64) {
+        let mut left = units.min(self.free);
+        self.free -= left;
+        for lease in &mut self.leases {
+            let of_this = left.min(lease.amount - lease.returned);
+            lease.returned += of_this;
+            left -= of_this;
+        }
+        // What was granted covers what is free, so nothing is left; if it did not, it would be lost.
+        self.burnt += left;
+    }
+
+    /// What has to be told of units that left this hand.
+    pub(super) fn returns(&self, closing: bool) -> impl Iterator<Item = Return> {
+        let untold = move |lease: &&Lease| lease.returned > lease.confirmed || (closing && !lease.closed);
+        self.leases.iter().filter(untold).map(move |lease| Return {
+            lease: lease.id,
+            returned_in_all: lease.returned,
+            closed: closing,
+        })
+    }
+
+    /// The database has counted this.
+    pub(super) fn counted(&mut self, told: &Return) {
+        if let Some(lease) = self.leases.iter_mut().find(|lease| lease.id == told.lease) {
+            lease.confirmed = lease.confirmed.max(told.returned_in_all);
+            lease.closed |= told.closed;
+        }
+    }
+
+    /// What was used of each lease: the spent units, laid upon the leases in their order.
+    pub(super) fn settled(&self) -> impl Iterator<Item = Settled> {
+        let mut left = self.spent;
+        let mut overdraft = self.overdraft;
+        self.leases.iter().map(move |lease| {
+            let settled_in_all = left.min(lease.amount - lease.returned);
+            left -= settled_in_all;
+            Settled {
+                lease: lease.id,
+                settled_in_all,
+                overdraft_in_all: std::mem::take(&mut overdraft),
+            }
+        })
+    }
+
+    /// Nothing more has to be told or heard of it.
+    pub(super) fn is_told(&self) -> bool {
+        self.wish.is_none()
+            && self
+                .leases
+                .iter()
+                .all(|lease| lease.closed && lease.confirmed == lease.returned)
+    }
+
+    /// The free units are not to be spent any more, by nobody.
+    pub(super) fn burn(&mut self) {
+        self.burnt += std::mem::take(&mut self.free);
+    }
+
+    /// I2, which the simulation asks after every step: what is free, spent, lost and returned is what was granted.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn is_sound(&self) -> bool {
+        let granted: u64 = self.leases.iter().map(|lease| lease.amount).sum();
+        let returned: u64 = self.leases.iter().map(|lease| lease.returned).sum();
+        self.free + self.spent + self.burnt + returned == granted
+    }
+}

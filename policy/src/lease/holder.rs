@@ -1,0 +1,376 @@
+//! A replica's leases: what it may admit calls by, without asking anybody.
+//!
+//! All limits that concern a call are taken from together, all or none ([`Holder::reserve`]); whoever holds a
+//! [`Reservation`] gives it back with what was really used ([`Holder::settle`]), or unused ([`Holder::unused`]). One that is
+//! dropped stays spent. What has to be asked of the database, and told it, is in [`super::refill`].
+//!
+//! The rules that keep a window from being over-spent, whatever fails: a unit is spent only while the whole interval of
+//! possible database time lies in its window; units come only from an answer, to this run of this replica, by the name of
+//! their lease; what is given back leaves this hand before it is told; and time gives nothing back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::clock::{DatabaseClock, Interval, Moment};
+use super::exchange::{Incarnation, LeaseId};
+use super::pool::{Place, Pool, inside};
+use crate::limit::{Cap, Firmness, Limit, Mode, Period, Unit, Window};
+
+/// What of one limit a call needs.
+#[derive(Debug, Clone)]
+pub struct Want<'a> {
+    pub tenant_id: &'a Arc<str>,
+    pub limit: &'a Arc<Limit>,
+    pub units: u64,
+}
+
+/// Units that one call has been given.
+#[must_use = "units that nobody settles stay spent"]
+#[derive(Debug, Default)]
+pub struct Reservation {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    limit_id: Arc<str>,
+    window: Window,
+    unit: Unit,
+    units: u64,
+}
+
+/// Why a call has to wait, or to go.
+#[derive(Debug, Clone)]
+pub struct Denied {
+    pub limit: Arc<Limit>,
+    /// None before the first answer of the database.
+    pub window: Option<Window>,
+    /// Units that the call would have needed.
+    pub wanted: u64,
+    pub why: DeniedWhy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DeniedWhy {
+    /// The database has been asked, or will be in a moment: worth waiting for an answer.
+    Waiting,
+    /// One window ends and another begins: it will be clear in milliseconds.
+    Boundary,
+    /// What was held is spent, and the database cannot be asked.
+    StoreAway,
+    /// The window is used up. It frees when the window ends.
+    Exhausted,
+    /// No call of this size ever fits.
+    NeverFits,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct HolderSettings {
+    /// Time between two questions to the database, in microseconds.
+    pub tick_us: u64,
+    /// Units that nobody has asked for so long go back, in microseconds.
+    pub idle_us: u64,
+    /// A window that gave nothing twice is not asked again for so long, in microseconds.
+    pub dry_us: u64,
+    /// The next window is asked for so long before this one ends, in microseconds.
+    pub ahead_us: i64,
+}
+
+impl Default for HolderSettings {
+    fn default() -> Self {
+        Self {
+            tick_us: 100_000,
+            idle_us: 1_000_000,
+            dry_us: 1_000_000,
+            ahead_us: 2_000_000,
+        }
+    }
+}
+
+/// Calls under way are counted for a replica that is not seen any more until the last of its calls must have ended. So one
+/// that is cut off lets none begin after a while, in microseconds.
+const FENCE_US: u64 = 300_000_000;
+
+/// What one replica holds of all windows of all limits.
+#[derive(Debug)]
+pub struct Holder {
+    pub(super) from: Incarnation,
+    pub(super) store_epoch: i64,
+    pub(super) settings: HolderSettings,
+    pub(super) clock: DatabaseClock,
+    /// By the limit's id.
+    pub(super) pools: HashMap<Arc<str>, Pool>,
+    pub(super) next_lease: u128,
+    pub(super) replicas: u32,
+    /// Since when questions have had no answer.
+    pub(super) away_since: Option<Moment>,
+    /// Another run of this replica has begun, so this one spends nothing any more.
+    pub(super) superseded: bool,
+    pub(super) asked_at: Option<Moment>,
+    /// How often the clocks disagreed, and what was held was given up.
+    pub(super) anomalies: u64,
+}
+
+/// A limit as a caller may be told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remaining {
+    pub cap: u64,
+    /// At least so much is left.
+    pub units: u64,
+    /// When the window ends, in milliseconds since the Unix epoch.
+    pub resets_at_ms: i64,
+    /// What time it is now, by the same clock.
+    pub now_ms: i64,
+}
+
+impl Holder {
+    /// Leases are named by numbers that go up from `first_lease`, which nobody else may use: a random one.
+    pub fn new(from: Incarnation, store_epoch: i64, first_lease: u128, settings: HolderSettings) -> Self {
+        Self {
+            from,
+            store_epoch,
+            settings,
+            clock: DatabaseClock::default(),
+            pools: HashMap::new(),
+            next_lease: first_lease,
+            replicas: 1,
+            away_since: None,
+            superseded: false,
+            asked_at: None,
+            anomalies: 0,
+        }
+    }
+
+    /// Takes what a call needs from all of its limits, or nothing from any.
+    ///
+    /// # Errors
+    /// When one of them does not have it. The one that takes longest to free answers.
+    pub fn reserve(&mut self, now: Moment, wants: &[Want<'_>]) -> Result<Reservation, Box<Denied>> {
+        let time = self.clock.at(now);
+        let mut denied: Option<Box<Denied>> = None;
+        for want in wants {
+            if let Err((window, why)) = self.look(now, time, want) {
+                let new = Denied {
+                    limit: want.limit.clone(),
+                    window,
+                    wanted: want.units,
+                    why,
+                };
+                let is_tighter = denied.as_ref().is_none_or(|old| {
+                    (new.why, new.window.map(|window| window.end_ms))
+                        > (old.why, old.window.map(|window| window.end_ms))
+                });
+                if is_tighter {
+                    denied = Some(Box::new(new));
+                }
+            }
+        }
+        match denied {
+            Some(denied) => Err(denied),
+            None => Ok(self.take(now, time, wants)),
+        }
+    }
+
+    /// Whether a limit has what a call wants; when it has not, what it would need is remembered.
+    fn look(
+        &mut self,
+        now: Moment,
+        time: Option<Interval>,
+        want: &Want<'_>,
+    ) -> Result<(), (Option<Window>, DeniedWhy)> {
+        let away_us = self.away_since.map(|since| now.saturating_sub(since));
+        let (is_away, superseded) = (away_us.is_some(), self.superseded);
+        let is_fenced = want.limit.period == Period::Always && away_us > Some(FENCE_US);
+        let observes = want.limit.mode == Mode::Observe || want.limit.cap == Cap::Unlimited;
+        let units = want.reserved();
+        if let Cap::Units(cap) = want.limit.cap
+            && units > cap
+            && !observes
+        {
+            return Err((None, DeniedWhy::NeverFits));
+        }
+        let pool = self.pool(want, now);
+        let Some(time) = time else {
+            return if observes {
+                Ok(())
+            } else {
+                Err((None, DeniedWhy::Waiting))
+            };
+        };
+        let window = match pool.place(time) {
+            Place::In(window) => window,
+            Place::Between if observes => return Ok(()),
+            Place::Between => return Err((None, DeniedWhy::Boundary)),
+        };
+        pool.last_used = now;
+        let held = pool.held(window);
+        if held.free >= units && !superseded && !is_fenced {
+            return Ok(());
+        }
+        if held.dry_until > now {
+            return if observes {
+                Ok(())
+            } else {
+                Err((Some(window), DeniedWhy::Exhausted))
+            };
+        }
+        held.unmet = held.unmet.saturating_add(units);
+        match (observes, is_away || superseded) {
+            (true, _) => Ok(()),
+            (false, true) => Err((Some(window), DeniedWhy::StoreAway)),
+            (false, false) => Err((Some(window), DeniedWhy::Waiting)),
+        }
+    }
+
+    fn take(&mut self, now: Moment, time: Option<Interval>, wants: &[Want<'_>]) -> Reservation {
+        let mut reservation = Reservation {
+            pieces: Vec::with_capacity(wants.len()),
+        };
+        for want in wants {
+            let pool = self.pool(want, now);
+            let window = match time.map(|time| pool.place(time)) {
+                Some(Place::In(window)) => window,
+                // Only what is observed comes here without a window; it is not counted then.
+                Some(Place::Between) | None => continue,
+            };
+            let units = want.reserved();
+            pool.demand.taken(units);
+            let held = pool.held(window);
+            // What is only observed may want more than is there; settling counts what goes beyond it.
+            let units = units.min(held.free);
+            held.spend(units);
+            reservation.pieces.push(Piece {
+                limit_id: want.limit.id.clone(),
+                window,
+                unit: want.limit.unit,
+                units,
+            });
+        }
+        reservation
+    }
+
+    fn pool(&mut self, want: &Want<'_>, now: Moment) -> &mut Pool {
+        let pool = self
+            .pools
+            .entry(want.limit.id.clone())
+            .or_insert_with(|| Pool::new(want.limit, want.tenant_id, now));
+        pool.follow(want.limit);
+        pool
+    }
+
+    /// Whether the call may still go out, just before its first byte does: its windows may have ended while it waited.
+    pub fn may_send(&self, reservation: &Reservation, now: Moment) -> bool {
+        let Some(time) = self.clock.at(now) else {
+            return reservation.pieces.is_empty();
+        };
+        !self.superseded && reservation.pieces.iter().all(|piece| inside(time, piece.window))
+    }
+
+    /// The call is over, and used this much of each unit: the difference goes back, or is made up for, as long as its window
+    /// is under way.
+    pub fn settle(&mut self, reservation: Reservation, used: &Used, now: Moment) {
+        self.end(reservation, now, |piece| match piece.unit {
+            Unit::Concurrent => 0,
+            unit => used.of(unit).unwrap_or(piece.units),
+        });
+    }
+
+    /// Nothing of the call was ever sent.
+    pub fn unused(&mut self, reservation: Reservation, now: Moment) {
+        self.end(reservation, now, |_| 0);
+    }
+
+    fn end(&mut self, reservation: Reservation, now: Moment, used: impl Fn(&Piece) -> u64) {
+        let time = self.clock.at(now);
+        for piece in reservation.pieces {
+            let Some(pool) = self.pools.get_mut(&piece.limit_id) else {
+                continue;
+            };
+            let held = pool.held(piece.window);
+            held.under_way = held.under_way.saturating_sub(1);
+            let runs = time.is_some_and(|time| inside(time, piece.window));
+            let used = used(&piece);
+            if used > piece.units {
+                held.overdraw(used - piece.units);
+            } else if runs {
+                held.give_back(piece.units - used);
+            }
+        }
+    }
+
+    /// How a limit stands, for whoever wants to know before being refused; `None` when it is not known, or is no limit.
+    pub fn remaining(&self, limit: &Limit, now: Moment) -> Option<Remaining> {
+        let Cap::Units(cap) = limit.cap else {
+            return None;
+        };
+        let time = self.clock.at(now)?;
+        let pool = self.pools.get(&limit.id)?;
+        let held = pool.iter().find(|held| inside(time, held.window))?;
+        let left = held.standing.map_or(0, |known| known.left);
+        Some(Remaining {
+            cap,
+            units: held.free.saturating_add(left).min(cap),
+            resets_at_ms: held.window.end_ms,
+            now_ms: time.from_us.div_euclid(1_000),
+        })
+    }
+
+    /// Whether another run of this replica has taken its place.
+    pub fn is_superseded(&self) -> bool {
+        self.superseded
+    }
+
+    /// How often the clocks disagreed, and everything held was given up.
+    pub fn anomalies(&self) -> u64 {
+        self.anomalies
+    }
+
+    /// Whether questions to the database are not answered at the moment.
+    pub fn is_cut_off(&self) -> bool {
+        self.away_since.is_some()
+    }
+
+    pub(super) fn lease_id(&mut self) -> LeaseId {
+        let id = LeaseId(self.next_lease);
+        self.next_lease = self.next_lease.wrapping_add(1);
+        id
+    }
+}
+
+/// What a call used, as far as it is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    pub input_tokens: Option<u64>,
+    pub output_tokens: Option<u64>,
+    pub nano_dollars: Option<u64>,
+}
+
+impl Used {
+    /// Of one unit; `None` where nobody knows, and what was reserved stays spent.
+    fn of(&self, unit: Unit) -> Option<u64> {
+        match unit {
+            Unit::Requests => Some(1),
+            Unit::InputTokens => self.input_tokens,
+            Unit::OutputTokens => self.output_tokens,
+            Unit::Tokens => Some(self.input_tokens?.saturating_add(self.output_tokens?)),
+            Unit::NanoDollars => self.nano_dollars,
+            Unit::Concurrent => Some(0),
+        }
+    }
+}
+
+impl Want<'_> {
+    /// A soft limit smaller than what a call is expected to use lets one call through at a time.
+    fn reserved(&self) -> u64 {
+        match (self.limit.firmness, self.limit.cap) {
+            (Firmness::Soft, Cap::Units(cap)) if cap > 0 => self.units.min(cap),
+            _ => self.units,
+        }
+    }
+}
+
+impl Reservation {
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+}

@@ -1,0 +1,259 @@
+//! What a replica asks of the database, and tells it, once a tick; and what it makes of the answer.
+//!
+//! A question that has no answer is unknown, not failed: its wishes are asked again under the same names, and its returns
+//! are told again, until an answer comes.
+
+use super::clock::{Interval, Moment};
+use super::demand::Demand;
+use super::exchange::{GrantWish, RefillAnswer, RefillRequest, Return, Settled, Standing};
+use super::held::Held;
+use super::holder::Holder;
+use super::pool::{Pool, bounds, is_over};
+use crate::limit::{Cap, Period, Window};
+
+/// What is asked for ahead of need: so many seconds of use.
+const CHUNK_S: f64 = 0.5;
+/// What is kept although others wait: so many seconds of use.
+const KEPT_S: f64 = 0.2;
+/// Empty answers before a window counts as used up.
+const DRY_ANSWERS: u32 = 2;
+
+impl Holder {
+    /// The question that is due now, if there is one.
+    pub fn due(&mut self, now: Moment) -> Option<RefillRequest> {
+        let is_soon = |asked: Moment| now < asked.saturating_add(self.settings.tick_us);
+        if self.superseded || self.asked_at.is_some_and(is_soon) {
+            return None;
+        }
+        let mut request = self.question();
+        let time = self.clock.at(now);
+        if let Some(time) = time {
+            let mut pools = std::mem::take(&mut self.pools);
+            for pool in pools.values_mut() {
+                self.ask(pool, now, time, &mut request);
+            }
+            pools.retain(|_, pool| !self.is_forgotten(pool, now));
+            self.pools = pools;
+        }
+        let has_something = !(request.wishes.is_empty() && request.returns.is_empty());
+        let is_due = has_something || (time.is_none() && !self.pools.is_empty());
+        if is_due {
+            self.asked_at = Some(now);
+        }
+        is_due.then_some(request)
+    }
+
+    /// Gives everything back that is not in use, and asks for nothing more.
+    pub fn stop(&mut self) -> Option<RefillRequest> {
+        let mut request = self.question();
+        for held in self.pools.values_mut().flat_map(Pool::all) {
+            held.let_go(held.free);
+            // What was wished for may have been granted: it is asked for once more, so that it can be given back.
+            request.wishes.extend(held.wish.clone());
+            tell(held, true, &mut request.returns, &mut request.settled);
+        }
+        let has_something = !(request.wishes.is_empty() && request.returns.is_empty());
+        has_something.then_some(request)
+    }
+
+    fn question(&self) -> RefillRequest {
+        RefillRequest {
+            from: self.from.clone(),
+            store_epoch: self.store_epoch,
+            wishes: Vec::new(),
+            returns: Vec::new(),
+            settled: Vec::new(),
+        }
+    }
+
+    fn is_forgotten(&self, pool: &Pool, now: Moment) -> bool {
+        pool.is_empty() && now.saturating_sub(pool.last_used) > self.settings.idle_us.saturating_mul(10)
+    }
+
+    fn ask(&mut self, pool: &mut Pool, now: Moment, time: Interval, request: &mut RefillRequest) {
+        pool.demand.look(now);
+        pool.forget(time);
+        let (demand, is_idle) = (
+            pool.demand,
+            now.saturating_sub(pool.last_used) > self.settings.idle_us,
+        );
+        for held in pool.all() {
+            let over = is_over(time, held.window);
+            if over || is_idle {
+                held.let_go(held.free);
+            } else {
+                share(held, demand);
+            }
+            let closing = over && held.under_way == 0 && held.wish.is_none();
+            tell(held, closing, &mut request.returns, &mut request.settled);
+        }
+        if pool.limit.cap == Cap::Unlimited {
+            return;
+        }
+        let current = pool.current(time);
+        if let Some(current) = current {
+            self.wish(pool, now, current, request);
+            let ends_soon = time.to_us >= bounds(current).1.saturating_sub(self.settings.ahead_us);
+            if ends_soon && !is_idle && pool.limit.period != Period::Always {
+                let next = pool.next(current);
+                self.wish(pool, now, next, request);
+            }
+        }
+        // What was asked before and never answered.
+        for wish in pool.iter().filter_map(|held| held.wish.as_ref()) {
+            if request.wishes.iter().all(|asked| asked.lease != wish.lease) {
+                request.wishes.push(wish.clone());
+            }
+        }
+    }
+
+    /// Wishes for units of a window, or only asks how it stands while some are held.
+    fn wish(&mut self, pool: &mut Pool, now: Moment, window: Window, request: &mut RefillRequest) {
+        let (limit_id, tenant_id, cap) = (pool.limit.id.clone(), pool.tenant_id.clone(), pool.limit.cap);
+        let (demand, replicas) = (pool.demand, u64::from(self.replicas.max(1)));
+        let held = pool.held(window);
+        if held.wish.is_some() || held.dry_until > now {
+            return;
+        }
+        let left = held.standing.map(|known| known.left);
+        let unmet = std::mem::take(&mut held.unmet);
+        let chunk_max = left.map_or(1, |left| (left / (2 * replicas)).max(1));
+        let chunk = demand.within(CHUNK_S).clamp(1, chunk_max);
+        let is_low = held.free < demand.within(CHUNK_S / 2.0) && left != Some(0);
+        let units = match (unmet > 0, is_low) {
+            (true, _) => unmet.max(chunk),
+            (false, true) => chunk,
+            (false, false) => 0,
+        };
+        if units == 0 && held.free == 0 {
+            return;
+        }
+        let wish = GrantWish {
+            lease: self.lease_id(),
+            tenant_id,
+            limit_id,
+            window,
+            cap,
+            units,
+            contended: unmet > left.unwrap_or(u64::MAX),
+        };
+        // To ask how a window stands needs no answer.
+        if units > 0 {
+            held.wish = Some(wish.clone());
+        }
+        request.wishes.push(wish);
+    }
+
+    /// Takes in the answer to a question that was asked at `asked` and answered at `answered`. Those who wait should look
+    /// again then.
+    pub fn answered(
+        &mut self,
+        request: &RefillRequest,
+        answer: &RefillAnswer,
+        asked: Moment,
+        answered: Moment,
+    ) {
+        self.away_since = None;
+        match answer.standing {
+            Standing::Superseded => {
+                self.superseded = true;
+                return self.burn();
+            }
+            Standing::OtherStore => {
+                // What that database has granted in windows that are open is not known, so nothing is asked of them.
+                self.burn();
+                for held in self.pools.values_mut().flat_map(Pool::all) {
+                    held.dry_until = Moment::MAX;
+                }
+                self.store_epoch = answer.store_epoch;
+                self.anomalies += 1;
+                return;
+            }
+            Standing::Current => {}
+        }
+        self.replicas = answer.replicas;
+        if !self.clock.learn(asked, answered, answer.database_ms) {
+            self.anomalies += 1;
+            self.burn();
+        }
+        for wish in &request.wishes {
+            self.grant(wish, answer, answered);
+        }
+        for told in request
+            .returns
+            .iter()
+            .filter(|told| answer.returns.contains(&told.lease))
+        {
+            for held in self.pools.values_mut().flat_map(Pool::all) {
+                held.counted(told);
+            }
+        }
+        for standing in &answer.counters {
+            if let Some(pool) = self.pools.get_mut(&standing.limit_id) {
+                pool.held(standing.window).told(standing);
+            }
+        }
+    }
+
+    pub(super) fn grant(&mut self, wish: &GrantWish, answer: &RefillAnswer, now: Moment) {
+        let dry_us = self.settings.dry_us;
+        let Some(grant) = answer.grants.iter().find(|grant| grant.lease == wish.lease) else {
+            return;
+        };
+        let Some(pool) = self.pools.get_mut(&wish.limit_id) else {
+            return;
+        };
+        let held = pool.held(wish.window);
+        if held
+            .wish
+            .as_ref()
+            .is_none_or(|awaited| awaited.lease != wish.lease)
+        {
+            return;
+        }
+        held.wish = None;
+        // Whoever still waits says so again.
+        held.unmet = 0;
+        if grant.window == wish.window {
+            held.granted(grant);
+        }
+        held.dry = if grant.units == 0 { held.dry + 1 } else { 0 };
+        if held.dry >= DRY_ANSWERS {
+            held.dry = 0;
+            held.dry_until = now.saturating_add(dry_us);
+        }
+    }
+
+    /// No answer came. Whether the question arrived is unknown.
+    pub fn unanswered(&mut self, now: Moment) {
+        self.away_since.get_or_insert(now);
+    }
+
+    /// Nothing that is held may be spent any more.
+    fn burn(&mut self) {
+        for held in self.pools.values_mut().flat_map(Pool::all) {
+            held.burn();
+            held.wish = None;
+        }
+    }
+}
+
+/// Gives back what others wait for and is not needed here; and what is too little for those who wait here, so that
+/// somebody has enough.
+fn share(held: &mut Held, demand: Demand) {
+    let is_contended = held.standing.is_some_and(|known| known.contended);
+    if held.unmet > held.free && held.dry > 0 {
+        held.let_go(held.free);
+    } else if is_contended && held.unmet == 0 {
+        let idle = held.free.saturating_sub(demand.within(KEPT_S));
+        held.let_go(idle);
+    }
+}
+
+fn tell(held: &Held, closing: bool, returns: &mut Vec<Return>, settled: &mut Vec<Settled>) {
+    let before = returns.len();
+    returns.extend(held.returns(closing));
+    if closing && returns.len() > before {
+        settled.extend(held.settled());
+    }
+}

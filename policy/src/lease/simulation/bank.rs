@@ -1,0 +1,239 @@
+//! The database's side, as a model: the same transaction, on maps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Wrong;
+use crate::lease::exchange::{
+    Grant, Incarnation, LeaseId, LeaseStanding, RefillAnswer, RefillRequest, Standing,
+};
+use crate::limit::{Cap, ROLLING_SLOT_MS, ROLLING_SLOTS, Window};
+
+/// Counters and leases.
+#[derive(Debug, Default)]
+pub(super) struct Bank {
+    wrong: Option<Wrong>,
+    counters: BTreeMap<(Arc<str>, Window, Arc<str>), Counter>,
+    leases: BTreeMap<LeaseId, Lease>,
+    incarnations: BTreeMap<Arc<str>, i64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Counter {
+    cap: u64,
+    granted: u64,
+    contended_until_ms: i64,
+}
+
+#[derive(Debug)]
+struct Lease {
+    key: (Arc<str>, Window, Arc<str>),
+    replica: Arc<str>,
+    incarnation: i64,
+    amount: u64,
+    returned: u64,
+    settled: u64,
+    granted_at_ms: i64,
+    expired: bool,
+}
+
+const CONTENDED_MS: i64 = 300;
+/// After so long without a word a lease expires, in the variant that believes in that.
+const EXPIRY_MS: i64 = 5_000;
+
+impl Bank {
+    pub(super) fn new(wrong: Option<Wrong>) -> Self {
+        Self {
+            wrong,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn begin(&mut self, replica: &Arc<str>) -> Incarnation {
+        let number = self.incarnations.entry(replica.clone()).or_default();
+        *number += 1;
+        let number = *number;
+        for lease in self.leases.values_mut() {
+            let calls_died = lease.key.1.end_ms == i64::MAX && lease.replica == *replica;
+            if calls_died && let Some(counter) = self.counters.get_mut(&lease.key) {
+                counter.granted -= lease.amount - lease.returned;
+                lease.returned = lease.amount;
+            }
+        }
+        Incarnation {
+            replica: replica.clone(),
+            number,
+        }
+    }
+
+    pub(super) fn refill(&mut self, request: &RefillRequest, now_ms: i64) -> RefillAnswer {
+        let current = self.incarnations.get(&request.from.replica).copied();
+        let standing = if current == Some(request.from.number) {
+            Standing::Current
+        } else {
+            Standing::Superseded
+        };
+        let mut answer = RefillAnswer {
+            standing,
+            store_epoch: request.store_epoch,
+            database_ms: now_ms,
+            grants: Vec::new(),
+            returns: Vec::new(),
+            counters: Vec::new(),
+            replicas: u32::try_from(self.incarnations.len()).unwrap_or(u32::MAX),
+        };
+        if standing != Standing::Current {
+            return answer;
+        }
+        self.expire(now_ms);
+        self.take_back(request, &mut answer);
+        self.grant(request, now_ms, &mut answer);
+        self.check();
+        answer
+    }
+
+    fn take_back(&mut self, request: &RefillRequest, answer: &mut RefillAnswer) {
+        for told in &request.settled {
+            if let Some(lease) = self.leases.get_mut(&told.lease) {
+                lease.settled = told.settled_in_all;
+            }
+        }
+        for told in &request.returns {
+            let Some(lease) = self.leases.get_mut(&told.lease) else {
+                continue;
+            };
+            let is_own = lease.replica == request.from.replica && lease.incarnation <= request.from.number;
+            if is_own && told.returned_in_all > lease.returned && !lease.expired {
+                let more = told.returned_in_all.min(lease.amount) - lease.returned;
+                lease.returned += more;
+                if let Some(counter) = self.counters.get_mut(&lease.key) {
+                    counter.granted -= more;
+                }
+            }
+            answer.returns.push(told.lease);
+        }
+    }
+
+    fn grant(&mut self, request: &RefillRequest, now_ms: i64, answer: &mut RefillAnswer) {
+        for wish in &request.wishes {
+            let Cap::Units(cap) = wish.cap else { continue };
+            let whose: Arc<str> = match self.wrong {
+                Some(Wrong::LocalCounters) => request.from.replica.clone(),
+                _ => Arc::from(""),
+            };
+            let key = (wish.limit_id.clone(), wish.window, whose);
+            let counter = self.counters.entry(key.clone()).or_insert(Counter {
+                cap,
+                granted: 0,
+                contended_until_ms: 0,
+            });
+            counter.cap = cap;
+            if wish.contended {
+                counter.contended_until_ms = now_ms + CONTENDED_MS;
+            }
+            let (contended, cap) = (counter.contended_until_ms > now_ms, counter.cap);
+            if wish.units > 0 {
+                let left = self.left(&key, now_ms);
+                let lease = self.leases.entry(wish.lease).or_insert_with(|| {
+                    let amount = wish.units.min(left);
+                    Lease {
+                        key: key.clone(),
+                        replica: request.from.replica.clone(),
+                        incarnation: request.from.number,
+                        amount: 0,
+                        returned: amount,
+                        settled: 0,
+                        granted_at_ms: now_ms,
+                        expired: false,
+                    }
+                });
+                // A new one carries its amount in `returned` until it is counted here, once.
+                if lease.amount == 0 && lease.returned > 0 {
+                    lease.amount = std::mem::take(&mut lease.returned);
+                    if let Some(counter) = self.counters.get_mut(&key) {
+                        counter.granted += lease.amount;
+                    }
+                }
+                answer.grants.push(Grant {
+                    lease: wish.lease,
+                    window: lease.key.1,
+                    units: lease.amount,
+                });
+            }
+            let left = self.left(&key, now_ms);
+            answer.counters.push(LeaseStanding {
+                limit_id: wish.limit_id.clone(),
+                window: wish.window,
+                cap: Cap::Units(cap),
+                granted: cap - left,
+                contended,
+            });
+        }
+    }
+
+    /// What may be granted of a window. Of a rolling minute, all slots that touch sixty seconds count.
+    fn left(&self, key: &(Arc<str>, Window, Arc<str>), now_ms: i64) -> u64 {
+        let (limit_id, window, whose) = key;
+        let Some(counter) = self.counters.get(key) else {
+            return 0;
+        };
+        if now_ms >= window.end_ms {
+            return 0;
+        }
+        let slots = |(other, slot, of): &(Arc<str>, Window, Arc<str>)| {
+            let is_rolling = window.end_ms.saturating_sub(window.start_ms) == ROLLING_SLOT_MS;
+            let near = (slot.start_ms - window.start_ms).abs() < ROLLING_SLOTS * ROLLING_SLOT_MS;
+            other == limit_id && of == whose && (slot == window || (is_rolling && near))
+        };
+        let granted: u64 = self
+            .counters
+            .iter()
+            .filter(|(key, _)| slots(key))
+            .map(|(_, counter)| counter.granted)
+            .sum();
+        counter.cap.saturating_sub(granted)
+    }
+
+    /// The variant in which time gives units back.
+    fn expire(&mut self, now_ms: i64) {
+        if self.wrong != Some(Wrong::ExpiryReturns) {
+            return;
+        }
+        for lease in self.leases.values_mut() {
+            if !lease.expired && now_ms > lease.granted_at_ms + EXPIRY_MS {
+                lease.expired = true;
+                let unreported =
+                    lease.amount - lease.returned - lease.settled.min(lease.amount - lease.returned);
+                if let Some(counter) = self.counters.get_mut(&lease.key) {
+                    counter.granted -= unreported;
+                }
+            }
+        }
+    }
+
+    /// I1: what leases hold is what counters say, and that is never more than the cap.
+    fn check(&self) {
+        if self.wrong == Some(Wrong::ExpiryReturns) {
+            return;
+        }
+        for (key, counter) in &self.counters {
+            let of_this = self.leases.values().filter(|lease| lease.key == *key);
+            let held: u64 = of_this.map(|lease| lease.amount - lease.returned).sum();
+            assert_eq!(held, counter.granted, "I1 of {key:?}");
+            assert!(counter.granted <= counter.cap, "I1 of {key:?}");
+        }
+    }
+
+    /// C3: of what was granted in windows that are over: returned, settled, lost.
+    pub(super) fn books(&self) -> (u64, u64, u64) {
+        self.leases
+            .values()
+            .fold((0, 0, 0), |(granted, returned, settled), lease| {
+                (
+                    granted + lease.amount,
+                    returned + lease.returned,
+                    settled + lease.settled,
+                )
+            })
+    }
+}

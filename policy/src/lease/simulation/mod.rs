@@ -1,0 +1,31 @@
+//! Many replicas over one database, with everything that can go wrong between them, in made-up time.
+//!
+//! The replicas' side is the real [`Holder`]; the database is a model of the transaction ([`bank`]). Each run is told by its
+//! seed alone. What the provider sees is counted by the database's clock: no window may see more than its cap (C1), what is
+//! granted is what leases hold after every commit (I1), and what a replica holds adds up at every step (I2).
+
+mod bank;
+mod random;
+mod run;
+
+#[cfg(test)]
+mod tests;
+
+pub use run::{Outcome, Plan, run};
+
+/// Protocols that look right and are not: each must be caught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// A lease of which nothing is heard gives its units back after a while.
+    ExpiryReturns,
+    /// No answer counts as a grant.
+    NoAnswerGrants,
+    /// Units are told to be returned first, and leave the hand when that is confirmed.
+    ReturnBeforeRemoved,
+    /// Units of a late answer are added to whatever window is under way.
+    LateAnswerUnlabelled,
+    /// The replica goes by its own clock.
+    OwnClock,
+    /// Each replica counts for itself.
+    LocalCounters,
+}
