@@ -28,6 +28,8 @@ pub struct Want<'a> {
 #[must_use = "units that nobody settles stay spent"]
 #[derive(Debug, Default)]
 pub struct Reservation {
+    /// Of the run that gave them: another one knows nothing of them.
+    run: i64,
     pieces: Vec<Piece>,
 }
 
@@ -224,6 +226,7 @@ impl Holder {
 
     fn take(&mut self, now: Moment, time: Option<Interval>, wants: &[Want<'_>]) -> Reservation {
         let mut reservation = Reservation {
+            run: self.from.number,
             pieces: Vec::with_capacity(wants.len()),
         };
         for want in wants {
@@ -263,7 +266,9 @@ impl Holder {
         let Some(time) = self.clock.at(now) else {
             return reservation.pieces.is_empty();
         };
-        !self.superseded && reservation.pieces.iter().all(|piece| inside(time, piece.window))
+        !self.superseded
+            && reservation.run == self.from.number
+            && reservation.pieces.iter().all(|piece| inside(time, piece.window))
     }
 
     /// The call is over, and used this much of each unit: the difference goes back, or is made up for, as long as its window
@@ -282,6 +287,9 @@ impl Holder {
 
     fn end(&mut self, reservation: Reservation, now: Moment, used: impl Fn(&Piece) -> u64) {
         let time = self.clock.at(now);
+        if reservation.run != self.from.number {
+            return;
+        }
         for piece in reservation.pieces {
             let Some(pool) = self.pools.get_mut(&piece.limit_id) else {
                 continue;
@@ -313,6 +321,11 @@ impl Holder {
             resets_at_ms: held.window.end_ms,
             now_ms: time.from_us.div_euclid(1_000),
         })
+    }
+
+    /// Whether nothing is held, wanted or owed, so that there is nothing to ask.
+    pub fn holds_nothing(&self) -> bool {
+        self.pools.is_empty()
     }
 
     /// Whether another run of this replica has taken its place.
