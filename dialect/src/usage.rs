@@ -16,6 +16,8 @@ pub struct Usage {
     pub reasoning_tokens: u64,
     pub audio_input_tokens: u64,
     pub audio_output_tokens: u64,
+    /// Of the output, pictures: some models make them beside text, at many times its price.
+    pub image_output_tokens: u64,
 }
 
 /// What stands in the place of a count that is none: a negative one, a fraction, a word, one that has shrunk.
@@ -37,6 +39,7 @@ impl Usage {
             reasoning_tokens,
             audio_input_tokens,
             audio_output_tokens,
+            image_output_tokens,
         } = *self;
         let counts = [
             input_tokens,
@@ -47,6 +50,7 @@ impl Usage {
             reasoning_tokens,
             audio_input_tokens,
             audio_output_tokens,
+            image_output_tokens,
         ];
         counts.iter().all(|count| *count <= TOKENS_MAX)
     }

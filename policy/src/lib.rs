@@ -1,7 +1,8 @@
 //! Decisions, pure: no I/O, no clock, no chance. What a decision needs comes in as an argument.
 //!
 //! [`plan`] turns the model name that a client asked for into the targets to try; [`explain`] tells how, by the same
-//! code. [`ModelAllow`] says which model names a gateway key may use at all. [`limit`] has the words of limits, [`lease`] how
+//! code. [`ModelAllow`] says which model names a gateway key may use at all, and [`price`] what a call costs. [`limit`] has
+//! the words of limits, [`lease`] how
 //! their windows are shared among replicas.
 
 mod allow;
@@ -9,6 +10,7 @@ pub mod lease;
 pub mod limit;
 mod pattern;
 mod plan;
+pub mod price;
 mod route;
 
 pub use allow::ModelAllow;

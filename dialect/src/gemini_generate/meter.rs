@@ -95,18 +95,19 @@ impl Counts<'_> {
             cache_write_1h_tokens: 0,
             output_tokens: count(self.candidates) + thoughts,
             reasoning_tokens: thoughts,
-            audio_input_tokens: audio(self.prompt_details.as_deref()),
-            audio_output_tokens: audio(self.candidates_details.as_deref()),
+            audio_input_tokens: of_kind(self.prompt_details.as_deref(), words::is_audio),
+            audio_output_tokens: of_kind(self.candidates_details.as_deref(), words::is_audio),
+            image_output_tokens: of_kind(self.candidates_details.as_deref(), words::is_image),
         })
     }
 }
 
-fn audio(details: Option<&[Detail<'_>]>) -> u64 {
-    let is_audio = |detail: &&Detail<'_>| {
+fn of_kind(details: Option<&[Detail<'_>]>, is_kind: fn(&str) -> bool) -> u64 {
+    let is_kind = |detail: &&Detail<'_>| {
         let modality = detail.modality.as_ref();
-        modality.is_some_and(|modality| words::is_audio(modality.as_str()))
+        modality.is_some_and(|modality| is_kind(modality.as_str()))
     };
-    let counts = details.unwrap_or_default().iter().filter(is_audio);
+    let counts = details.unwrap_or_default().iter().filter(is_kind);
     counts.filter_map(|detail| detail.tokens?.count()).sum()
 }
 

@@ -226,6 +226,11 @@ pub(super) fn is_audio(modality: &str) -> bool {
     matches!(modality, "AUDIO" | "4")
 }
 
+/// Whether a modality of tokens is pictures.
+pub(super) fn is_image(modality: &str) -> bool {
+    matches!(modality, "IMAGE" | "2")
+}
+
 /// The name of the mode that a choice of tools has.
 pub(super) fn mode(word: &str) -> Cow<'_, str> {
     match word {

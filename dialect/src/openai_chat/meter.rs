@@ -21,6 +21,8 @@ struct Counts {
     reasoning: Option<u64>,
     audio_input: Option<u64>,
     audio_output: Option<u64>,
+    /// OpenRouter's name for pictures.
+    image_output: Option<u64>,
     /// DeepSeek's name for what came from its cache.
     cache_hit: Option<u64>,
 }
@@ -84,6 +86,7 @@ impl Counts {
             match name {
                 b"reasoning_tokens" => self.reasoning = count(value),
                 b"audio_tokens" => self.audio_output = count(value),
+                b"image_tokens" => self.image_output = count(value),
                 _ => {}
             }
         }
@@ -112,6 +115,7 @@ impl Counts {
             reasoning_tokens: self.reasoning.unwrap_or(0),
             audio_input_tokens: self.audio_input.unwrap_or(0),
             audio_output_tokens: self.audio_output.unwrap_or(0),
+            image_output_tokens: self.image_output.unwrap_or(0),
         })
     }
 }

@@ -32,6 +32,7 @@ struct InputDetails {
 struct OutputDetails {
     reasoning_tokens: Option<u64>,
     audio_tokens: Option<u64>,
+    image_tokens: Option<u64>,
 }
 
 impl Metered {
@@ -58,6 +59,7 @@ impl Counts {
             reasoning_tokens: output.reasoning_tokens.unwrap_or(0),
             audio_input_tokens: input.audio_tokens.unwrap_or(0),
             audio_output_tokens: output.audio_tokens.unwrap_or(0),
+            image_output_tokens: output.image_tokens.unwrap_or(0),
         })
     }
 }

@@ -261,6 +261,7 @@ impl CallMetrics {
             ("reasoning", usage.reasoning_tokens),
             ("audio_input", usage.audio_input_tokens),
             ("audio_output", usage.audio_output_tokens),
+            ("image_output", usage.image_output_tokens),
         ];
         for (tollgate_token_kind, tokens) in kinds {
             // Most answers have none of most kinds.

@@ -91,7 +91,7 @@ fn an_envelope_holds_what_routing_needs() {
 
 #[test]
 fn p23_usage_has_thoughts_in_the_output_and_tools_and_cache_in_the_input() {
-    let body = br#"{"usageMetadata":{"promptTokenCount":10,"toolUsePromptTokenCount":5,"cachedContentTokenCount":4,"candidatesTokenCount":3,"thoughtsTokenCount":2,"totalTokenCount":20,"promptTokensDetails":[{"modality":"AUDIO","tokenCount":6},{"modality":4,"tokenCount":"1"},{"modality":"TEXT","tokenCount":3}]}}"#;
+    let body = br#"{"usageMetadata":{"promptTokenCount":10,"toolUsePromptTokenCount":5,"cachedContentTokenCount":4,"candidatesTokenCount":3,"thoughtsTokenCount":2,"totalTokenCount":20,"promptTokensDetails":[{"modality":"AUDIO","tokenCount":6},{"modality":4,"tokenCount":"1"},{"modality":"TEXT","tokenCount":3}],"candidatesTokensDetails":[{"modality":"IMAGE","tokenCount":2},{"modality":"TEXT","tokenCount":1}]}}"#;
     let expected = Usage {
         input_tokens: 15,
         cached_input_tokens: 4,
@@ -101,6 +101,7 @@ fn p23_usage_has_thoughts_in_the_output_and_tools_and_cache_in_the_input() {
         reasoning_tokens: 2,
         audio_input_tokens: 7,
         audio_output_tokens: 0,
+        image_output_tokens: 2,
     };
     assert_eq!(Metered::look(body).unwrap().usage, Some(expected));
     assert_eq!(
