@@ -42,6 +42,12 @@ impl Losses {
         Ok(())
     }
 
+    /// Leaves out a member that touches no answer, only what the provider knows of the caller or what it keeps at hand. It
+    /// is told like any loss, and refused to nobody.
+    pub fn mention(&mut self, member: &'static str) {
+        self.note(Cow::Borrowed(member));
+    }
+
     /// Drops a member that no table of ours knows, by the name that the client gave it. A name that has no business in
     /// a header is told by the place in which it stood alone.
     ///

@@ -972,11 +972,8 @@ fn what_has_no_word_is_refused_or_told() {
         ..asking("q")
     };
     let outcome = written(&request);
-    assert_eq!(outcome.lost, ["verbosity", "user"]);
-    assert!(
-        outcome.body.get("metadata").is_none(),
-        "nobody's name goes to another vendor"
-    );
+    assert_eq!(outcome.lost, ["verbosity"]);
+    assert_eq!(outcome.body["metadata"], json!({"user_id": "someone"}));
     let mut losses = Losses::new(true);
     let target = Target {
         model: "m",
@@ -1015,7 +1012,7 @@ const CLAUDE_CODE: &str = r#"{
 #[test]
 fn p52_p60_what_a_coding_agent_sends_can_cross() {
     let request = read_request(CLAUDE_CODE.as_bytes()).unwrap();
-    assert_eq!(request.user, None, "composite ids are nobody else's business");
+    assert_eq!(request.user.as_deref(), Some("user_ab_account_12_session_34"));
     assert_eq!(
         request.thinking.as_ref().unwrap().amount,
         ThinkingAmount::Effort(Effort::High)
@@ -1023,8 +1020,7 @@ fn p52_p60_what_a_coding_agent_sends_can_cross() {
     assert_eq!(request.turns.len(), 4);
     let mut losses = Losses::new(false);
     foreign(&request, Dialect::OpenaiChat, &mut losses).unwrap();
-    let lost: Vec<_> = losses.lost().iter().map(|loss| loss.member.as_ref()).collect();
-    assert_eq!(lost, ["metadata", "context_management"]);
+    assert_eq!(losses.header(), None, "it asks to keep what is kept anyway");
     let back = written(&request).body;
     let original: Value = serde_json::from_str(CLAUDE_CODE).unwrap();
     for name in [

@@ -333,7 +333,7 @@ fn choices_of_tools_have_their_mode() {
 fn p17_p26_p42_what_cannot_be_said_is_told_or_refused_by_name() {
     let mut asked = request(vec![user("q")]);
     asked.parallel_tools = Some(false);
-    asked.user = Some("u".to_owned());
+    asked.user = Some("Not a label".to_owned());
     asked.cache = Some(CacheMark::default());
     asked.sampling.temperature = Some(0.5);
     asked.sampling.seed = Some(1 << 40);
