@@ -233,8 +233,8 @@ impl Judge<'_> {
                 self.losses.mention(path);
                 Ok(())
             }
-            Some((path, Fate::Refuse, _)) => Err(Losses::refuse(path)),
-            None if unknown == Fate::Refuse => Err(Losses::refuse(prefix.trim_end_matches('.'))),
+            Some((path, Fate::Refuse, _)) => Err(Losses::refuse(*path)),
+            None if unknown == Fate::Refuse => Err(Losses::refuse_unknown(prefix, name)),
             None => self.losses.drop_unknown(prefix, name),
         }
     }
@@ -299,7 +299,7 @@ mod tests {
             ..Request::default()
         };
         let mut losses = Losses::new(strict);
-        foreign(&request, own, &mut losses).map_err(|refusal| refusal.param)?;
+        foreign(&request, own, &mut losses).map_err(|refusal| refusal.named())?;
         Ok(losses.header())
     }
 
@@ -318,7 +318,13 @@ mod tests {
         );
         assert_eq!(judged(chat("new_member", "1"), own, false), dropped("new_member"));
         assert_eq!(judged(chat("a\r\nb", "1"), own, false), dropped("?"));
-        assert_eq!(judged(chat("new_member", "1"), own, true), Err(Some("*")));
+        assert_eq!(
+            judged(chat("new_member", "1"), own, true),
+            Err(Some("new_member"))
+        );
+        assert_eq!(judged(chat("new.member", "1"), own, false), dropped("new.member"));
+        assert_eq!(judged(chat("a\r\nb", "1"), own, true), Err(Some("?")));
+        assert_eq!(judged(chat(&"a".repeat(65), "1"), own, true), Err(Some("?")));
         assert_eq!(
             judged(chat("logit_bias", "{\"1\":5}"), own, false),
             Err(Some("logit_bias"))
@@ -350,11 +356,12 @@ mod tests {
                 ..Request::default()
             };
             let mut losses = Losses::new(false);
-            foreign(&request, Dialect::OpenaiChat, &mut losses).map_err(|refusal| refusal.param)?;
+            foreign(&request, Dialect::OpenaiChat, &mut losses).map_err(|refusal| refusal.named())?;
             Ok(losses.header())
         };
         let lost = "messages.content.server_tool_use".to_owned();
         assert_eq!(with(Role::Assistant), Ok(Some(lost)));
-        assert_eq!(with(Role::User), Err(Some("messages.content")));
+        let refused = "messages.content.server_tool_use";
+        assert_eq!(with(Role::User), Err(Some(refused)));
     }
 }

@@ -62,7 +62,7 @@ fn p60_members_that_one_vendor_knows_go_to_no_other() {
                 sent
             }
             Err(refusal) => {
-                assert_eq!(refusal.param, Some("container"));
+                assert_eq!(refusal.named(), Some("container"));
                 continue;
             }
         };

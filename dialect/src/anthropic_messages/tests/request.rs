@@ -60,7 +60,7 @@ fn written(request: &Request) -> Outcome {
 
 fn refused(request: &Request) -> Option<&'static str> {
     let refusal = write(request, &Profile::default()).err().expect("it is refused");
-    refusal.param
+    refusal.named()
 }
 
 fn raw(json: &str) -> Box<RawValue> {
@@ -772,7 +772,7 @@ fn p40_p41_the_end_of_a_conversation() {
         write(&Request { turns, ..asking("") }, &profile)
     };
     let beginning = || vec![turn(Role::User, "q"), turn(Role::Assistant, "It is \n")];
-    assert_eq!(with(beginning(), false).err().unwrap().param, Some("messages"));
+    assert_eq!(with(beginning(), false).err().unwrap().named(), Some("messages"));
     let body = with(beginning(), true).unwrap().body;
     assert_eq!(body["messages"][1]["content"][0]["text"], "It is");
     let paused = vec![
@@ -797,7 +797,10 @@ fn p40_p41_the_end_of_a_conversation() {
         json!([{"role":"user","content":[{"type":"text","text":"q"},{"type":"text","text":"more"}]}])
     );
     assert_eq!(
-        with(vec![turn(Role::System, "only")], false).err().unwrap().param,
+        with(vec![turn(Role::System, "only")], false)
+            .err()
+            .unwrap()
+            .named(),
         Some("messages")
     );
 }
@@ -879,7 +882,7 @@ fn written_media(part: Part, profile: &Profile) -> Result<Value, Option<&'static
         turns: vec![Turn::new(Role::User, vec![part])],
         ..asking("")
     };
-    let outcome = write(&request, profile).map_err(|refusal| refusal.param)?;
+    let outcome = write(&request, profile).map_err(|refusal| refusal.named())?;
     Ok(outcome.body["messages"][0]["content"][0].clone())
 }
 
@@ -1039,7 +1042,7 @@ fn p52_p60_what_a_coding_agent_sends_can_cross() {
 fn what_is_no_request_is_refused_by_name() {
     let with = |members: &str| {
         let body = format!("{{\"model\":\"m\",\"max_tokens\":1,{members}}}");
-        read_request(body.as_bytes()).err().map(|refusal| refusal.param)
+        read_request(body.as_bytes()).err().map(|refusal| refusal.named())
     };
     assert_eq!(with(r#""messages":[{"role":"user"}]"#), Some(Some("messages")));
     assert_eq!(
@@ -1062,7 +1065,10 @@ fn what_is_no_request_is_refused_by_name() {
         with(r#""messages":[],"output_config":{"format":{"type":"xml"}}"#),
         Some(Some("output_config"))
     );
-    assert_eq!(read_request(b"[]").err().map(|refusal| refusal.param), Some(None));
+    assert_eq!(
+        read_request(b"[]").err().map(|refusal| refusal.named()),
+        Some(None)
+    );
 }
 
 #[test]
