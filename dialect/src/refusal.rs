@@ -2,6 +2,8 @@
 //!
 //! How a refusal is written is each dialect's own business; what it says is decided here, once.
 
+use std::borrow::Cow;
+
 /// Who has to act for the call to succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Party {
@@ -134,8 +136,8 @@ pub struct Refusal {
     pub code: Code,
     /// One or two sentences for a person. Never a secret, never a provider's own words.
     pub message: String,
-    /// The member of the request that it is about.
-    pub param: Option<&'static str>,
+    /// The member of the request that it is about: one of ours, or a short and plain name that the client gave.
+    pub param: Option<Cow<'static, str>>,
     /// Seconds after which trying again makes sense.
     pub retry_after_s: Option<u64>,
 }
@@ -151,11 +153,17 @@ impl Refusal {
     }
 
     #[must_use]
-    pub fn param(self, param: &'static str) -> Self {
+    pub fn param(self, param: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            param: Some(param),
+            param: Some(param.into()),
             ..self
         }
+    }
+
+    /// The member as tests compare it. They end soon enough for what is leaked.
+    #[cfg(test)]
+    pub(crate) fn named(&self) -> Option<&'static str> {
+        self.param.clone().map(|param| &*param.into_owned().leak())
     }
 
     #[must_use]

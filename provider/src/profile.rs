@@ -65,6 +65,7 @@ changes! {
     free_text_tools: bool,
     extra_content: bool,
     call_ids: CallIds,
+    user: bool,
 }
 
 impl Profiles {

@@ -20,7 +20,7 @@ struct ErrorMembers<'a> {
     r#type: &'static str,
     message: &'a str,
     code: &'static str,
-    param: Option<&'static str>,
+    param: Option<&'a str>,
     /// Who has to act: `caller`, `policy`, `provider` or `gateway`.
     party: &'static str,
 }
@@ -33,7 +33,7 @@ pub fn write_refusal(refusal: &Refusal) -> Vec<u8> {
             r#type: type_of(refusal.code),
             message: &refusal.message,
             code: refusal.code.as_str(),
-            param: refusal.param,
+            param: refusal.param.as_deref(),
             party: refusal.code.party().as_str(),
         },
         request_id: None,

@@ -125,7 +125,7 @@ pub fn write_request(
     losses: &mut Losses,
 ) -> Result<Vec<u8>, Refusal> {
     if request.user.is_some() {
-        losses.drop("user")?;
+        losses.mention("user");
     }
     if request
         .inputs

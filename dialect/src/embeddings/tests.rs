@@ -53,7 +53,7 @@ fn tokens_go_to_their_own_vendor_alone() {
         let (read, _) = request(&json!({"model":"m","input":input})).unwrap();
         let refusal = gemini::write_request(&read, "m", &mut Losses::new(false)).unwrap_err();
         assert_eq!(
-            (refusal.code, refusal.param),
+            (refusal.code, refusal.named()),
             (Code::CannotTranslate, Some("input"))
         );
         let written = openai::write_request(&read, "m", &mut Losses::new(false)).unwrap();
@@ -73,7 +73,7 @@ fn tokens_go_to_their_own_vendor_alone() {
         ),
         (json!({"model":"m","input":"a","dimensions":-1}), "dimensions"),
     ] {
-        assert_eq!(request(&body).unwrap_err().param, Some(param), "{body}");
+        assert_eq!(request(&body).unwrap_err().named(), Some(param), "{body}");
     }
     let many = EmbeddingRequest {
         inputs: vec![Input::Text(String::new()); gemini::BATCH_MAX + 1],

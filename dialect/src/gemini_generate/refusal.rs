@@ -16,7 +16,7 @@ pub fn write_refusal(refusal: &Refusal) -> Vec<u8> {
         domain: Some(DOMAIN),
         retry_after_ms: refusal.retry_after_s.map(|seconds| seconds.saturating_mul(1_000)),
     };
-    let message = match refusal.param {
+    let message = match refusal.param.as_deref() {
         Some(param) if !refusal.message.contains(param) => format!("{} ({param})", refusal.message),
         _ => refusal.message.clone(),
     };

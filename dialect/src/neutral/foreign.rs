@@ -14,11 +14,19 @@ use crate::refusal::{Code, Refusal};
 pub(crate) enum Fate {
     /// The answer stays acceptable without it; it is told as lost.
     Drop,
+    /// No answer is touched by it; it is told as lost, but refused to nobody.
+    Mention,
     /// The answer would not be what the client asked for.
     Refuse,
     /// It asks for nothing that a target could do; nothing is lost.
     Pass,
 }
+
+/// What Claude Code says of its own accord: thoughts stay in the conversation, as they do anyway.
+const KEEPS_THOUGHTS: [&str; 2] = [
+    r#"{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]}"#,
+    r#"{"edits":[{"keep":"all","type":"clear_thinking_20251015"}]}"#,
+];
 
 /// Where a member stands, as each dialect calls that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +52,10 @@ const OPENAI_CHAT: &[Row] = &[
     ("moderation",                  Fate::Drop,   &[]),
     ("plugins",                     Fate::Refuse, &["[]"]),
     ("prediction",                  Fate::Drop,   &[]),
-    ("prompt_cache_key",            Fate::Drop,   &[]),
+    ("prompt_cache_key",            Fate::Mention, &[]),
     ("prompt_cache_options",        Fate::Drop,   &[]),
     ("prompt_cache_retention",      Fate::Drop,   &[]),
     ("reasoning_format",            Fate::Pass,   &[]),
-    ("safety_identifier",           Fate::Drop,   &[]),
     ("store",                       Fate::Drop,   &["false"]),
     ("stream_options",              Fate::Pass,   &[]),
     ("usage",                       Fate::Pass,   &[]),
@@ -71,10 +78,9 @@ const OPENAI_RESPONSES: &[Row] = &[
     ("moderation",                  Fate::Drop,   &[]),
     ("previous_response_id",        Fate::Refuse, &[]),
     ("prompt",                      Fate::Refuse, &[]),
-    ("prompt_cache_key",            Fate::Drop,   &[]),
+    ("prompt_cache_key",            Fate::Mention, &[]),
     ("prompt_cache_options",        Fate::Drop,   &[]),
     ("prompt_cache_retention",      Fate::Drop,   &[]),
-    ("safety_identifier",           Fate::Drop,   &[]),
     ("store",                       Fate::Drop,   &["false"]),
     ("stream_options",              Fate::Pass,   &[]),
     ("truncation",                  Fate::Refuse, &["\"disabled\""]),
@@ -86,10 +92,10 @@ const OPENAI_RESPONSES: &[Row] = &[
 #[rustfmt::skip]
 const ANTHROPIC_MESSAGES: &[Row] = &[
     ("container",                   Fate::Refuse, &[]),
-    ("context_management",          Fate::Drop,   &["{\"edits\":[]}"]),
+    ("context_management",          Fate::Drop,   &["{\"edits\":[]}", KEEPS_THOUGHTS[0], KEEPS_THOUGHTS[1]]),
     ("inference_geo",               Fate::Refuse, &[]),
     ("mcp_servers",                 Fate::Refuse, &["[]"]),
-    ("metadata",                    Fate::Drop,   &["{}"]),
+    ("metadata",                    Fate::Mention, &["{}"]),
     ("anthropic_version",           Fate::Pass,   &[]),
     ("diagnostics",                 Fate::Pass,   &[]),
     ("speed",                       Fate::Drop,   &["\"standard\""]),
@@ -103,7 +109,7 @@ const ANTHROPIC_MESSAGES: &[Row] = &[
 #[rustfmt::skip]
 const GEMINI_GENERATE: &[Row] = &[
     ("cachedContent",               Fate::Refuse, &[]),
-    ("labels",                      Fate::Drop,   &["{}"]),
+    ("labels",                      Fate::Mention, &["{}"]),
     ("modelArmorConfig",            Fate::Refuse, &[]),
     ("safetySettings",              Fate::Drop,   &["[]"]),
     ("store",                       Fate::Drop,   &["false"]),
@@ -223,8 +229,12 @@ impl Judge<'_> {
             Some((_, _, harmless)) if harmless.contains(&compact(raw).as_str()) => Ok(()),
             Some((_, Fate::Pass, _)) => Ok(()),
             Some((path, Fate::Drop, _)) => self.losses.drop(path),
-            Some((path, Fate::Refuse, _)) => Err(Losses::refuse(path)),
-            None if unknown == Fate::Refuse => Err(Losses::refuse(prefix.trim_end_matches('.'))),
+            Some((path, Fate::Mention, _)) => {
+                self.losses.mention(path);
+                Ok(())
+            }
+            Some((path, Fate::Refuse, _)) => Err(Losses::refuse(*path)),
+            None if unknown == Fate::Refuse => Err(Losses::refuse_unknown(prefix, name)),
             None => self.losses.drop_unknown(prefix, name),
         }
     }
@@ -289,7 +299,7 @@ mod tests {
             ..Request::default()
         };
         let mut losses = Losses::new(strict);
-        foreign(&request, own, &mut losses).map_err(|refusal| refusal.param)?;
+        foreign(&request, own, &mut losses).map_err(|refusal| refusal.named())?;
         Ok(losses.header())
     }
 
@@ -308,7 +318,13 @@ mod tests {
         );
         assert_eq!(judged(chat("new_member", "1"), own, false), dropped("new_member"));
         assert_eq!(judged(chat("a\r\nb", "1"), own, false), dropped("?"));
-        assert_eq!(judged(chat("new_member", "1"), own, true), Err(Some("*")));
+        assert_eq!(
+            judged(chat("new_member", "1"), own, true),
+            Err(Some("new_member"))
+        );
+        assert_eq!(judged(chat("new.member", "1"), own, false), dropped("new.member"));
+        assert_eq!(judged(chat("a\r\nb", "1"), own, true), Err(Some("?")));
+        assert_eq!(judged(chat(&"a".repeat(65), "1"), own, true), Err(Some("?")));
         assert_eq!(
             judged(chat("logit_bias", "{\"1\":5}"), own, false),
             Err(Some("logit_bias"))
@@ -340,11 +356,12 @@ mod tests {
                 ..Request::default()
             };
             let mut losses = Losses::new(false);
-            foreign(&request, Dialect::OpenaiChat, &mut losses).map_err(|refusal| refusal.param)?;
+            foreign(&request, Dialect::OpenaiChat, &mut losses).map_err(|refusal| refusal.named())?;
             Ok(losses.header())
         };
         let lost = "messages.content.server_tool_use".to_owned();
         assert_eq!(with(Role::Assistant), Ok(Some(lost)));
-        assert_eq!(with(Role::User), Err(Some("messages.content")));
+        let refused = "messages.content.server_tool_use";
+        assert_eq!(with(Role::User), Err(Some(refused)));
     }
 }

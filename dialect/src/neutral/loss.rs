@@ -42,6 +42,12 @@ impl Losses {
         Ok(())
     }
 
+    /// Leaves out a member that touches no answer, only what the provider knows of the caller or what it keeps at hand. It
+    /// is told like any loss, and refused to nobody.
+    pub fn mention(&mut self, member: &'static str) {
+        self.note(Cow::Borrowed(member));
+    }
+
     /// Drops a member that no table of ours knows, by the name that the client gave it. A name that has no business in
     /// a header is told by the place in which it stood alone.
     ///
@@ -49,16 +55,9 @@ impl Losses {
     /// When the tenant wants nothing dropped.
     pub fn drop_unknown(&mut self, place: &'static str, name: &str) -> Result<(), Refusal> {
         if self.strict {
-            let root = place.split('.').next().unwrap_or(place);
-            return Err(Self::refuse(if root.is_empty() { "*" } else { root }));
+            return Err(Self::refuse(told(place, name)));
         }
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':');
-        let name = if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
-            "?"
-        } else {
-            name
-        };
-        self.note(Cow::Owned(format!("{place}{name}")));
+        self.note(told(place, name));
         Ok(())
     }
 
@@ -69,11 +68,20 @@ impl Losses {
     }
 
     /// The refusal of a member without which the answer would not be what the client asked for.
-    pub fn refuse(member: &'static str) -> Refusal {
+    pub fn refuse(member: impl Into<Cow<'static, str>>) -> Refusal {
+        let member = member.into();
         let message = format!(
             "`{member}` cannot be expressed in the dialect of the provider that this model is routed to"
         );
         Refusal::new(Code::CannotTranslate, message).param(member)
+    }
+
+    /// The refusal of a part or a member that no table of ours knows, by the name that the client gave it.
+    pub fn refuse_unknown(place: &'static str, name: &str) -> Refusal {
+        if is_fit(name) {
+            return Self::refuse(told(place, name));
+        }
+        Self::refuse(place.trim_end_matches('.'))
     }
 
     /// In the order in which they were found.
@@ -86,4 +94,15 @@ impl Losses {
         let members: Vec<_> = self.lost.iter().map(|loss| loss.member.as_ref()).collect();
         (!members.is_empty()).then(|| members.join(", "))
     }
+}
+
+/// The path of a member that the client named.
+fn told(place: &'static str, name: &str) -> Cow<'static, str> {
+    Cow::Owned(format!("{place}{}", if is_fit(name) { name } else { "?" }))
+}
+
+/// Whether a name can stand in a header.
+fn is_fit(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':' | b'.');
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(is_plain)
 }

@@ -30,7 +30,8 @@ pub struct Request {
     /// Whether log-probabilities are wanted, and of how many alternatives for each token.
     pub logprobs: Option<u64>,
     pub service_tier: Option<ServiceTier>,
-    /// By which the caller tells its own users apart. It goes to no other vendor as it is.
+    /// By which the caller tells its own users apart. It goes to no other vendor as it is: a crossing puts an opaque name
+    /// in its place first.
     pub user: Option<String>,
     /// Pairs that the caller wants to find again; kept by the gateway, sent to nobody in another dialect.
     pub metadata: Vec<(String, String)>,

@@ -53,6 +53,9 @@ pub struct Profile {
     /// Whether signatures of thoughts stand in `extra_content.google`, both ways (Gemini's OpenAI endpoint).
     pub extra_content: bool,
     pub call_ids: CallIds,
+    /// Whether the provider can be told by whom of the caller's own users it is asked (`user`, `metadata.user_id`, or a
+    /// label of Vertex's).
+    pub user: bool,
 }
 
 /// The member by which a part or a tool of an OpenAI-like request is marked for the prompt cache.
@@ -187,6 +190,7 @@ impl Default for Profile {
             free_text_tools: true,
             extra_content: false,
             call_ids: CallIds::Usual,
+            user: true,
         }
     }
 }

@@ -14,7 +14,7 @@ struct ErrorMembers<'a> {
     message: &'a str,
     r#type: &'static str,
     code: &'static str,
-    param: Option<&'static str>,
+    param: Option<&'a str>,
     /// Who has to act: `caller`, `policy`, `provider` or `gateway`. OpenAI has no such member; SDKs pass over it.
     party: &'static str,
 }
@@ -26,7 +26,7 @@ pub fn write_refusal(refusal: &Refusal) -> Vec<u8> {
             message: &refusal.message,
             r#type: type_of(refusal.code),
             code: refusal.code.as_str(),
-            param: refusal.param,
+            param: refusal.param.as_deref(),
             party: refusal.code.party().as_str(),
         },
     };

@@ -522,7 +522,7 @@ fn a_refusal_has_openais_shape_and_says_who_has_to_act() {
     );
     let refusal = Refusal::from(looked(r#"{"model":"m"}"#).unwrap_err());
     assert_eq!(
-        (refusal.code, refusal.param),
+        (refusal.code, refusal.named()),
         (Code::MissingMember, Some("messages"))
     );
 }

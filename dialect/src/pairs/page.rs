@@ -154,6 +154,7 @@ fn members() -> String {
         for (member, fate, harmless) in foreign_members(origin) {
             let fate = match fate {
                 Fate::Drop => "dropped",
+                Fate::Mention => "told as dropped, for a strict tenant too",
                 Fate::Refuse => "refused",
                 Fate::Pass => "left out in silence",
             };

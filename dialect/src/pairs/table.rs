@@ -170,7 +170,7 @@ fn cross(case: &str, from: &Face, to: &Face, body: &[u8]) -> (Became, Vec<String
         Err(refusal) => {
             let what = refusal
                 .param
-                .map_or_else(|| refusal.message.clone(), str::to_owned);
+                .map_or_else(|| refusal.message.clone(), |param| param.into_owned());
             return (Became::Refused(what), Vec::new());
         }
     };

@@ -33,7 +33,7 @@ fn p38_an_image_that_has_only_a_url_is_named_or_refused_but_never_left_out() {
         } else {
             let refusal = refused(OpenaiChat, GeminiGenerate, &profile, &image(url));
             assert_eq!(
-                (refusal.code, refusal.param),
+                (refusal.code, refusal.named()),
                 (Code::CannotTranslate, Some("image_url"))
             );
         }
@@ -90,7 +90,7 @@ fn p41_the_beginning_of_an_answer_is_refused_where_it_cannot_be_gone_on_with() {
     for (client, provider) in [(OpenaiChat, AnthropicMessages), (AnthropicMessages, OpenaiChat)] {
         let body = request(client, json!({"messages": messages}));
         let refusal = refused(client, provider, &Profile::default(), &body);
-        assert_eq!(refusal.param, Some("messages"));
+        assert_eq!(refusal.named(), Some("messages"));
         let profile = Profile {
             prefill: true,
             ..Profile::default()

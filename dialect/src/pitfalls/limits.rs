@@ -62,7 +62,7 @@ fn p60_members_that_one_vendor_knows_go_to_no_other() {
                 sent
             }
             Err(refusal) => {
-                assert_eq!(refusal.param, Some("container"));
+                assert_eq!(refusal.named(), Some("container"));
                 continue;
             }
         };
@@ -247,6 +247,7 @@ fn p67_what_was_never_stored_goes_back_without_the_ids_of_a_store() {
 fn p68_a_request_to_count_is_translated_between_those_that_can_count() {
     let body = json!({"model": "asked", "messages": [{"role": "user", "content": "Hi"}]}).to_string();
     let question = Sent {
+        tenant: "tenant",
         dialect: AnthropicMessages,
         body: body.as_bytes(),
         in_path: IN_PATH,

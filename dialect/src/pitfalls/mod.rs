@@ -40,12 +40,24 @@ fn sent(
     profile: &Profile,
     body: &str,
 ) -> Result<(Crossing, String), Refusal> {
+    sent_by(false, client, provider, profile, body)
+}
+
+/// The same for a tenant that may be a strict one.
+fn sent_by(
+    strict: bool,
+    client: Dialect,
+    provider: Dialect,
+    profile: &Profile,
+    body: &str,
+) -> Result<(Crossing, String), Refusal> {
     let heading = OwnedHeading {
         id: format!("{}ours", client.id_prefix()),
         created_s: 1_700_000_000,
         model: "asked".to_owned(),
     };
     let sent = Sent {
+        tenant: "tenant",
         dialect: client,
         body: body.as_bytes(),
         in_path: IN_PATH,
@@ -54,7 +66,7 @@ fn sent(
         model: "theirs",
         profile,
     };
-    let (crossing, body) = Crossing::of(sent, provider, &target, heading, false)?;
+    let (crossing, body) = Crossing::of(sent, provider, &target, heading, strict)?;
     Ok((crossing, String::from_utf8(body).unwrap()))
 }
 

@@ -184,6 +184,49 @@ fn p52_a_second_beginning_is_ignored_or_an_error_and_a_users_id_stays_here() {
         let sent = asked(AnthropicMessages, provider, &body).to_string();
         assert!(!sent.contains(id), "{sent}");
     }
+    let taken = asked(AnthropicMessages, OpenaiChat, &body)["user"].take();
+    assert!(taken.as_str().unwrap().starts_with("user_"), "{taken}");
+    assert_eq!(
+        asked(AnthropicMessages, GeminiGenerate, &body)["labels"]["user"],
+        taken
+    );
+    for (client, members) in [
+        (OpenaiChat, json!({"user": id})),
+        (
+            OpenaiResponses,
+            json!({"user": "another", "safety_identifier": id}),
+        ),
+    ] {
+        let sent = asked(client, AnthropicMessages, &request(client, members));
+        assert_eq!(sent["metadata"]["user_id"], taken, "one user, one name");
+    }
+}
+
+/// What agents send unasked, and no answer depends on, is told; it is no reason to refuse what a strict tenant asks.
+#[test]
+fn p52_what_touches_no_answer_is_told_and_refused_to_nobody() {
+    let marked = json!([{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]);
+    let agents = json!({"system": marked, "metadata": {"user_id": "user_1_session_2"}, "thinking": {"type": "adaptive"},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}});
+    let codexs =
+        json!({"prompt_cache_key": "session_2", "store": false, "include": ["reasoning.encrypted_content"]});
+    let unlabelled = Profile {
+        user: false,
+        ..Profile::default()
+    };
+    for (client, members, provider, told) in [
+        (AnthropicMessages, &agents, OpenaiChat, "cache_control, user"),
+        (AnthropicMessages, &agents, OpenaiResponses, "cache_control, user"),
+        (AnthropicMessages, &agents, GeminiGenerate, "cache_control, user"),
+        (OpenaiResponses, &codexs, AnthropicMessages, "prompt_cache_key"),
+        (OpenaiResponses, &codexs, GeminiGenerate, "prompt_cache_key"),
+    ] {
+        let body = request(client, members.clone()).to_string();
+        let (crossing, _) = sent_by(true, client, provider, &unlabelled, &body).unwrap();
+        let mut lost: Vec<_> = crossing.lossy().unwrap().split(", ").collect();
+        lost.sort_unstable();
+        assert_eq!(lost.join(", "), told, "{client:?} {provider:?}");
+    }
 }
 
 #[test]

@@ -19,7 +19,9 @@ impl Crossing {
         heading: OwnedHeading,
         strict: bool,
     ) -> Result<(Self, Vec<u8>), Refusal> {
-        let request = client.read_request(sent.body, sent.in_path)?;
+        let mut request = client.read_request(sent.body, sent.in_path)?;
+        // Who asks makes no difference to a count.
+        request.user = None;
         let mut losses = Losses::new(strict);
         let written = provider.write_request(&request, target, &mut losses)?;
         let crossing = Self {

@@ -1,6 +1,6 @@
 //! A request for embeddings that crosses.
 
-use super::{Answered, Crossing, Purpose, Sent};
+use super::{Answered, Crossing, Purpose, Sent, user};
 use crate::embeddings::{EmbeddingRequest, Form};
 use crate::neutral::{BadAnswer, Losses, OwnedHeading, Target, Undo};
 use crate::refusal::Refusal;
@@ -28,7 +28,8 @@ impl Crossing {
         strict: bool,
     ) -> Result<(Self, Vec<u8>), Refusal> {
         let mut losses = Losses::new(strict);
-        let request = client.read_request(sent.body, sent.in_path, &mut losses)?;
+        let mut request = client.read_request(sent.body, sent.in_path, &mut losses)?;
+        request.user = request.user.map(|user| user::opaque(sent.tenant, &user));
         let body = provider.write_request(&request, target.model, &mut losses)?;
         let crossing = Self {
             client: sent.dialect,

@@ -8,6 +8,7 @@ mod embed;
 mod found;
 mod refused;
 mod stream;
+mod user;
 
 pub use stream::Translation;
 
@@ -43,6 +44,8 @@ enum Purpose {
 /// A request as its client sent it.
 #[derive(Clone, Copy)]
 pub struct Sent<'a> {
+    /// Whose request it is, which goes into the names that stand for the tenant's users.
+    pub tenant: &'a str,
     pub dialect: Dialect,
     pub body: &'a [u8],
     pub in_path: InPath<'a>,
@@ -71,6 +74,7 @@ impl Crossing {
         if provider != Dialect::AnthropicMessages {
             found::name_found_tools(&mut request);
         }
+        request.user = request.user.map(|user| user::opaque(sent.tenant, &user));
         let mut losses = Losses::new(strict);
         let written = provider.write_request(&request, target, &mut losses)?;
         let crossing = Self {

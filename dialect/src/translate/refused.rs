@@ -14,7 +14,7 @@ pub(super) fn as_fault(refusal: &Refusal) -> Fault {
     Fault {
         kind,
         message: refusal.message.clone(),
-        param: refusal.param.map(str::to_owned),
+        param: refusal.param.as_deref().map(str::to_owned),
         code: Some(refusal.code.as_str().to_owned()),
         retry_after_ms: refusal.retry_after_s.map(|seconds| seconds.saturating_mul(1_000)),
     }

@@ -69,7 +69,7 @@ pub(super) async fn attempt(
         pieces,
         path,
         crossing,
-    } = match prepare(&candidate, request, envelope, body, caller.tenant.strict) {
+    } = match prepare(&candidate, request, envelope, body, &caller.tenant) {
         Ok(Prepared::Send(parcel)) => parcel,
         Ok(Prepared::Answered(body)) => return Ok(estimated(candidate, body, settlement)),
         Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),

@@ -11,6 +11,7 @@ use provider::{Endpoint, EndpointError, Operation as At, ProviderKind, StreamUsa
 use super::attempt::Candidate;
 use super::estimate::estimate;
 use crate::clock::now_ms;
+use crate::live::TenantState;
 use crate::worker::{Asked, Operation, Request};
 
 /// What comes of it.
@@ -40,14 +41,14 @@ pub(super) fn prepare(
     request: &Request<'_>,
     envelope: &Envelope,
     body: &Bytes,
-    strict: bool,
+    tenant: &TenantState,
 ) -> Result<Prepared, Refusal> {
     let preparation = Preparation {
         candidate,
         request,
         envelope,
         body,
-        strict,
+        tenant,
     };
     match request.asked.operation {
         Operation::Generate => preparation.generate(),
@@ -62,7 +63,7 @@ struct Preparation<'a> {
     request: &'a Request<'a>,
     envelope: &'a Envelope,
     body: &'a Bytes,
-    strict: bool,
+    tenant: &'a TenantState,
 }
 
 impl Preparation<'_> {
@@ -86,7 +87,13 @@ impl Preparation<'_> {
             let pieces = splice(self.body, self.envelope, &self.candidate.target.model, ask_usage);
             return Ok(Prepared::passing(provider, path, pieces));
         }
-        let crossed = Crossing::of(self.sent(), provider, &self.target(), self.heading(), self.strict)?;
+        let crossed = Crossing::of(
+            self.sent(),
+            provider,
+            &self.target(),
+            self.heading(),
+            self.tenant.strict,
+        )?;
         Ok(Prepared::crossing(provider, path, crossed))
     }
 
@@ -102,7 +109,13 @@ impl Preparation<'_> {
             return Ok(Prepared::passing(provider, path, self.renamed()?));
         }
         let ways = (client, counter);
-        let crossed = Crossing::of_count(self.sent(), ways, &self.target(), self.heading(), self.strict)?;
+        let crossed = Crossing::of_count(
+            self.sent(),
+            ways,
+            &self.target(),
+            self.heading(),
+            self.tenant.strict,
+        )?;
         Ok(Prepared::crossing(provider, path, crossed))
     }
 
@@ -120,7 +133,8 @@ impl Preparation<'_> {
         }
         let ways = (client, form);
         let (target, heading) = (self.target(), self.heading());
-        let crossed = Crossing::of_embeddings(self.sent(), ways, provider, &target, heading, self.strict)?;
+        let crossed =
+            Crossing::of_embeddings(self.sent(), ways, provider, &target, heading, self.tenant.strict)?;
         Ok(Prepared::crossing(provider, path, crossed))
     }
 
@@ -158,6 +172,7 @@ impl Preparation<'_> {
 
     fn sent(&self) -> Sent<'_> {
         Sent {
+            tenant: &self.tenant.id,
             dialect: self.request.asked.dialect,
             body: self.body,
             in_path: self.request.asked.in_path,

@@ -58,9 +58,12 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refusal> {
         cache: cache_mark(&mut members)?,
         ..Request::default()
     };
-    // `metadata` holds the composite ids of Claude Code, which are nobody else's business: it stays what only Anthropic
-    // understands, and does not become a user.
+    let mut metadata: Members<'_> = members.read_member("metadata")?.unwrap_or_default();
+    request.user = metadata.text("user_id")?;
     request.raw = rest(members);
+    if !metadata.is_empty() {
+        request.raw.push(Raw::new(OWN, "metadata", object(metadata)));
+    }
     if !config.is_empty() {
         request.raw.push(Raw::new(OWN, "output_config", object(config)));
     }

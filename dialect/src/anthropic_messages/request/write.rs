@@ -3,8 +3,8 @@
 use crate::Dialect;
 use crate::json::{Members, ObjectWriter, write_array};
 use crate::neutral::{
-    Losses, Profile, Request, ServiceTier, Target, Text, Thinking, ThinkingStyle, ToolChoice, Undo, Written,
-    foreign,
+    Losses, Profile, Raw, Request, ServiceTier, Target, Text, Thinking, ThinkingStyle, ToolChoice, Undo,
+    Written, foreign,
 };
 use crate::refusal::{Code, Refusal};
 
@@ -52,10 +52,9 @@ pub fn write_request(
     write_sampling(request, profile.sampling, plan.is_on(), losses, &mut object)?;
     write_stop(request, &mut undo, &mut object)?;
     write_tier(request.service_tier.as_ref(), losses, &mut object)?;
-    if request.user.is_some() {
-        losses.drop("user")?;
-    }
-    let raws = request.raw.iter().filter(|raw| raw.name != "output_config");
+    write_metadata(request, profile, losses, &mut object);
+    let is_apart = |raw: &&Raw| raw.name == "output_config" || raw.name == "metadata";
+    let raws = request.raw.iter().filter(|raw| !is_apart(raw));
     raws.for_each(|raw| write_raws(&mut object, std::slice::from_ref(raw)));
     write_cache(&mut object, request.cache.as_ref());
     write_system(&conversation.system, form.instruction.as_deref(), &mut object);
@@ -70,7 +69,7 @@ pub fn write_request(
     let found = marks_in(&conversation);
     let fixed = marks(request) + marks_of_system(&conversation) + usize::from(request.cache.is_some());
     if fixed + found > Marks::MAX {
-        losses.drop("cache_control")?;
+        losses.mention("cache_control");
     }
     let blocks = Blocks {
         profile,
@@ -153,6 +152,28 @@ fn write_config(request: &Request, plan: &Plan, form: &Form<'_>, object: &mut Ob
         config.json(&name, value.get());
     }
     config.end();
+}
+
+/// `metadata`: by whom of the caller's users it is asked, and what else of it the client may have sent.
+fn write_metadata(request: &Request, profile: &Profile, losses: &mut Losses, object: &mut ObjectWriter<'_>) {
+    let user = request.user.as_deref().filter(|_| profile.user);
+    if user.is_none() && request.user.is_some() {
+        losses.mention("user");
+    }
+    let rest = request
+        .raw
+        .iter()
+        .find(|raw| raw.origin == OWN && raw.name == "metadata")
+        .and_then(|raw| Members::read(raw.json.get()));
+    if user.is_none() && rest.is_none() {
+        return;
+    }
+    let mut metadata = object.object("metadata");
+    metadata.optional("user_id", user);
+    for (name, value) in rest.unwrap_or_default().rest() {
+        metadata.json(&name, value.get());
+    }
+    metadata.end();
 }
 
 /// Sequences of white space alone are refused; the gateway itself watches out for those.

@@ -186,7 +186,7 @@ fn every_recorded_request_is_one_by_the_document_or_refused_by_name() {
             Err(refusal) => {
                 let is_named = matches!(refusal.code, Code::CannotTranslate | Code::InvalidValue);
                 assert!(is_named, "{name}: {refusal:?}");
-                refused.push(format!("{name}: {:?} {}", refusal.param, refusal.message));
+                refused.push(format!("{name}: {:?} {}", refusal.named(), refusal.message));
             }
         }
     }

@@ -60,7 +60,7 @@ fn written(request: &Request) -> Outcome {
 
 fn refused(request: &Request) -> Option<&'static str> {
     let refusal = write(request, &Profile::default()).err().expect("it is refused");
-    refusal.param
+    refusal.named()
 }
 
 fn raw(json: &str) -> Box<RawValue> {
@@ -772,7 +772,7 @@ fn p40_p41_the_end_of_a_conversation() {
         write(&Request { turns, ..asking("") }, &profile)
     };
     let beginning = || vec![turn(Role::User, "q"), turn(Role::Assistant, "It is \n")];
-    assert_eq!(with(beginning(), false).err().unwrap().param, Some("messages"));
+    assert_eq!(with(beginning(), false).err().unwrap().named(), Some("messages"));
     let body = with(beginning(), true).unwrap().body;
     assert_eq!(body["messages"][1]["content"][0]["text"], "It is");
     let paused = vec![
@@ -797,7 +797,10 @@ fn p40_p41_the_end_of_a_conversation() {
         json!([{"role":"user","content":[{"type":"text","text":"q"},{"type":"text","text":"more"}]}])
     );
     assert_eq!(
-        with(vec![turn(Role::System, "only")], false).err().unwrap().param,
+        with(vec![turn(Role::System, "only")], false)
+            .err()
+            .unwrap()
+            .named(),
         Some("messages")
     );
 }
@@ -879,7 +882,7 @@ fn written_media(part: Part, profile: &Profile) -> Result<Value, Option<&'static
         turns: vec![Turn::new(Role::User, vec![part])],
         ..asking("")
     };
-    let outcome = write(&request, profile).map_err(|refusal| refusal.param)?;
+    let outcome = write(&request, profile).map_err(|refusal| refusal.named())?;
     Ok(outcome.body["messages"][0]["content"][0].clone())
 }
 
@@ -972,11 +975,8 @@ fn what_has_no_word_is_refused_or_told() {
         ..asking("q")
     };
     let outcome = written(&request);
-    assert_eq!(outcome.lost, ["verbosity", "user"]);
-    assert!(
-        outcome.body.get("metadata").is_none(),
-        "nobody's name goes to another vendor"
-    );
+    assert_eq!(outcome.lost, ["verbosity"]);
+    assert_eq!(outcome.body["metadata"], json!({"user_id": "someone"}));
     let mut losses = Losses::new(true);
     let target = Target {
         model: "m",
@@ -1015,7 +1015,7 @@ const CLAUDE_CODE: &str = r#"{
 #[test]
 fn p52_p60_what_a_coding_agent_sends_can_cross() {
     let request = read_request(CLAUDE_CODE.as_bytes()).unwrap();
-    assert_eq!(request.user, None, "composite ids are nobody else's business");
+    assert_eq!(request.user.as_deref(), Some("user_ab_account_12_session_34"));
     assert_eq!(
         request.thinking.as_ref().unwrap().amount,
         ThinkingAmount::Effort(Effort::High)
@@ -1023,8 +1023,7 @@ fn p52_p60_what_a_coding_agent_sends_can_cross() {
     assert_eq!(request.turns.len(), 4);
     let mut losses = Losses::new(false);
     foreign(&request, Dialect::OpenaiChat, &mut losses).unwrap();
-    let lost: Vec<_> = losses.lost().iter().map(|loss| loss.member.as_ref()).collect();
-    assert_eq!(lost, ["metadata", "context_management"]);
+    assert_eq!(losses.header(), None, "it asks to keep what is kept anyway");
     let back = written(&request).body;
     let original: Value = serde_json::from_str(CLAUDE_CODE).unwrap();
     for name in [
@@ -1043,7 +1042,7 @@ fn p52_p60_what_a_coding_agent_sends_can_cross() {
 fn what_is_no_request_is_refused_by_name() {
     let with = |members: &str| {
         let body = format!("{{\"model\":\"m\",\"max_tokens\":1,{members}}}");
-        read_request(body.as_bytes()).err().map(|refusal| refusal.param)
+        read_request(body.as_bytes()).err().map(|refusal| refusal.named())
     };
     assert_eq!(with(r#""messages":[{"role":"user"}]"#), Some(Some("messages")));
     assert_eq!(
@@ -1066,7 +1065,10 @@ fn what_is_no_request_is_refused_by_name() {
         with(r#""messages":[],"output_config":{"format":{"type":"xml"}}"#),
         Some(Some("output_config"))
     );
-    assert_eq!(read_request(b"[]").err().map(|refusal| refusal.param), Some(None));
+    assert_eq!(
+        read_request(b"[]").err().map(|refusal| refusal.named()),
+        Some(None)
+    );
 }
 
 #[test]

@@ -243,7 +243,7 @@ impl Gather<'_> {
     }
 
     fn call<'r>(&mut self, call: &'r ToolCall, is_first: bool) -> Result<Piece<'r>, Refusal> {
-        self.cache(call.cache.is_some())?;
+        self.cache(call.cache.is_some());
         let is_sealed = write_part::own_seal(call.seal.as_ref()).is_some();
         Ok(Piece::Call {
             call,
@@ -252,7 +252,7 @@ impl Gather<'_> {
     }
 
     fn result(&mut self, result: &ToolResult) -> Result<(), Refusal> {
-        self.cache(result.cache.is_some())?;
+        self.cache(result.cache.is_some());
         for part in &result.parts {
             if let Part::Media(media) = part {
                 self.media(media)?;
@@ -264,7 +264,7 @@ impl Gather<'_> {
     fn is_written(&mut self, part: &Part) -> Result<bool, Refusal> {
         match part {
             Part::Text(text) => {
-                self.cache(text.cache.is_some())?;
+                self.cache(text.cache.is_some());
                 let is_sealed = write_part::own_seal(text.seal.as_ref()).is_some();
                 Ok(is_sealed || !text.text.is_empty())
             }
@@ -289,7 +289,7 @@ impl Gather<'_> {
     }
 
     fn media(&mut self, media: &Media) -> Result<(), Refusal> {
-        self.cache(media.cache.is_some())?;
+        self.cache(media.cache.is_some());
         if media.name.is_some() {
             self.losses.drop("filename")?;
         }
@@ -314,11 +314,10 @@ impl Gather<'_> {
         }
     }
 
-    fn cache(&mut self, is_marked: bool) -> Result<(), Refusal> {
+    fn cache(&mut self, is_marked: bool) {
         if is_marked {
-            self.losses.drop("cache_control")?;
+            self.losses.mention("cache_control");
         }
-        Ok(())
     }
 }
 

@@ -203,7 +203,7 @@ fn is_function(tool: &Tool) -> bool {
 
 fn check(tool: &Tool, losses: &mut Losses) -> Result<(), Refusal> {
     if tool.cache.is_some() {
-        losses.drop("cache_control")?;
+        losses.mention("cache_control");
     }
     match &tool.kind {
         ToolKind::FreeText { format: Some(format) } if !is_plain_text(format) => losses.drop("tools.format"),

@@ -5,7 +5,7 @@ use super::contents::Contents;
 use super::{config, tools};
 use crate::Dialect;
 use crate::json::ObjectWriter;
-use crate::neutral::{Losses, Raw, Request, Target, ThinkingStyle, Written, foreign};
+use crate::neutral::{Losses, Profile, Raw, Request, Target, ThinkingStyle, Written, foreign};
 use crate::refusal::Refusal;
 
 /// Writes a request for the model of the target. Model and streaming are told by the path, not by the body.
@@ -18,7 +18,7 @@ pub fn write_request(
     losses: &mut Losses,
 ) -> Result<Written, Refusal> {
     foreign(request, Dialect::GeminiGenerate, losses)?;
-    drop_what_has_no_place(request, losses)?;
+    drop_what_has_no_place(request, target.profile, losses)?;
     let mut written = Written::default();
     let contents = Contents::gather(request, target, losses)?;
     let tools = tools::Plan::new(request, target, &mut written.undo);
@@ -29,6 +29,15 @@ pub fn write_request(
     if let Some(tier) = &request.service_tier {
         object.optional("serviceTier", words::write_tier(tier));
     }
+    if let Some(user) = request
+        .user
+        .as_deref()
+        .filter(|user| is_told(target.profile, user))
+    {
+        let mut labels = object.object("labels");
+        labels.member("user", user);
+        labels.end();
+    }
     for raw in own(&request.raw).filter(|raw| !raw.name.contains('.')) {
         object.json(&raw.name, raw.json.get());
     }
@@ -37,21 +46,33 @@ pub fn write_request(
 }
 
 /// What Google has no word for, and can be missed.
-fn drop_what_has_no_place(request: &Request, losses: &mut Losses) -> Result<(), Refusal> {
-    if request.user.is_some() {
-        losses.drop("user")?;
+fn drop_what_has_no_place(request: &Request, profile: &Profile, losses: &mut Losses) -> Result<(), Refusal> {
+    if request
+        .user
+        .as_deref()
+        .is_some_and(|user| !is_told(profile, user))
+    {
+        losses.mention("user");
     }
     if request.parallel_tools == Some(false) {
         losses.drop("parallel_tool_calls")?;
     }
     if request.cache.is_some() {
-        losses.drop("cache_control")?;
+        losses.mention("cache_control");
     }
     if request.choices.is_some_and(|choices| choices > 1) {
         // An answer of the neutral middle is one.
         return Err(Losses::refuse("n"));
     }
     Ok(())
+}
+
+/// Whether a user can be told: by a label, and labels are short and of few letters.
+fn is_told(profile: &Profile, user: &str) -> bool {
+    const LABEL_BYTES_MAX: usize = 63;
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+    profile.user && user.len() <= LABEL_BYTES_MAX && user.bytes().all(is_plain)
 }
 
 /// The pieces that are of this dialect; `foreign` has accounted for all others.

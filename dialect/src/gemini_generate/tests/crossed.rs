@@ -152,9 +152,9 @@ fn every_recorded_request_is_one_by_googles_document_or_refused_by_name() {
                     assert_right(&written.body, &name);
                 }
                 Err(refusal) => {
-                    let is_told = refusal.code != Code::CannotTranslate || refusal.param.is_some();
+                    let is_told = refusal.code != Code::CannotTranslate || refusal.named().is_some();
                     assert!(is_told, "{name}: {refusal:?}");
-                    *refused.entry(refusal.param.unwrap_or("-")).or_insert(0) += 1;
+                    *refused.entry(refusal.named().unwrap_or("-")).or_insert(0) += 1;
                 }
             }
         }

@@ -85,7 +85,7 @@ fn lost(request: &Request, profile: &Profile) -> Option<String> {
 
 fn refused(request: &Request, profile: &Profile) -> (Code, Option<&'static str>) {
     let refusal = written(request, profile).unwrap_err();
-    (refusal.code, refusal.param)
+    (refusal.code, refusal.named())
 }
 
 /// A question, the calls of an answer, and these turns.
@@ -333,7 +333,7 @@ fn choices_of_tools_have_their_mode() {
 fn p17_p26_p42_what_cannot_be_said_is_told_or_refused_by_name() {
     let mut asked = request(vec![user("q")]);
     asked.parallel_tools = Some(false);
-    asked.user = Some("u".to_owned());
+    asked.user = Some("Not a label".to_owned());
     asked.cache = Some(CacheMark::default());
     asked.sampling.temperature = Some(0.5);
     asked.sampling.seed = Some(1 << 40);
@@ -683,7 +683,7 @@ fn server_tools_and_their_parts_are_carried_and_go_to_google_alone() {
     assert_eq!(found["safetySettings"][0]["category"], "C");
     let mut losses = Losses::new(false);
     let refusal = crate::neutral::foreign(&asked, Dialect::OpenaiChat, &mut losses).unwrap_err();
-    assert_eq!(refusal.param, Some("tools"));
+    assert_eq!(refusal.named(), Some("tools"));
 }
 
 fn heading() -> Heading<'static> {

@@ -49,7 +49,7 @@ fn read_members(members: &mut Members<'_>) -> Result<Request, WrongType> {
         choices: members.read_member("n")?,
         logprobs: read_logprobs(members)?,
         service_tier: members.text("service_tier")?.and_then(|word| read_tier(&word)),
-        user: members.text("user")?,
+        user: read_user(members)?,
         metadata: read_metadata(members)?,
         cache: read_mark(members)?,
         ..Request::default()
@@ -58,6 +58,12 @@ fn read_members(members: &mut Members<'_>) -> Result<Request, WrongType> {
     let messages: Vec<&RawValue> = members.read_member("messages")?.ok_or(WrongType("messages"))?;
     request.turns = read_turns(&messages)?;
     Ok(request)
+}
+
+/// The old name and the new one for the same.
+fn read_user(members: &mut Members<'_>) -> Result<Option<String>, WrongType> {
+    let user = members.text("user")?;
+    Ok(members.text("safety_identifier")?.or(user))
 }
 
 /// Clients send the old name, the new one or both; the smaller is meant then. -1 is how some servers spell no limit.

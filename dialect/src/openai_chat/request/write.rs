@@ -28,7 +28,7 @@ pub fn write_request(
     foreign(request, OWN, losses)?;
     check::tools(&request.turns)?;
     refuse_impossible(request, target.profile)?;
-    note_marks(request, target.profile, losses)?;
+    note_marks(request, target.profile, losses);
     let profile = target.profile;
     let mut undo = Undo::default();
     let mut body = Vec::new();
@@ -78,7 +78,7 @@ fn refuse_impossible(request: &Request, profile: &Profile) -> Result<(), Refusal
 }
 
 /// Marks for a prompt cache that the provider does not know are told as lost.
-fn note_marks(request: &Request, profile: &Profile, losses: &mut Losses) -> Result<(), Refusal> {
+fn note_marks(request: &Request, profile: &Profile, losses: &mut Losses) {
     let is_marked = |part: &Part| match part {
         Part::Text(text) => text.cache.is_some(),
         Part::Media(media) => media.cache.is_some(),
@@ -90,9 +90,8 @@ fn note_marks(request: &Request, profile: &Profile, losses: &mut Losses) -> Resu
     let in_tools = request.tools.iter().any(|tool| tool.cache.is_some());
     let anywhere = in_turns || in_tools || request.cache.is_some();
     if anywhere && profile.cache_marks == CacheMarks::None {
-        losses.drop("cache_control")?;
+        losses.mention("cache_control");
     }
-    Ok(())
 }
 
 /// For a model that holds itself to no schema: asks it for JSON in words. Whether the schema can be sent natively.
@@ -289,8 +288,12 @@ fn write_rest(
             None => losses.drop("service_tier")?,
         }
     }
-    if request.user.is_some() {
-        losses.drop("user")?;
+    if let Some(user) = &request.user {
+        if profile.user {
+            object.member("user", user);
+        } else {
+            losses.mention("user");
+        }
     }
     if request.cache.is_some() && profile.cache_marks == CacheMarks::CacheControl {
         super::tools::write_mark(request.cache.as_ref(), profile.cache_marks, object);

@@ -142,9 +142,9 @@ fn every_recorded_request_becomes_a_right_one_or_is_refused_by_name() {
                 }
             }
             Err(refusal) => {
-                let is_named = refusal.param.is_some() || refusal.code != Code::CannotTranslate;
+                let is_named = refusal.named().is_some() || refusal.code != Code::CannotTranslate;
                 assert!(is_named, "{name}: {refusal:?}");
-                refused.push((name, refusal.param));
+                refused.push((name, refusal.named()));
             }
         }
     }

@@ -219,7 +219,7 @@ fn what_cannot_be_read_is_refused_by_name() {
         ),
     ] {
         assert_eq!(
-            read_request(body.as_bytes()).unwrap_err().param,
+            read_request(body.as_bytes()).unwrap_err().named(),
             Some(param),
             "{body}"
         );
@@ -527,7 +527,7 @@ fn a_profile_decides_what_is_spelled_how() {
         ..Request::default()
     };
     let refused = write_request(&prefill, &target, &mut Losses::new(false)).unwrap_err();
-    assert_eq!(refused.param, Some("messages"), "P41");
+    assert_eq!(refused.named(), Some("messages"), "P41");
 }
 
 #[test]

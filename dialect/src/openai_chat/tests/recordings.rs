@@ -150,7 +150,7 @@ fn recorded_requests_are_read_and_written_again() {
         let again = match write_request(&request, &target, &mut losses) {
             Ok(written) => written.body,
             // An answer that crosses dialects is one.
-            Err(refusal) if refusal.param == Some("n") => continue,
+            Err(refusal) if refusal.named() == Some("n") => continue,
             Err(refusal) => panic!("{name}: {refusal:?}"),
         };
         let read_again: Value = serde_json::from_slice(&again).unwrap();

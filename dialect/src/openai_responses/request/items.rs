@@ -170,7 +170,7 @@ impl Items<'_, '_> {
     fn content(&mut self, parts: &[&Part]) -> Result<Vec<u8>, Refusal> {
         let mut out = Vec::new();
         match parts {
-            [Part::Text(text)] if !self.marks(text.cache.as_ref())? => write(&text.text, &mut out),
+            [Part::Text(text)] if !self.marks(text.cache.as_ref()) => write(&text.text, &mut out),
             [Part::Refusal(text)] => write(text, &mut out),
             _ => {
                 out.push(b'[');
@@ -189,12 +189,12 @@ impl Items<'_, '_> {
     fn part(&mut self, part: &Part, out: &mut Vec<u8>) -> Result<(), Refusal> {
         match part {
             Part::Text(text) => {
-                let is_marked = self.marks(text.cache.as_ref())?;
+                let is_marked = self.marks(text.cache.as_ref());
                 input_text(&text.text, is_marked, out);
             }
             Part::Refusal(text) => input_text(text, false, out),
             Part::Media(media) => {
-                let is_marked = self.marks(media.cache.as_ref())?;
+                let is_marked = self.marks(media.cache.as_ref());
                 write_media(media, self.profile, is_marked, out)?;
             }
             Part::Raw(raw) if raw.origin == Dialect::OpenaiResponses => {
@@ -209,12 +209,12 @@ impl Items<'_, '_> {
 
     /// Whether a mark for the prompt cache is written. Prompts are cached without being asked; up to where is not known
     /// to every model.
-    fn marks(&mut self, mark: Option<&CacheMark>) -> Result<bool, Refusal> {
+    fn marks(&mut self, mark: Option<&CacheMark>) -> bool {
         if mark.is_some() && self.profile.cache_marks != CacheMarks::Breakpoint {
-            self.losses.drop("cache_control")?;
-            return Ok(false);
+            self.losses.mention("cache_control");
+            return false;
         }
-        Ok(mark.is_some())
+        mark.is_some()
     }
 
     /// Reasoning goes to the vendor who sealed it, without the id by which it is not stored, and never as the last
@@ -280,7 +280,7 @@ impl Items<'_, '_> {
         }
         // A mark stands on a part; a result as a whole has no place for one.
         if result.cache.is_some() {
-            self.losses.drop("cache_control")?;
+            self.losses.mention("cache_control");
         }
         let parts: Vec<&Part> = result.parts.iter().collect();
         let output = if parts.is_empty() {

@@ -65,6 +65,13 @@ pub fn write_request(
         Some(None) => losses.drop("service_tier")?,
         None => {}
     }
+    if let Some(user) = &request.user {
+        if target.profile.user {
+            object.member("user", user);
+        } else {
+            losses.mention("user");
+        }
+    }
     object.member("store", &false);
     write_include(request, target.profile, &mut object);
     if request.stream {
@@ -94,8 +101,6 @@ fn drop_unknown_here(request: &Request, losses: &mut Losses) -> Result<(), Refus
             "presence_penalty",
             sampling.presence_penalty.is_some_and(|penalty| penalty != 0.0),
         ),
-        // By which the caller tells its own users apart is nobody else's business.
-        ("user", request.user.is_some()),
     ];
     for (name, _) in absent.into_iter().filter(|(_, is_there)| *is_there) {
         losses.drop(name)?;

@@ -211,7 +211,7 @@ fn every_recorded_request_is_one_by_the_document_or_refused_by_name() {
                     matches!(refusal.code, Code::CannotTranslate | Code::InvalidValue),
                     "{name}: {refusal:?}"
                 );
-                refused.push((name, refusal.param, refusal.message));
+                refused.push((name, refusal.named(), refusal.message));
             }
         }
     }

@@ -51,7 +51,7 @@ fn write(request: &Request) -> (Value, Option<String>) {
 
 fn refused(request: &Request) -> (Code, Option<&'static str>) {
     let refusal = write_for(request, &Profile::default()).map(|_| ()).unwrap_err();
-    (refusal.code, refusal.param)
+    (refusal.code, refusal.named())
 }
 
 fn asking(parts: Vec<Part>) -> Request {
@@ -258,7 +258,7 @@ fn what_is_stored_with_the_vendor_is_refused_by_name_elsewhere() {
     let foreign = |request: &Request| {
         let mut losses = Losses::new(false);
         crate::neutral::foreign(request, Dialect::AnthropicMessages, &mut losses)
-            .map_err(|refusal| refusal.param)
+            .map_err(|refusal| refusal.named())
     };
     for (member, value) in [
         ("previous_response_id", json!("resp_1")),
@@ -522,7 +522,8 @@ fn each_parameter_is_mapped_dropped_by_name_or_refused_by_name() {
         serde_json::value::to_raw_value("low").unwrap(),
     )];
     let (written, lost) = write(&request);
-    assert_eq!(lost.as_deref(), Some("top_k, seed, frequency_penalty, user"));
+    assert_eq!(lost.as_deref(), Some("top_k, seed, frequency_penalty"));
+    assert_eq!(written["user"], "someone");
     assert_eq!(written["max_output_tokens"], 100);
     assert_eq!(written["temperature"], 0.5);
     assert_eq!(written["parallel_tool_calls"], false);
@@ -613,7 +614,7 @@ fn forms_of_the_answer_cross() {
 fn what_is_no_request_is_refused_by_name() {
     let refused = |body: &str| {
         let refusal = read_request(body.as_bytes()).unwrap_err();
-        (refusal.code, refusal.param)
+        (refusal.code, refusal.named())
     };
     assert_eq!(refused("[]"), (Code::InvalidJson, None));
     assert_eq!(refused("{}"), (Code::MissingMember, Some("model")));

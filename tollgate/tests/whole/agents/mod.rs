@@ -154,7 +154,7 @@ fn gemini_cli(desk: &Desk, url: &str, key: &str, model: &str, task: &str) -> Com
     command
 }
 
-/// The task is done, the model saw nothing out of place, and each of its answers is booked.
+/// For a tenant who wants nothing left out: the task is done, the model saw nothing out of place, and each of its answers is booked.
 fn does_its_task(
     agent: impl Fn(&Desk, &str, &str, &str, &str) -> Command,
     model_name: &str,
@@ -173,6 +173,9 @@ fn does_its_task(
 
         let route = ["route", "set", model_name, "--to", target, "--tenant", TENANT];
         world.installation.ask(&route);
+        world
+            .installation
+            .ask(&["tenant", "set", TENANT, "--strict", "true"]);
 
         let mut command = agent(&desk, world.serving.url(), &world.key, model_name, &model.task());
         let status = desk.run(&mut command);
