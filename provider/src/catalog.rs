@@ -76,6 +76,8 @@ pub enum ProviderKind {
     Http,
     /// The built-in [`crate::echo`].
     Echo,
+    /// The program of that name, run as whoever the credential is of.
+    GeminiCli,
 }
 
 /// Where in a request the credential is shown.
@@ -255,7 +257,7 @@ mod tests {
         let catalog = Catalog::built_in().unwrap();
         let promised = "openai anthropic gemini groq mistral deepseek xai openrouter together fireworks cerebras \
                         perplexity nvidia moonshot zai alibaba huggingface deepinfra sambanova bedrock gemini_openai \
-                        ollama vllm lmstudio llamacpp custom echo";
+                        gemini-cli ollama vllm lmstudio llamacpp custom echo";
         for name in promised.split_whitespace() {
             assert!(catalog.get(name).is_some(), "{name}");
         }
@@ -271,7 +273,13 @@ mod tests {
         {
             // Gemini's keys are Gemini's own: taken in once, they do for both.
             let is_shared = provider.name == "gemini_openai";
-            assert!(!provider.env.is_empty() || is_shared, "{}", provider.name);
+            // A login is no key.
+            let is_login = provider.kind == ProviderKind::GeminiCli;
+            assert!(
+                !provider.env.is_empty() || is_shared || is_login,
+                "{}",
+                provider.name
+            );
             assert!(
                 provider.base_url.as_deref().unwrap().starts_with("https://"),
                 "{}",

@@ -3,11 +3,12 @@
 //! [`database`]: databases to run on. [`vendor`]: a provider that does what a test tells it, faults included.
 //! [`vendors`]: providers that understand what they are asked.
 //! [`process`]: the gateway as people run it, a process of its own. [`client`]: asking it over HTTP, byte by byte.
-//! [`collector`]: what it sends as traces.
+//! [`collector`]: what it sends as traces. [`code_assist`]: Google's side of the Gemini CLI.
 //! [`load`]: asking it again and again. [`postgres`]: a server that may be stopped. [`chaos`]: a bad way to it.
 
 pub mod chaos;
 pub mod client;
+pub mod code_assist;
 pub mod collector;
 pub mod database;
 pub mod load;

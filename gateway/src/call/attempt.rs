@@ -149,6 +149,9 @@ async fn send(
     request: &Request<'_>,
     number: u32,
 ) -> Result<provider::Answer, SendFault> {
+    if candidate.provider.kind == ProviderKind::GeminiCli {
+        return Err(SendFault::SwitchedOff);
+    }
     let Some(credential) = &candidate.credential else {
         return Ok(echo::answer(&body, now_ms() / 1000, request.call_id.as_str()));
     };

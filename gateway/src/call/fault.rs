@@ -20,6 +20,7 @@ pub(super) fn no_answer(provider: &str, fault: SendFault) -> Failed {
         SendFault::Encoded | SendFault::Flooded => (Code::ProviderBadAnswer, Outcome::ProviderError),
         SendFault::BadSecret | SendFault::TokenRefused => (Code::ProviderCredentialRefused, Outcome::Refused),
         SendFault::BadRequest => (Code::Internal, Outcome::Refused),
+        SendFault::SwitchedOff => (Code::ProviderSwitchedOff, Outcome::Refused),
     };
     let message = format!("Provider `{provider}` gave no answer: {fault}.");
     (Refusal::new(code, message), outcome)

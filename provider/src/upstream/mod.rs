@@ -132,6 +132,8 @@ pub enum SendFault {
     TokenRefused,
     #[error("no token came for the service account")]
     NoToken,
+    #[error("it is switched off on this gateway")]
+    SwitchedOff,
 }
 
 impl SendFault {
