@@ -19,6 +19,7 @@ pub mod openai_responses;
 mod pairs;
 #[cfg(test)]
 mod pitfalls;
+pub mod rates;
 pub mod refusal;
 mod relay;
 pub mod schema;

@@ -2,6 +2,7 @@
 //!
 //! How a refusal is written is each dialect's own business; what it says is decided here, once.
 
+use crate::rates::Rates;
 use std::borrow::Cow;
 
 /// Who has to act for the call to succeed.
@@ -58,6 +59,10 @@ pub enum Code {
     NoCredential,
     UnsupportedDialect,
     CannotTranslate,
+    LimitReached,
+    LimitTooSmall,
+    LimitUnpriced,
+    LimitUnavailable,
     ProviderUnreachable,
     ProviderTimeout,
     ProviderBadAnswer,
@@ -117,6 +122,10 @@ impl Code {
             Self::NoCredential               => ("no_credential",                404, Policy),
             Self::UnsupportedDialect         => ("unsupported_dialect",          400, Policy),
             Self::CannotTranslate            => ("cannot_translate",             400, Policy),
+            Self::LimitReached               => ("limit_reached",                429, Policy),
+            Self::LimitTooSmall              => ("limit_too_small",              400, Policy),
+            Self::LimitUnpriced              => ("limit_unpriced",               400, Policy),
+            Self::LimitUnavailable           => ("limit_unavailable",            503, Gateway),
             Self::ProviderUnreachable        => ("provider_unreachable",         502, Provider),
             Self::ProviderTimeout            => ("provider_timeout",             504, Provider),
             Self::ProviderBadAnswer          => ("provider_bad_answer",          502, Provider),
@@ -142,6 +151,8 @@ pub struct Refusal {
     pub param: Option<Cow<'static, str>>,
     /// Seconds after which trying again makes sense.
     pub retry_after_s: Option<u64>,
+    /// How the caller stands with its limits.
+    pub rates: Option<Box<Rates>>,
 }
 
 impl Refusal {
@@ -151,6 +162,7 @@ impl Refusal {
             message: message.into(),
             param: None,
             retry_after_s: None,
+            rates: None,
         }
     }
 
@@ -172,6 +184,13 @@ impl Refusal {
     pub fn retry_after(self, seconds: u64) -> Self {
         Self {
             retry_after_s: Some(seconds),
+            ..self
+        }
+    }
+    #[must_use]
+    pub fn rates(self, rates: Option<Rates>) -> Self {
+        Self {
+            rates: rates.map(Box::new),
             ..self
         }
     }

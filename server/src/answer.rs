@@ -12,6 +12,8 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICAT
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
+use crate::rates;
+
 /// The body of every answer.
 pub(crate) enum Body {
     Whole(Option<Bytes>),
@@ -42,6 +44,9 @@ pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> Response<Body> {
     let headers = response.headers_mut();
     if let Some(seconds) = refusal.retry_after_s {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(rates) = &refusal.rates {
+        rates::insert(rates, dialect, headers);
     }
     if closes(refusal.code) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -18,6 +18,7 @@ mod listen;
 mod observe;
 mod panic;
 mod patience;
+mod rates;
 
 pub use accept::{Phase, serve};
 pub use balance::{Balance, Seat};
