@@ -1,6 +1,7 @@
 //! What the live state loads: everything about one tenant, as it was at one moment, in a handful of queries.
 
 use policy::Route;
+use policy::limit::Limit;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use vault::{DataKey, DigestKey, Secret};
@@ -9,6 +10,7 @@ use crate::EVERY_TENANT;
 use crate::credential::{Credential, place};
 use crate::error::{StoreError, unreadable};
 use crate::gateway_key::GatewayKey;
+use crate::limit::load_limits;
 use crate::master::{INSTALLATION, opened};
 use crate::open::Store;
 use crate::route::{read_pattern_alone, read_rule};
@@ -25,6 +27,7 @@ pub struct TenantBundle {
     pub keys: Vec<KeyBundle>,
     pub credentials: Vec<CredentialBundle>,
     pub routes: Vec<Route>,
+    pub limits: Vec<Limit>,
 }
 
 /// A gateway key with the digests of its secrets, each with the instant until which it opens, if there is one.
@@ -95,6 +98,7 @@ impl Store {
             keys: load_keys(&mut reading, id).await?,
             credentials: load_credentials(&mut reading, id, &data_key).await?,
             routes: load_routes(&mut reading, id).await?,
+            limits: load_limits(&mut reading, id).await?,
         };
         reading.commit().await?;
         Ok(Some(bundle))

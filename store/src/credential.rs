@@ -1,5 +1,6 @@
 //! Credentials: the secrets that a tenant's calls show to providers, sealed under the tenant's data key.
 
+use policy::limit::Subject;
 use serde_json::json;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -7,6 +8,7 @@ use vault::{Place, Secret};
 
 use crate::change::{Change, Changing, Done};
 use crate::error::{StoreError, taken, unreadable};
+use crate::limit::remove_limits_on;
 use crate::name;
 use crate::open::Store;
 use crate::row::Columns;
@@ -223,6 +225,7 @@ impl Store {
             .bind(id)
             .execute(changing.connection())
             .await?;
+        remove_limits_on(changing.connection(), tenant_id, &Subject::Credential(id.into())).await?;
         let action = "credential.remove";
         finish_one(
             changing,

@@ -5,6 +5,7 @@
 
 mod directory;
 mod follow;
+mod limits;
 mod model_lists;
 mod poison;
 mod rejected;

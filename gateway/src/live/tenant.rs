@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use policy::limit::Limit;
 use policy::{ModelAllow, PatternError, Route};
 use provider::{BaseUrl, Catalog, Trust};
 use store::{BaseUrlBy, CredentialBundle, GlobalBundle, KeyBundle, TenantBundle};
 use vault::{DigestKey, Secret};
+
+use super::limits::Limits;
 
 /// Everything about one tenant that a call may need, as of one revision. Never changed, only replaced.
 pub struct TenantState {
@@ -18,11 +21,14 @@ pub struct TenantState {
     /// The tenant's revision when this was loaded; a later one means that this is out of date.
     pub revision: i64,
     pub routes: Vec<Route>,
+    /// All of them; those that concern a call are found by what it is of.
+    pub limits: Vec<Arc<Limit>>,
     /// Rows that cannot be used and were left out.
     pub left_out: Vec<LeftOut>,
     keys: HashMap<String, Arc<GatewayKey>>,
     /// By provider name; inside one provider the heaviest first, then by name.
     credentials: HashMap<String, Vec<Arc<Credential>>>,
+    limits_on: Limits,
 }
 
 /// A row that makes sense, but cannot be used.
@@ -97,6 +103,7 @@ impl TenantState {
         for LeftOut { what, id, why } in &left_out {
             tracing::warn!(tenant = %tenant.id, %id, %why, "{what} left out");
         }
+        let limits: Vec<Arc<Limit>> = bundle.limits.into_iter().map(Arc::new).collect();
         Self {
             id: Arc::from(tenant.id.as_str()),
             name: tenant.name,
@@ -107,6 +114,8 @@ impl TenantState {
             left_out,
             keys,
             credentials,
+            limits_on: Limits::of(&limits),
+            limits,
         }
     }
 
@@ -118,6 +127,26 @@ impl TenantState {
     /// The tenant's usable credentials for a provider, the preferred one first.
     pub fn credentials(&self, provider: &str) -> &[Arc<Credential>] {
         self.credentials.get(provider).map_or(&[], Vec::as_slice)
+    }
+
+    /// The limits on all that the tenant does.
+    pub fn limits_on_tenant(&self) -> &[Arc<Limit>] {
+        self.limits_on.tenant()
+    }
+
+    /// The limits on one of its gateway keys.
+    pub fn limits_on_key(&self, id: &str) -> &[Arc<Limit>] {
+        self.limits_on.key(id)
+    }
+
+    /// The limits on one of its credentials.
+    pub fn limits_on_credential(&self, id: &str) -> &[Arc<Limit>] {
+        self.limits_on.credential(id)
+    }
+
+    /// The limits on a model, by what the provider calls it.
+    pub fn limits_on_model(&self, model: &str) -> &[Arc<Limit>] {
+        self.limits_on.model(model)
     }
 
     /// The providers for which the tenant has a usable credential, in the order of their names.
