@@ -4,7 +4,7 @@
 //! seed alone. What the provider sees is counted by the database's clock: no window may see more than its cap (C1), what is
 //! granted is what leases hold after every commit (I1), and what a replica holds adds up at every step (I2).
 
-mod bank;
+pub(super) mod bank;
 mod random;
 mod run;
 
