@@ -335,6 +335,7 @@ mod tests {
 
     use super::*;
     use crate::call_id::CallId;
+    use crate::ledger::UsageSource;
 
     fn attempt(model: &str, outcome: Outcome) -> AttemptRecord {
         let now = Instant::now();
@@ -351,7 +352,13 @@ mod tests {
             status: 200,
             outcome,
             usage: None,
+            usage_source: UsageSource::Unknown,
             suspect: false,
+            cost_nano: None,
+            price_version: None,
+            reserved_tokens: None,
+            units: Vec::new(),
+            intent: None,
         }
     }
 
