@@ -1,5 +1,6 @@
 //! What all workers share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use store::{Store, StoreError};
 use tokio::runtime::Handle;
 
 use crate::admission::Admission;
-use crate::ledger::{Ledger, LedgerWriter};
+use crate::ledger::{Durability, Ledger, LedgerWriter, SpoolSettings};
 use crate::live::{Directory, DirectorySettings, ModelLists};
 use crate::vitals::Vitals;
 
@@ -20,8 +21,9 @@ pub struct GatewaySettings {
     /// Bounds on what a request body may hold.
     pub body: Limits,
     pub timeouts: Timeouts,
-    /// Calls whose records may wait for the database. When all places are taken, no further call is admitted.
+    /// Calls whose records may wait to be logged. When all places are taken, no further call is admitted.
     pub ledger_places: usize,
+    pub spool: SpoolSettings,
     /// How long a provider's list of models is believed.
     pub model_list_age: Duration,
     /// Whether traces are sent, and so whether a request's own trace is looked for.
@@ -39,10 +41,24 @@ impl Default for GatewaySettings {
             body: Limits::default(),
             timeouts: Timeouts::default(),
             ledger_places: 65_536,
+            spool: SpoolSettings {
+                folder: PathBuf::from("spool"),
+                durability: Durability::Os,
+                bytes_max: 4 << 30,
+            },
             model_list_age: Duration::from_secs(5 * 60),
             traced: false,
         }
     }
+}
+
+/// Why a gateway does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the ledger cannot be written in {}: {error}", folder.display())]
+    Spool { folder: PathBuf, error: std::io::Error },
 }
 
 /// The shared part of a gateway: live state, ledger, door.
@@ -61,20 +77,28 @@ impl Gateway {
     /// The caller runs the returned [`LedgerWriter`] on `control`, and [`crate::live::follow`] with the directory.
     ///
     /// # Errors
-    /// When the database does not answer: a gateway that has never seen its routes does not start.
+    /// When the database does not answer, since a gateway that has never seen its routes does not start; and when the folder
+    /// of the spool cannot be used.
     pub async fn open(
         store: Store,
         catalog: Arc<Catalog>,
         settings: GatewaySettings,
         control: Handle,
-    ) -> Result<(Arc<Self>, LedgerWriter), StoreError> {
+    ) -> Result<(Arc<Self>, LedgerWriter), OpenError> {
         let directory = Directory::open(store.clone(), catalog, &settings.directory, control).await?;
-        let (ledger, writer) = Ledger::open(store, settings.ledger_places);
+        let vitals = Arc::<Vitals>::default();
+        let (ledger, writer) =
+            Ledger::open(store, &settings.spool, settings.ledger_places, &vitals, |_, _| ()).map_err(
+                |error| OpenError::Spool {
+                    folder: settings.spool.folder.clone(),
+                    error,
+                },
+            )?;
         let gateway = Self {
             directory: Arc::new(directory),
             ledger,
             admission: Arc::default(),
-            vitals: Arc::default(),
+            vitals,
             model_lists: ModelLists::new(settings.model_list_age),
             settings,
         };
@@ -99,7 +123,7 @@ impl Gateway {
 
     /// Whether calls should be sent here. A database that is away does not change that: known keys go on being served.
     pub fn is_ready(&self) -> bool {
-        self.admission.is_open() && self.vitals.falling().is_empty()
+        self.admission.is_open() && self.ledger.is_well() && self.vitals.falling().is_empty()
     }
 
     pub fn vitals(&self) -> &Arc<Vitals> {

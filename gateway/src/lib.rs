@@ -5,8 +5,8 @@
 //! type, and the next one asks for it, so that nothing can be sent without a permit, nor relayed without an answer.
 //!
 //! What a call needs to know about its tenant is in memory ([`live`]): the first call of a tenant loads it, changes
-//! in the database replace it, and no call after that waits for the database. What a call leaves behind is a
-//! [`ledger::CallRecord`], whose place in the queue to the database was reserved before anything was sent.
+//! in the database replace it, and no call after that waits for the database. What a call leaves behind is in the
+//! [`ledger`]: on the disk before anything is sent, and in the database soon after it has ended.
 
 mod call;
 pub mod ledger;
@@ -26,6 +26,6 @@ pub use admission::Admission;
 pub use call::{Reply, ReplyBody, ReplyHead, StreamBody};
 pub use call_id::CallId;
 pub use failpoint::failpoint;
-pub use gateway::{Gateway, GatewaySettings};
+pub use gateway::{Gateway, GatewaySettings, OpenError};
 pub use vitals::Vitals;
 pub use worker::{Asked, Operation, Request, Worker};

@@ -37,10 +37,21 @@ pub struct AttemptRow<Text = String> {
     pub first_byte_us: Option<i64>,
     /// The HTTP status that the provider sent; 0 when it sent none.
     pub status: i64,
-    /// `ok`, `provider_error`, `cut`, `client_gone`, `timeout`, `unreachable` or `refused`.
+    /// `ok`, `provider_error`, `cut`, `client_gone`, `timeout`, `unreachable`, `refused` or `crashed`.
     pub outcome: Text,
-    /// `None` when the provider told none: unknown is not 0.
+    /// What was asked for: `chat`, `embeddings` or `count_tokens`.
+    pub operation: Text,
+    /// `None` when it is not known: unknown is not 0.
     pub usage: Option<AttemptUsage>,
+    /// Where the usage is known from, or why it is not: `provider` told it, it is `estimated`, it is `unknown`,
+    /// `unknown_crash` where this gateway went down during the attempt, or there is `none`, since nothing was used.
+    pub usage_source: Text,
+    /// In billionths of a dollar; `None` when no price is known.
+    pub cost_nano: Option<i64>,
+    /// Which prices that is by.
+    pub price_version: Option<Text>,
+    /// What limits were charged before it was sent.
+    pub reserved_tokens: Option<i64>,
 }
 
 /// Tokens, as the provider counted them. Input includes cached and cache-written, output includes reasoning.
@@ -186,6 +197,8 @@ impl Store {
             "provider": row.provider, "model_name": row.model_name, "model": row.model, "dialect": row.dialect,
             "streamed": row.streamed, "started_at_ms": row.started_at_ms, "duration_us": row.duration_us,
             "first_byte_us": row.first_byte_us, "status": row.status, "outcome": row.outcome,
+            "operation": row.operation, "usage_source": row.usage_source, "cost_nano": row.cost_nano,
+            "price_version": row.price_version, "reserved_tokens": row.reserved_tokens,
             "usage": row.usage.map(|usage| json!({
                 "input_tokens": usage.input_tokens, "cached_input_tokens": usage.cached_input_tokens,
                 "cache_write_tokens": usage.cache_write_tokens, "output_tokens": usage.output_tokens,
@@ -208,7 +221,7 @@ impl Store {
 
 impl<Text: AsRef<str>> AttemptRow<Text> {
     /// The same row, whose texts are this one's.
-    fn lent(&self) -> AttemptRow<&str> {
+    pub fn lent(&self) -> AttemptRow<&str> {
         AttemptRow {
             attempt_id: self.attempt_id.as_ref(),
             call_id: self.call_id.as_ref(),
@@ -226,7 +239,12 @@ impl<Text: AsRef<str>> AttemptRow<Text> {
             first_byte_us: self.first_byte_us,
             status: self.status,
             outcome: self.outcome.as_ref(),
+            operation: self.operation.as_ref(),
             usage: self.usage,
+            usage_source: self.usage_source.as_ref(),
+            cost_nano: self.cost_nano,
+            price_version: self.price_version.as_ref().map(Text::as_ref),
+            reserved_tokens: self.reserved_tokens,
         }
     }
 }
@@ -255,6 +273,11 @@ impl AttemptRow {
                 Some(_) => Some(AttemptUsage::read(&columns)?),
                 None => None,
             },
+            operation: columns.text("operation")?,
+            usage_source: columns.text_or_null("usage_source")?.unwrap_or_default(),
+            cost_nano: columns.number_or_null("cost_nano")?,
+            price_version: columns.text_or_null("price_version")?,
+            reserved_tokens: columns.number_or_null("reserved_tokens")?,
         })
     }
 }
@@ -286,7 +309,7 @@ fn insert(rows: usize, place: impl Fn(usize) -> String) -> String {
     let columns = "tenant_id, attempt_id, call_id, attempt_number, key_id, credential_id, provider, model_name, model, \
                    dialect, streamed, started_at_ms, duration_us, first_byte_us, status, outcome, input_tokens, \
                    cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, audio_input_tokens, \
-                   audio_output_tokens";
+                   audio_output_tokens, operation, usage_source, cost_nano, price_version, reserved_tokens";
     let width = columns.split(',').count();
     let values = (0..rows).map(|row| {
         let places: Vec<String> = (1..=width).map(|column| place(row * width + column)).collect();
@@ -338,4 +361,9 @@ fn bind<'q, T: AsRef<str>>(
         .bind(usage(|usage| usage.reasoning_tokens))
         .bind(usage(|usage| usage.audio_input_tokens))
         .bind(usage(|usage| usage.audio_output_tokens))
+        .bind(row.operation)
+        .bind(row.usage_source)
+        .bind(row.cost_nano)
+        .bind(row.price_version)
+        .bind(row.reserved_tokens)
 }

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use gateway::OpenError;
 use store::StoreError;
 use vault::VaultError;
 
@@ -71,6 +72,15 @@ impl Failure {
 
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error.into(),
+            OpenError::Spool { .. } => Self::other(error.to_string()),
+        }
     }
 }
 

@@ -12,12 +12,12 @@ pub(super) struct Permit {
     pub(super) in_flight: InFlight,
 }
 
-const RETRY_S: u64 = 1;
+pub(super) const RETRY_S: u64 = 1;
 
 /// Admits one call.
 ///
 /// # Errors
-/// 503 while the gateway is draining, and when the ledger has no place left: a call that could not be booked is not
+/// 503 while the gateway is draining, and when the ledger cannot be written: a call that could not be booked is not
 /// made.
 pub(super) fn admit(gateway: &Gateway) -> Result<Permit, Refusal> {
     let refused = |code, message| Refusal::new(code, message).retry_after(RETRY_S);
@@ -25,10 +25,10 @@ pub(super) fn admit(gateway: &Gateway) -> Result<Permit, Refusal> {
         .admission()
         .enter()
         .ok_or_else(|| refused(Code::ShuttingDown, "This gateway is shutting down."))?;
-    let place = gateway.ledger().reserve().ok_or_else(|| {
+    let place = gateway.ledger().reserve().map_err(|_| {
         refused(
-            Code::Overloaded,
-            "The gateway cannot book this call at the moment.",
+            Code::LedgerUnavailable,
+            "The gateway cannot book this call at the moment, so it is not made.",
         )
     })?;
     Ok(Permit { place, in_flight })

@@ -19,7 +19,7 @@ use super::identify::Caller;
 use super::prepare::{Parcel, Prepared, prepare};
 use super::settle::Settlement;
 use crate::clock::now_ms;
-use crate::ledger::{AttemptRecord, Outcome};
+use crate::ledger::{AttemptRecord, Outcome, UsageSource};
 use crate::live::Credential;
 use crate::worker::{Request, Worker};
 
@@ -76,7 +76,10 @@ pub(super) async fn attempt(
     };
     let number = 1;
     let sent = Instant::now();
-    settlement.attempt(record(&candidate, dialect, number, sent));
+    let begun = settlement
+        .attempt(record(&candidate, dialect, number, sent))
+        .await;
+    begun.map_err(|refusal| settlement.refuse(refusal, Outcome::Refused))?;
     let upstream = match send(
         worker,
         &candidate,
@@ -188,8 +191,14 @@ fn record(candidate: &Candidate<'_>, dialect: Dialect, number: u32, started: Ins
         first_byte: None,
         ended: started,
         status: 0,
-        outcome: Outcome::ClientGone,
+        outcome: Outcome::Crashed,
         usage: None,
+        usage_source: UsageSource::UnknownCrash,
         suspect: false,
+        cost_nano: None,
+        price_version: None,
+        reserved_tokens: None,
+        units: Vec::new(),
+        intent: None,
     }
 }

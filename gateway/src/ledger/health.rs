@@ -1,6 +1,6 @@
-//! How writing the ledger goes.
+//! How shipping the ledger goes.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use store::Appended;
 
@@ -11,10 +11,10 @@ pub struct LedgerHealth {
     pub rows_written: AtomicU64,
     /// Rows that the database will never take. They are kept aside.
     pub rows_refused: AtomicU64,
-    /// Tries to write a batch that failed; it is tried again.
+    /// Tries to ship that failed; they are made again.
     pub writes_failed: AtomicU64,
-    /// Records that the writer holds at the moment.
-    held: AtomicUsize,
+    /// Stretches of spools of which nothing can be made. They are kept aside.
+    pub unreadable: AtomicU64,
 }
 
 impl LedgerHealth {
@@ -27,15 +27,11 @@ impl LedgerHealth {
         self.rows_refused.fetch_add(appended.refused, Ordering::Relaxed);
     }
 
-    pub(super) fn holds(&self, records: usize) {
-        self.held.store(records, Ordering::Relaxed);
-    }
-
-    pub(super) fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
-    }
-
     pub(super) fn failed(&self) {
         self.writes_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn put_aside(&self, stretches: u64) {
+        self.unreadable.fetch_add(stretches, Ordering::Relaxed);
     }
 }

@@ -1,55 +1,81 @@
 //! What calls leave behind, on its way to the database and to the log.
 //!
-//! A call reserves its place in the queue before it is sent ([`Ledger::reserve`]), so that booking it later cannot
-//! fail and never waits. The writer empties the queue on the control runtime: one log line a call at once, rows in
-//! batches. While the database is away the queue fills; when it is full no further call is admitted.
+//! An attempt is written to the [`spool`] before it is sent and when it has ended, by the thread that serves it; from
+//! there it is shipped to the database, however long that takes. Beside that, the whole call goes through a queue to the
+//! log, and to whoever else watches calls, on the control runtime: a call reserves its place there before it is sent
+//! ([`Ledger::reserve`]), so that nothing at its end can fail or has to wait.
 
 mod health;
 mod record;
+mod spool;
 mod writer;
 
 pub use health::LedgerHealth;
-pub use record::{AttemptRecord, CallRecord, Outcome};
+pub use record::{AttemptRecord, CallRecord, Outcome, UsageSource};
+pub use spool::{Durability, LedgerUnavailable, SpoolSettings, Units};
 pub use writer::LedgerWriter;
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use dialect::refusal::Refusal;
-use store::Store;
+use store::{AttemptRow, Store};
 use tokio::sync::mpsc;
+
+use crate::vitals::Vitals;
+use spool::{Intended, Shipper, Spool};
 
 /// The way into the ledger.
 pub struct Ledger {
     queue: mpsc::Sender<Box<CallRecord>>,
-    places: usize,
+    spool: Arc<Spool>,
     health: Arc<LedgerHealth>,
 }
 
-/// A reserved place in the queue.
-pub struct LedgerPlace(mpsc::OwnedPermit<Box<CallRecord>>);
-
-/// This part of the places is in the queue itself: enough for what comes while one write hangs.
-const QUEUED_PART: usize = 2;
+/// A call's right to be booked.
+pub struct LedgerPlace {
+    queue: mpsc::OwnedPermit<Box<CallRecord>>,
+    spool: Arc<Spool>,
+}
 
 impl Ledger {
-    pub(crate) fn open(store: Store, places: usize) -> (Self, LedgerWriter) {
-        // While the database is away the writer holds some of them, since it can log only what it has taken.
-        let queued = (places / QUEUED_PART).max(1);
-        let held_max = places.saturating_sub(queued);
-        let (queue, waiting) = mpsc::channel(queued);
+    /// Opens a new spool. `places` calls may wait to be logged. What was left of the units of leases, in spools of processes
+    /// that are gone, is shown to `units`, with the spool that tells of it, in the order in which it was written.
+    ///
+    /// # Errors
+    /// When the folder of the spool cannot be used.
+    pub(crate) fn open(
+        store: Store,
+        settings: &SpoolSettings,
+        places: usize,
+        vitals: &Arc<Vitals>,
+        units: impl FnMut(&Path, Units<'_>),
+    ) -> io::Result<(Self, LedgerWriter)> {
+        let (queue, waiting) = mpsc::channel(places);
         let health = Arc::<LedgerHealth>::default();
-        let writer = LedgerWriter::new(store, waiting, held_max, health.clone());
-        let ledger = Self {
-            queue,
-            places,
-            health,
-        };
-        (ledger, writer)
+        let (spool, own, left) = Spool::open(settings)?;
+        Spool::units_left(&left, units)?;
+        spool.keep(vitals.clone())?;
+        let shipper = Shipper::new(store, spool.clone(), own, left, health.clone());
+        let writer = LedgerWriter::new(waiting, spool.clone(), shipper);
+        let ledger = Self { queue, spool, health };
+        Ok((ledger, writer))
     }
 
     /// A place for one call, if there is one.
-    pub fn reserve(&self) -> Option<LedgerPlace> {
-        self.queue.clone().try_reserve_owned().ok().map(LedgerPlace)
+    ///
+    /// # Errors
+    /// When nothing can be booked at the moment.
+    pub fn reserve(&self) -> Result<LedgerPlace, LedgerUnavailable> {
+        if !self.spool.is_well() {
+            return Err(LedgerUnavailable);
+        }
+        let queue = self.queue.clone().try_reserve_owned();
+        Ok(LedgerPlace {
+            queue: queue.map_err(|_| LedgerUnavailable)?,
+            spool: self.spool.clone(),
+        })
     }
 
     /// Logs a call that was refused before anything was sent. It has nothing to book, so it may be left out when the
@@ -59,26 +85,64 @@ impl Ledger {
         let _left_out = self.queue.try_send(record);
     }
 
-    /// Records that wait to be written.
+    /// Writes down a change of the units of leases that this replica holds, or all of them. What was written down before
+    /// all were told the last time is not shown to a process that comes after.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn append_units(&self, units: Units<'_>) -> Result<(), LedgerUnavailable> {
+        self.spool.append_units(units)
+    }
+
+    /// Whether what calls are about to do can be written down; without that no call is sent.
+    pub fn is_well(&self) -> bool {
+        self.spool.is_well()
+    }
+
+    /// Rows that wait to be shipped.
     pub fn waiting(&self) -> usize {
-        let queued = self.queue.max_capacity().saturating_sub(self.queue.capacity());
-        queued.saturating_add(self.health.held())
+        self.spool.waiting()
     }
 
-    /// Records that may wait.
-    pub fn places(&self) -> usize {
-        self.places
+    /// What spools take on the disk, and what they may.
+    pub fn spool_bytes(&self) -> (u64, u64) {
+        self.spool.bytes()
     }
 
-    /// How writing goes.
+    /// How often the disk did not sync what was written.
+    pub fn syncs_failed(&self) -> u64 {
+        self.spool.syncs_failed()
+    }
+
+    /// How shipping goes.
     pub fn health(&self) -> &LedgerHealth {
         &self.health
     }
 }
 
 impl LedgerPlace {
-    /// Puts the record in; it will be logged, and its attempts written.
-    pub fn book(self, record: Box<CallRecord>) {
-        self.0.send(record);
+    /// Writes down that an attempt is about to be sent. `units` tells what that changes in the units of leases that this
+    /// replica holds.
+    pub(crate) fn intend<T: AsRef<str>>(
+        &self,
+        row: &AttemptRow<T>,
+        units: &[u8],
+    ) -> Result<Intended, LedgerUnavailable> {
+        self.spool.intend(row, units)
+    }
+
+    /// Waits until that is as safe as it is to be.
+    pub(crate) async fn made_safe(&self, intended: &Intended) -> Result<(), LedgerUnavailable> {
+        self.spool.made_safe(intended).await
+    }
+
+    /// Writes down how the attempt with this INTENT ended.
+    pub(crate) fn settle<T: AsRef<str>>(&self, intent: u64, row: &AttemptRow<T>) {
+        self.spool.settle(intent, row);
+    }
+
+    /// Puts the record in; it will be logged.
+    pub(crate) fn book(self, record: Box<CallRecord>) {
+        self.queue.send(record);
     }
 }

@@ -53,8 +53,35 @@ pub struct AttemptRecord {
     pub status: u16,
     pub outcome: Outcome,
     pub usage: Option<Usage>,
+    /// Where that is known from, or why it is not.
+    pub usage_source: UsageSource,
     /// The provider reported usage that makes no sense; it counts as unknown.
     pub suspect: bool,
+    /// In billionths of a dollar, when a price is known.
+    pub cost_nano: Option<i64>,
+    /// Which prices that is by.
+    pub price_version: Option<Arc<str>>,
+    /// What limits were charged before it was sent.
+    pub reserved_tokens: Option<i64>,
+    /// What sending it changes in the units of leases that this replica holds, for the spool.
+    pub units: Vec<u8>,
+    /// The sequence of its INTENT, once that is written and until the attempt has ended.
+    pub(crate) intent: Option<u64>,
+}
+
+/// Where the usage of an attempt is known from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsageSource {
+    /// The provider told it, at the end.
+    Provider,
+    /// The provider told a part, and the rest was counted.
+    Estimated,
+    /// There may have been some.
+    Unknown,
+    /// This gateway went down meanwhile.
+    UnknownCrash,
+    /// There was none.
+    None,
 }
 
 /// How an attempt ended.
@@ -74,6 +101,8 @@ pub enum Outcome {
     Unreachable,
     /// The request could not even be sent: what we hold for the provider cannot be used.
     Refused,
+    /// This gateway went down meanwhile, so nobody knows.
+    Crashed,
 }
 
 impl Outcome {
@@ -87,6 +116,20 @@ impl Outcome {
             Self::Timeout => "timeout",
             Self::Unreachable => "unreachable",
             Self::Refused => "refused",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
+impl UsageSource {
+    /// The word in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Estimated => "estimated",
+            Self::Unknown => "unknown",
+            Self::UnknownCrash => "unknown_crash",
+            Self::None => "none",
         }
     }
 }
@@ -149,11 +192,6 @@ impl CallRecord {
             .saturating_sub(upstream)
     }
 
-    /// The rows that book this call: one for each attempt.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = AttemptRow<Cow<'_, str>>> {
-        self.attempts.iter().map(|attempt| self.row(attempt))
-    }
-
     /// The line in the log: who called what, how it ended, what it took. No secret and no text of a prompt is in a
     /// record, so none can be in the line.
     pub(crate) fn log(&self) {
@@ -183,7 +221,8 @@ impl CallRecord {
         );
     }
 
-    fn row<'a>(&'a self, attempt: &'a AttemptRecord) -> AttemptRow<Cow<'a, str>> {
+    /// The row that books an attempt of this call.
+    pub(crate) fn row<'a>(&'a self, attempt: &'a AttemptRecord) -> AttemptRow<Cow<'a, str>> {
         AttemptRow {
             attempt_id: self.call_id.of_attempt(attempt.number).into(),
             call_id: self.call_id.as_str().into(),
@@ -203,7 +242,12 @@ impl CallRecord {
                 .map(|at| micros(at.saturating_duration_since(attempt.started))),
             status: i64::from(attempt.status),
             outcome: attempt.outcome.as_str().into(),
+            operation: self.operation.into(),
             usage: attempt.usage.map(usage_columns),
+            usage_source: attempt.usage_source.as_str().into(),
+            cost_nano: attempt.cost_nano,
+            price_version: attempt.price_version.as_deref().map(Cow::from),
+            reserved_tokens: attempt.reserved_tokens,
         }
     }
 }

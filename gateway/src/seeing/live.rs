@@ -46,12 +46,18 @@ pub(super) async fn registry(gateway: &Gateway, connections: usize, traces: Opti
     gauge(&mut to, "tollgate_config_rows_rejected", "Stored rows that make no sense or cannot be used, of tenants that were loaded", directory.rows_rejected());
     gauge(&mut to, "tollgate_tenants_poisoned", "Tenants that are out of service for a row that makes no sense, of those that called of late", directory.tenants_poisoned());
     counter(&mut to, "tollgate_poison_found", "Times that a row that makes no sense was come upon", &poison_found);
-    gauge(&mut to, "tollgate_ledger_records_waiting", "Records of calls that wait to be written", ledger.waiting());
-    gauge(&mut to, "tollgate_ledger_records_max", "Records that may wait before calls are refused", ledger.places());
+    let (spool_bytes, spool_bytes_max) = ledger.spool_bytes();
+    let syncs_failed = AtomicU64::new(ledger.syncs_failed());
+    gauge(&mut to, "tollgate_ledger_up", "Whether calls can be written down; without that none is sent", usize::from(ledger.is_well()));
+    gauge(&mut to, "tollgate_ledger_records_waiting", "Attempts that are in the spool and not yet in the database", ledger.waiting());
+    gauge(&mut to, "tollgate_ledger_spool_bytes", "What spools take on the disk, shipped segments that are kept included", usize::try_from(spool_bytes).unwrap_or(usize::MAX));
+    gauge(&mut to, "tollgate_ledger_spool_max_bytes", "What they may take", usize::try_from(spool_bytes_max).unwrap_or(usize::MAX));
+    counter(&mut to, "tollgate_ledger_syncs_failed", "Times that the disk did not keep what was written; it was written again elsewhere", &syncs_failed);
+    counter(&mut to, "tollgate_ledger_unreadable", "Stretches of spools of which nothing can be made; they are kept aside", &health.unreadable);
     counter(&mut to, "tollgate_ledger_batches_written", "Batches that the database has taken", &health.batches_written);
     counter(&mut to, "tollgate_ledger_rows_written", "Rows that the database has taken", &health.rows_written);
     counter(&mut to, "tollgate_ledger_rows_refused", "Rows that the database will never take; they are kept aside", &health.rows_refused);
-    counter(&mut to, "tollgate_ledger_writes_failed", "Tries to write a batch that failed and were made again", &health.writes_failed);
+    counter(&mut to, "tollgate_ledger_writes_failed", "Tries to ship a batch that failed and were made again", &health.writes_failed);
     gauge(&mut to, "tollgate_parts_falling", "Parts beside the calls that fall so often that starting them again does not help", gateway.vitals().falling().len());
     to.register("tollgate_parts_fallen", "Falls of what runs beside the calls; each was started again", falls(gateway.vitals()));
     if let Some(traces) = traces {

@@ -336,6 +336,7 @@ mod tests {
 
     use super::*;
     use crate::call_id::CallId;
+    use crate::ledger::UsageSource;
 
     fn attempt(model: &str, outcome: Outcome) -> AttemptRecord {
         let now = Instant::now();
@@ -352,7 +353,13 @@ mod tests {
             status: 200,
             outcome,
             usage: None,
+            usage_source: UsageSource::Unknown,
             suspect: false,
+            cost_nano: None,
+            price_version: None,
+            reserved_tokens: None,
+            units: Vec::new(),
+            intent: None,
         }
     }
 

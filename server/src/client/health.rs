@@ -16,6 +16,9 @@ pub(crate) fn ready(gateway: &Gateway) -> Response<Body> {
     let falling = gateway.vitals().falling();
     let (status, body) = if !gateway.admission().is_open() {
         (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "draining"}))
+    } else if !gateway.ledger().is_well() {
+        let body = json!({"status": "ledger_unavailable"});
+        (StatusCode::SERVICE_UNAVAILABLE, body)
     } else if !falling.is_empty() {
         let body = json!({"status": "unwell", "falling": falling});
         (StatusCode::SERVICE_UNAVAILABLE, body)
@@ -28,10 +31,14 @@ pub(crate) fn ready(gateway: &Gateway) -> Response<Body> {
 /// How the parts are, for people and dashboards.
 pub(crate) fn health(gateway: &Gateway) -> Response<Body> {
     let store_answers = gateway.directory().store_answers();
+    let is_well = gateway.ledger().is_well();
     let body = json!({
-        "status": if store_answers { "ok" } else { "degraded" },
+        "status": if store_answers && is_well { "ok" } else { "degraded" },
         "store": if store_answers { "ok" } else { "unavailable" },
-        "ledger": {"waiting": gateway.ledger().waiting()},
+        "ledger": {
+            "status": if is_well { "ok" } else { "unavailable" },
+            "waiting": gateway.ledger().waiting(),
+        },
         "calls": {"in_flight": gateway.admission().in_flight()},
     });
     answer::json(StatusCode::OK, body.to_string())

@@ -35,6 +35,11 @@ fn attempt(call: &str, number: i64) -> AttemptRow {
         first_byte_us: Some(700),
         status: 200,
         outcome: "ok".to_owned(),
+        operation: "chat".to_owned(),
+        usage_source: "provider".to_owned(),
+        cost_nano: Some(7),
+        price_version: Some("2027-01".to_owned()),
+        reserved_tokens: Some(500),
         usage: Some(AttemptUsage {
             input_tokens: 100,
             cached_input_tokens: 40,

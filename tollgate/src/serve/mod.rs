@@ -300,7 +300,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
             let _written = writing.await;
         };
         if tokio::time::timeout(LAST_RECORDS, written).await.is_err() {
-            tracing::warn!("the last records of the ledger may be lost");
+            tracing::warn!("what is left of the ledger will be shipped by the next start");
         }
         seeing.finish().await;
         let _silent = tokio::time::timeout(LAST_WORDS, store.close()).await;

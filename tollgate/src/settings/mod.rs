@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gateway::ledger::{Durability, SpoolSettings};
 use gateway::seeing::TraceSettings;
 use gateway::{GatewaySettings, live::DirectorySettings};
 use percent_encoding::percent_decode_str;
@@ -73,6 +74,7 @@ impl Settings {
         )?;
         refuse_public("TOLLGATE_LISTEN", listen, source)?;
         let metrics_listen = metrics_listen(source)?;
+        let spool = spool(source, &data_dir)?;
         let workers: usize = source.parsed("TOLLGATE_WORKERS", "a number")?;
         Ok(Self {
             listen,
@@ -111,7 +113,7 @@ impl Settings {
                 failures_max: source.parsed("TOLLGATE_FAILED_KEYS_MAX", "a number")?,
                 ..FailureLimit::default()
             },
-            gateway: gateway(source)?,
+            gateway: gateway(source, spool)?,
             upstream: upstream(source)?,
             traces: traces(source)?,
             store: StoreOptions {
@@ -212,8 +214,26 @@ fn log_format(source: &Source) -> Result<LogFormat, Failure> {
     }
 }
 
-fn gateway(source: &Source) -> Result<GatewaySettings, Failure> {
+/// In the data folder.
+fn spool(source: &Source, data_dir: &std::path::Path) -> Result<SpoolSettings, Failure> {
+    let durability = match source.text("TOLLGATE_LEDGER_DURABILITY") {
+        "os" => Durability::Os,
+        "strict" => Durability::Strict,
+        _ => {
+            let message = "TOLLGATE_LEDGER_DURABILITY is neither `os` nor `strict`";
+            return Err(Failure::new(Kind::Settings, message));
+        }
+    };
+    Ok(SpoolSettings {
+        folder: data_dir.join("spool"),
+        durability,
+        bytes_max: source.parsed("TOLLGATE_LEDGER_BYTES_MAX", "a number of bytes")?,
+    })
+}
+
+fn gateway(source: &Source, spool: SpoolSettings) -> Result<GatewaySettings, Failure> {
     Ok(GatewaySettings {
+        spool,
         directory: DirectorySettings {
             tenants_max: source.parsed("TOLLGATE_TENANTS_CACHED_MAX", "a number")?,
             tenant_idle: source.duration("TOLLGATE_TENANT_IDLE")?,

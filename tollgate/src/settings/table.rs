@@ -45,6 +45,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("TOLLGATE_DATA_DIR", "./tollgate-data", "Folder for the SQLite database, the master key file, and the socket by which another process takes over."),
     setting("TOLLGATE_DATABASE_URL", "", "`sqlite:PATH` or `postgres://…`. `DATABASE_URL` is read too. Without either, `tollgate.db` in the data folder."),
     setting("TOLLGATE_DATABASE_CONNECTIONS", "10", "Connections to the database at most."),
+    setting("TOLLGATE_LEDGER_DURABILITY", "os", "When a call counts as written down, which it is before it is sent: `os`, when the kernel has it (the death of the process loses nothing, that of the machine the last 50 ms), or `strict`, when the disk has it."),
+    setting("TOLLGATE_LEDGER_BYTES_MAX", "4294967296", "What the spool of the ledger, in the data folder, may take on the disk, in bytes. What was shipped to the database is kept for seven days, or until this is reached; with nothing left that may be removed, calls are refused."),
     setting("TOLLGATE_MASTER_KEY", "", "The master key: 32 random bytes in base64 or hex, or several as `1:<base64>,2:<base64>`. Every replica needs the same."),
     setting("TOLLGATE_MASTER_KEY_FILE", "", "File with the master key, mode 0600; made by the first start. Without it, `master.key` in the data folder."),
     setting("TOLLGATE_ADMIN_KEY", "", "The operator's admin key (`sk-tga-…`) that the first start takes instead of making one."),

@@ -37,6 +37,7 @@ mod rotate;
 mod scale;
 mod sdk;
 mod slow;
+mod spool;
 mod spread;
 mod starting;
 mod strict;

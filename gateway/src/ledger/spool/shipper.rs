@@ -1,0 +1,227 @@
+//! From spools to the database: the one that this process writes, and those that processes before it have left behind.
+//!
+//! What is shipped is always read from the files, never from memory: so a database that is away for long takes disk, not
+//! memory, and what is done after a crash is what is always done. A batch whose fate is not known is shipped again, which
+//! changes nothing, since rows are known by their attempt's id.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use store::{AttemptRow, Store, StoreError};
+use tokio::time::{sleep, timeout};
+
+use super::booking;
+use super::cursor::Place;
+use super::folder::Folder;
+use super::reader::{Batch, ROWS_MAX, Reader};
+use super::{LedgerHealth, Spool};
+use crate::failpoint::failpoint;
+
+/// Ships. Runs on the control runtime; may be run again when it has panicked.
+pub(in crate::ledger) struct Shipper {
+    store: Store,
+    spool: Arc<Spool>,
+    health: Arc<LedgerHealth>,
+    own: Source,
+    left: VecDeque<Source>,
+    looked: Instant,
+    pause: Duration,
+}
+
+/// A folder that is shipped.
+struct Source {
+    folder: Folder,
+    reader: Reader,
+}
+
+/// Why shipping stopped.
+#[derive(Debug, thiserror::Error)]
+enum Stuck {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the spool cannot be read: {0}")]
+    Spool(#[from] io::Error),
+}
+
+/// How long rows gather before they are shipped: long enough that a busy gateway writes few transactions, short enough
+/// that `tollgate usage` shows a call as soon as a person can ask for it.
+const GATHER: Duration = Duration::from_millis(100);
+/// Between two looks for spools that other processes have left behind meanwhile.
+const LOOK: Duration = Duration::from_secs(5);
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+impl Shipper {
+    pub(in crate::ledger) fn new(
+        store: Store,
+        spool: Arc<Spool>,
+        own: Folder,
+        left: Vec<Folder>,
+        health: Arc<LedgerHealth>,
+    ) -> Self {
+        let reader = Reader::of_living(own.path.clone(), own.cursor.shipped);
+        Self {
+            store,
+            spool,
+            health,
+            own: Source { folder: own, reader },
+            left: left.into_iter().map(Source::left).collect(),
+            looked: Instant::now(),
+            pause: RETRY_MIN,
+        }
+    }
+
+    /// Ships until the spool is closed and all that is in it is in the database.
+    pub(in crate::ledger) async fn run(&mut self) {
+        loop {
+            // Looked at before what there is: what is written after it is seen the next time.
+            let is_last = self.spool.inner().is_closed;
+            match self.ship().await {
+                Ok(()) => {
+                    self.pause = RETRY_MIN;
+                    if is_last {
+                        self.own.is_done(self.own.reader.is_settled());
+                        return;
+                    }
+                    sleep(GATHER).await;
+                    let _nothing = timeout(LOOK, self.spool.settled.notified()).await;
+                }
+                Err(error) => {
+                    self.health.failed();
+                    let waiting = self.spool.waiting();
+                    tracing::warn!(%error, waiting, "the ledger cannot be shipped; trying again");
+                    sleep(self.pause).await;
+                    self.pause = (self.pause * 2).min(RETRY_MAX);
+                }
+            }
+            if self.looked.elapsed() >= LOOK {
+                self.looked = Instant::now();
+                let left = Folder::left(&self.spool.settings.folder);
+                self.left.extend(left.into_iter().map(Source::left));
+            }
+        }
+    }
+
+    /// Ships what there is at the moment.
+    async fn ship(&mut self) -> Result<(), Stuck> {
+        let Self {
+            store,
+            spool,
+            health,
+            own,
+            left,
+            ..
+        } = self;
+        loop {
+            let until = spool.end();
+            let shipped = own.ship(store, health, Some(until)).await?;
+            if let Some(rows) = shipped {
+                spool
+                    .waiting
+                    .fetch_sub(rows.min(spool.waiting()), Ordering::Relaxed);
+            }
+            let reached = own.folder.cursor.shipped;
+            let units = if reached.units == Place::default() {
+                reached.intended
+            } else {
+                reached.units
+            };
+            let keep_from = reached.intended.segment.min(units.segment);
+            spool.keep_from.store(keep_from, Ordering::Relaxed);
+            // What calls leave behind now does not wait for what was left behind long ago.
+            let Some(first) = left.front_mut() else {
+                if shipped.is_none() {
+                    return Ok(());
+                }
+                continue;
+            };
+            if first.ship(store, health, None).await?.is_none() {
+                first.give_up(store, health).await?;
+                left.pop_front();
+            }
+        }
+    }
+}
+
+impl Source {
+    fn left(folder: Folder) -> Self {
+        tracing::info!(spool = %folder.path.display(), "shipping what another process has left behind");
+        let reader = Reader::of_left(folder.path.clone(), folder.cursor.shipped);
+        Self { folder, reader }
+    }
+
+    /// Ships one batch, and says how many rows that were; `None` when there is nothing.
+    async fn ship(
+        &mut self,
+        store: &Store,
+        health: &LedgerHealth,
+        until: Option<Place>,
+    ) -> Result<Option<usize>, Stuck> {
+        let put_aside = self.reader.put_aside;
+        let batch = self.reader.read(until);
+        health.put_aside(self.reader.put_aside.saturating_sub(put_aside));
+        let Some(batch) = batch? else {
+            return Ok(None);
+        };
+        failpoint("ledger");
+        let rows = self.rows(&batch, health);
+        append(store, health, &rows).await?;
+        let rows = rows.len();
+        self.reader.accept(&batch);
+        self.folder.cursor.set(self.reader.shipped());
+        Ok(Some(rows))
+    }
+
+    fn rows<'a>(&mut self, batch: &'a Batch, health: &LedgerHealth) -> Vec<AttemptRow<&'a str>> {
+        let mut rows = Vec::with_capacity(ROWS_MAX);
+        for row in batch.rows() {
+            match row {
+                Ok(row) => rows.push(row),
+                Err(bytes) => {
+                    self.reader.put_aside(batch.start(), bytes);
+                    health.put_aside(1);
+                }
+            }
+        }
+        rows
+    }
+
+    /// Its process is gone, and all SETTLEs are shipped: what remains are attempts that nobody knows the end of.
+    async fn give_up(&mut self, store: &Store, health: &LedgerHealth) -> Result<(), Stuck> {
+        let rows: Vec<AttemptRow<&str>> = self
+            .reader
+            .open()
+            .filter_map(|row| booking::read(row).ok())
+            .collect();
+        if !rows.is_empty() {
+            tracing::warn!(
+                attempts = rows.len(),
+                "a gateway went down during attempts: their usage is not known"
+            );
+        }
+        for rows in rows.chunks(ROWS_MAX) {
+            append(store, health, rows).await?;
+        }
+        self.reader.trim();
+        self.is_done(true);
+        Ok(())
+    }
+
+    /// Nothing will come any more.
+    fn is_done(&mut self, is_all: bool) {
+        let mut shipped = self.reader.shipped();
+        shipped.is_all = is_all;
+        self.folder.cursor.set(shipped);
+    }
+}
+
+async fn append(store: &Store, health: &LedgerHealth, rows: &[AttemptRow<&str>]) -> Result<(), StoreError> {
+    if !rows.is_empty() {
+        let appended = store.while_there(store.append_attempts(rows)).await?;
+        health.wrote(rows.len(), appended);
+    }
+    Ok(())
+}
