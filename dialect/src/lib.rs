@@ -4,6 +4,7 @@
 //! that were checked. [`openai_chat`] is the first dialect. [`neutral`] is what stands between two that differ.
 
 pub mod anthropic_messages;
+mod cap;
 pub mod codec;
 mod count;
 mod dialect;
@@ -29,11 +30,14 @@ mod splice;
 pub mod sse;
 pub mod translate;
 mod usage;
+mod weight;
 
+pub use cap::Cap;
 pub use count::Counter;
 pub use dialect::Dialect;
 pub use envelope::Envelope;
 pub use look::LookError;
 pub use relay::{StreamEnd, StreamMeter, StreamRelay};
-pub use splice::splice;
+pub use splice::{splice, splice_capped};
 pub use usage::Usage;
+pub use weight::{Weight, weigh};

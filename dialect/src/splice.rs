@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::Dialect;
+use crate::cap::Cap;
 use crate::envelope::Envelope;
 use crate::json::{Limits, scan};
 
@@ -15,6 +17,28 @@ const OPTIONS: &str = r#"{"include_usage":true}"#;
 ///
 /// `stream_options` that the client gave keep their other members as they are written.
 pub fn splice(body: &Bytes, envelope: &Envelope, model: &str, ask_usage: bool) -> Vec<Bytes> {
+    edit(body, edits(body, envelope, model, ask_usage))
+}
+
+/// The same, with a cap for the answer where the client set none.
+pub fn splice_capped(
+    body: &Bytes,
+    envelope: &Envelope,
+    model: &str,
+    ask_usage: bool,
+    dialect: Dialect,
+    cap: Option<Cap>,
+) -> Vec<Bytes> {
+    let mut edits = edits(body, envelope, model, ask_usage);
+    if let Some(cap) = cap
+        && envelope.max_tokens.is_none()
+    {
+        edits.extend(cap.edits(dialect, body, envelope.end_at));
+    }
+    edit(body, edits)
+}
+
+fn edits(body: &Bytes, envelope: &Envelope, model: &str, ask_usage: bool) -> Vec<(Range<usize>, String)> {
     let mut edits = Vec::with_capacity(2);
     if let Some(at) = &envelope.model_at
         && model != envelope.model
@@ -30,10 +54,11 @@ pub fn splice(body: &Bytes, envelope: &Envelope, model: &str, ask_usage: bool) -
             ),
         });
     }
-    edit(body, edits)
+    edits
 }
 
-/// The body in pieces, with these texts in place of what stands there. No two places overlap.
+/// The body in pieces, with these texts in place of what stands there. No two places overlap; of
+/// what comes to stand in one place, the first is written first.
 pub(crate) fn edit(body: &Bytes, mut edits: Vec<(Range<usize>, String)>) -> Vec<Bytes> {
     edits.sort_by_key(|(at, _)| at.start);
     let mut pieces = Vec::with_capacity(edits.len().saturating_mul(2).saturating_add(1));

@@ -1,11 +1,11 @@
 //! Decisions, pure: no I/O, no clock, no chance. What a decision needs comes in as an argument.
 //!
 //! [`plan`] turns the model name that a client asked for into the targets to try; [`explain`] tells how, by the same
-//! code. [`ModelAllow`] says which model names a gateway key may use at all, and [`price`] what a call costs. [`limit`] has
-//! the words of limits, [`lease`] how
-//! their windows are shared among replicas.
+//! code. [`ModelAllow`] says which model names a gateway key may use at all, [`price`] what a call costs, and [`bound`]
+//! what it can cost at most. [`limit`] has the words of limits, [`lease`] how their windows are shared among replicas.
 
 mod allow;
+pub mod bound;
 pub mod lease;
 pub mod limit;
 mod pattern;

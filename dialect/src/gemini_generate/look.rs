@@ -105,7 +105,8 @@ fn look_at_config(config: &[u8], limits: &Limits, envelope: &mut Envelope) -> Re
     if !(1..=CHOICES_MAX).contains(&envelope.choices) {
         return Err(LookError::Invalid("candidateCount"));
     }
-    envelope.max_tokens = count(config, &object, ["maxOutputTokens", "max_output_tokens"])?;
+    let max_tokens = count(config, &object, ["maxOutputTokens", "max_output_tokens"])?;
+    envelope.max_tokens = max_tokens.filter(|tokens| *tokens > 0);
     Ok(())
 }
 

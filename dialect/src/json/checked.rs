@@ -27,6 +27,31 @@ impl<'a> Iterator for CheckedMembers<'a> {
     }
 }
 
+/// The items of a checked array. Of what is no array there are none.
+pub(crate) fn checked_items(json: &[u8]) -> CheckedItems<'_> {
+    let inside = json.strip_prefix(b"[").unwrap_or_default();
+    CheckedItems { rest: inside }
+}
+
+pub(crate) struct CheckedItems<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for CheckedItems<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let is_between = |byte: &u8| *byte == b',' || byte.is_ascii_whitespace();
+        let start = self.rest.iter().position(|byte| !is_between(byte))?;
+        if self.rest.get(start) == Some(&b']') {
+            return None;
+        }
+        let (item, rest) = value(self.rest.get(start..)?)?;
+        self.rest = rest;
+        Some(item)
+    }
+}
+
 fn space(json: &[u8]) -> usize {
     json.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
 }
@@ -96,6 +121,22 @@ mod tests {
             ("g", "-1.5e3"),
         ];
         assert_eq!(walked(json), expected);
+    }
+
+    #[test]
+    fn every_kind_of_item_is_found() {
+        let items = |json: &'static str| -> Vec<&str> {
+            let text = |bytes| std::str::from_utf8(bytes).unwrap();
+            checked_items(json.as_bytes()).map(text).collect()
+        };
+        let json = r#"[ 1 ,"a,]",{"b":[1]} , [[],2],null,-1.5e3]"#;
+        assert_eq!(
+            items(json),
+            ["1", r#""a,]""#, r#"{"b":[1]}"#, "[[],2]", "null", "-1.5e3"]
+        );
+        for none in ["[]", "[ ]", "{}", "3", ""] {
+            assert!(items(none).is_empty(), "{none}");
+        }
     }
 
     #[test]

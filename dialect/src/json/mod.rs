@@ -14,7 +14,7 @@ mod text;
 use std::borrow::Cow;
 use std::ops::Range;
 
-pub(crate) use checked::checked_members;
+pub(crate) use checked::{checked_items, checked_members};
 pub use members::{Members, WrongType};
 pub use object::{ObjectWriter, write, write_array};
 pub use scanner::{scan, scan_answer};

@@ -38,7 +38,8 @@ pub fn look(body: &[u8], limits: &Limits) -> Result<Envelope, LookError> {
         stream,
         include_usage: asks_usage(body, &object, stream)?,
         choices,
-        max_tokens: max_tokens.into_iter().flatten().min(),
+        // Which of the two counts is the provider's to say.
+        max_tokens: max_tokens.into_iter().flatten().max(),
         stream_options_at: object.get("stream_options"),
         ..Envelope::new(body, model, Some(model_at))
     })

@@ -70,7 +70,23 @@ impl Crossing {
         heading: OwnedHeading,
         strict: bool,
     ) -> Result<(Self, Vec<u8>), Refusal> {
+        Self::capped(sent, provider, target, heading, strict, None)
+    }
+
+    /// The same, with a cap of so many tokens for the answer where the client set none.
+    ///
+    /// # Errors
+    /// As [`Crossing::of`].
+    pub fn capped(
+        sent: Sent<'_>,
+        provider: Dialect,
+        target: &Target<'_>,
+        heading: OwnedHeading,
+        strict: bool,
+        cap: Option<u64>,
+    ) -> Result<(Self, Vec<u8>), Refusal> {
         let mut request = sent.dialect.read_request(sent.body, sent.in_path)?;
+        request.max_tokens = request.max_tokens.or(cap);
         if provider != Dialect::AnthropicMessages {
             found::name_found_tools(&mut request);
         }
