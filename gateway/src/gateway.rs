@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dialect::json::Limits;
+use dialect::json::Limits as BodyLimits;
 use provider::{Catalog, Timeouts};
 use store::{Store, StoreError};
 use tokio::runtime::Handle;
 
 use crate::admission::Admission;
 use crate::ledger::{Durability, Ledger, LedgerWriter, SpoolSettings};
+use crate::limits::Limits;
 use crate::live::{Directory, DirectorySettings, ModelLists};
 use crate::vitals::Vitals;
 
@@ -19,10 +20,12 @@ use crate::vitals::Vitals;
 pub struct GatewaySettings {
     pub directory: DirectorySettings,
     /// Bounds on what a request body may hold.
-    pub body: Limits,
+    pub body: BodyLimits,
     pub timeouts: Timeouts,
     /// Calls whose records may wait to be logged. When all places are taken, no further call is admitted.
     pub ledger_places: usize,
+    /// The name of this process among others, which no other living one has.
+    pub replica: Arc<str>,
     pub spool: SpoolSettings,
     /// How long a provider's list of models is believed.
     pub model_list_age: Duration,
@@ -38,9 +41,10 @@ impl Default for GatewaySettings {
                 tenant_idle: Duration::from_secs(15 * 60),
                 stale_max: Duration::from_secs(15 * 60),
             },
-            body: Limits::default(),
+            body: BodyLimits::default(),
             timeouts: Timeouts::default(),
             ledger_places: 65_536,
+            replica: Arc::from("replica"),
             spool: SpoolSettings {
                 folder: PathBuf::from("spool"),
                 durability: Durability::Os,
@@ -69,6 +73,7 @@ pub struct Gateway {
     admission: Arc<Admission>,
     vitals: Arc<Vitals>,
     model_lists: ModelLists,
+    limits: Arc<Limits>,
 }
 
 impl Gateway {
@@ -100,6 +105,7 @@ impl Gateway {
             admission: Arc::default(),
             vitals,
             model_lists: ModelLists::new(settings.model_list_age),
+            limits: Arc::new(Limits::new(settings.replica.clone())),
             settings,
         };
         Ok((Arc::new(gateway), writer))
@@ -128,6 +134,11 @@ impl Gateway {
 
     pub fn vitals(&self) -> &Arc<Vitals> {
         &self.vitals
+    }
+
+    /// What this process holds of all limits.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     pub(crate) fn model_lists(&self) -> &ModelLists {

@@ -10,6 +10,7 @@
 
 mod call;
 pub mod ledger;
+pub mod limits;
 pub mod live;
 pub mod seeing;
 

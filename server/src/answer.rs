@@ -79,18 +79,18 @@ fn closes(code: Code) -> bool {
 }
 
 /// An answer of a provider.
-pub(crate) fn reply(reply: Reply) -> Response<Body> {
+pub(crate) fn reply(dialect: Dialect, reply: Reply) -> Response<Body> {
     let body = match reply.body {
         ReplyBody::Whole(bytes) => Body::Whole(Some(bytes)),
         ReplyBody::Stream(stream) => Body::Stream(stream),
     };
     let mut response = Response::new(body);
     *response.status_mut() = reply.head.status;
-    *response.headers_mut() = headers(reply.head);
+    *response.headers_mut() = headers(dialect, reply.head);
     response
 }
 
-fn headers(head: ReplyHead) -> HeaderMap {
+fn headers(dialect: Dialect, head: ReplyHead) -> HeaderMap {
     let ReplyHead {
         headers: mut map,
         target,
@@ -98,6 +98,7 @@ fn headers(head: ReplyHead) -> HeaderMap {
         attempts,
         lossy,
         estimated,
+        rates,
         overhead_us,
         ..
     } = head;
@@ -116,6 +117,9 @@ fn headers(head: ReplyHead) -> HeaderMap {
     }
     if estimated {
         map.insert(ESTIMATED, HeaderValue::from_static("true"));
+    }
+    if let Some(rates) = &rates {
+        rates::insert(rates, dialect, &mut map);
     }
     map.insert(ATTEMPTS, HeaderValue::from(attempts));
     map.insert(OVERHEAD_US, HeaderValue::from(overhead_us));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use dialect::rates::Rates;
 use dialect::refusal::{Code, Refusal};
 use dialect::translate::Crossing;
 use dialect::{Dialect, Envelope};
@@ -16,6 +17,7 @@ use provider::{Errand, Provider, ProviderKind, SendFault, echo};
 
 use super::fault;
 use super::identify::Caller;
+use super::limit::{Limited, Limiting, Unlimited};
 use super::prepare::{Parcel, Prepared, prepare};
 use super::settle::Settlement;
 use crate::clock::now_ms;
@@ -36,6 +38,8 @@ pub(super) struct Answer {
     pub(super) provider_dialect: Dialect,
     /// When the request began to be sent.
     pub(super) sent: Instant,
+    /// How the caller stands with its limits.
+    pub(super) rates: Option<Rates>,
 }
 
 /// A target that this caller can use now.
@@ -46,11 +50,17 @@ pub(super) struct Candidate<'a> {
     pub(super) credential: Option<Arc<Credential>>,
 }
 
-/// Sends the call to the first usable target of the plan.
+/// What is ready to be sent to a candidate.
+struct Ready<'a> {
+    candidate: Candidate<'a>,
+    prepared: Prepared,
+    limited: Limited,
+}
+
+/// Sends the call to the first target of the plan that is usable, and whose limits let it through.
 ///
 /// # Errors
-/// When no target is usable, the provider could not be reached, or its answer is not one to pass on. The call is
-/// settled then.
+/// When there is none, the provider could not be reached, or its answer is not one to pass on. The call is settled then.
 pub(super) async fn attempt(
     worker: &Worker,
     caller: &Caller,
@@ -60,8 +70,12 @@ pub(super) async fn attempt(
     request: &Request<'_>,
     mut settlement: Settlement,
 ) -> Result<Answer, Refusal> {
-    let candidate = match choose(worker, caller, plan) {
-        Ok(candidate) => candidate,
+    let Ready {
+        candidate,
+        prepared,
+        limited,
+    } = match ready(worker, caller, plan, envelope, body, request).await {
+        Ok(ready) => ready,
         Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),
     };
     let Parcel {
@@ -69,17 +83,17 @@ pub(super) async fn attempt(
         pieces,
         path,
         crossing,
-    } = match prepare(&candidate, request, envelope, body, &caller.tenant) {
-        Ok(Prepared::Send(parcel)) => parcel,
-        Ok(Prepared::Answered(body)) => return Ok(estimated(candidate, body, settlement)),
-        Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),
+    } = match prepared {
+        Prepared::Send(parcel) => parcel,
+        Prepared::Answered(body) => return Ok(estimated(candidate, body, settlement)),
     };
     let number = 1;
     let sent = Instant::now();
-    let begun = settlement
-        .attempt(record(&candidate, dialect, number, sent))
-        .await;
-    begun.map_err(|refusal| settlement.refuse(refusal, Outcome::Refused))?;
+    let rates = limited.rates;
+    let begun = record(&candidate, dialect, number, sent);
+    if let Err(refusal) = settlement.attempt(begun, limited, &caller.tenant.prices).await {
+        return Err(settlement.refuse(refusal, Outcome::Refused));
+    }
     let upstream = match send(
         worker,
         &candidate,
@@ -92,6 +106,9 @@ pub(super) async fn attempt(
     {
         Ok(upstream) => upstream,
         Err(fault) => {
+            if fault.is_before_the_first_byte() {
+                settlement.never_sent();
+            }
             let (refusal, outcome) = fault::no_answer(&candidate.provider.name, fault);
             return Err(settlement.refuse(refusal, outcome));
         }
@@ -109,7 +126,48 @@ pub(super) async fn attempt(
         crossing,
         provider_dialect: dialect,
         sent,
+        rates,
     })
+}
+
+/// The first candidate whose limits let the call through. A credential that is used up leaves it to the next one.
+async fn ready<'a>(
+    worker: &'a Worker,
+    caller: &Caller,
+    plan: &'a Plan,
+    envelope: &Envelope,
+    body: &Bytes,
+    request: &Request<'_>,
+) -> Result<Ready<'a>, Refusal> {
+    let mut refused = None;
+    for candidate in candidates(worker, caller, plan) {
+        let limiting = Limiting {
+            worker,
+            caller,
+            candidate: &candidate,
+            request,
+            envelope,
+            body,
+        };
+        let bound = limiting.bound();
+        let cap = limiting.cap(bound.as_ref());
+        let prepared = prepare(&candidate, request, envelope, body, &caller.tenant, cap)?;
+        match limiting.take(bound, prepared.sent_bytes()).await {
+            Ok(limited) => {
+                return Ok(Ready {
+                    candidate,
+                    prepared,
+                    limited,
+                });
+            }
+            Err(Unlimited { refusal, elsewhere }) if elsewhere => refused = Some(refusal),
+            Err(Unlimited { refusal, .. }) => return Err(refusal),
+        }
+    }
+    Err(refused.unwrap_or_else(|| {
+        let message = format!("No credential is set up for the model `{}`.", plan.model_name);
+        Refusal::new(Code::NoCredential, message).param("model")
+    }))
 }
 
 /// An answer of our own, for which nobody was asked: no attempt, and nothing to be booked.
@@ -123,24 +181,33 @@ fn estimated(candidate: Candidate<'_>, body: Bytes, settlement: Settlement) -> A
         crossing: None,
         provider_dialect: candidate.provider.dialect,
         sent: Instant::now(),
+        rates: None,
     }
 }
 
-/// The first target that the tenant has a credential for.
-fn choose<'a>(worker: &'a Worker, caller: &Caller, plan: &'a Plan) -> Result<Candidate<'a>, Refusal> {
-    let usable = plan.targets.iter().find_map(|target| {
-        let provider = worker.gateway.directory().catalog().get(&target.provider)?;
-        let credential = caller.tenant.credentials(&target.provider).first().cloned();
-        let is_usable = credential.is_some() || provider.kind == ProviderKind::Echo;
-        is_usable.then_some(Candidate {
-            target,
-            provider,
-            credential,
+/// What the tenant can use of the plan, in its order: each credential of each target's provider.
+fn candidates<'a>(
+    worker: &'a Worker,
+    caller: &Caller,
+    plan: &'a Plan,
+) -> impl Iterator<Item = Candidate<'a>> {
+    plan.targets.iter().flat_map(|target| {
+        let provider = worker.gateway.directory().catalog().get(&target.provider);
+        let own = caller
+            .tenant
+            .credentials(&target.provider)
+            .iter()
+            .cloned()
+            .map(Some);
+        let needs_none = provider.is_some_and(|provider| provider.kind == ProviderKind::Echo);
+        let credentials = own.chain(needs_none.then_some(None));
+        credentials.filter_map(move |credential| {
+            Some(Candidate {
+                target,
+                provider: provider?,
+                credential,
+            })
         })
-    });
-    usable.ok_or_else(|| {
-        let message = format!("No credential is set up for the model `{}`.", plan.model_name);
-        Refusal::new(Code::NoCredential, message).param("model")
     })
 }
 

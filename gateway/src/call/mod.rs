@@ -15,6 +15,7 @@ mod attempt;
 mod estimate;
 mod fault;
 mod identify;
+mod limit;
 mod prepare;
 mod relay;
 mod route;

@@ -5,7 +5,7 @@ use dialect::embeddings::Form;
 use dialect::neutral::{OwnedHeading, Target};
 use dialect::refusal::{Code, Refusal};
 use dialect::translate::{Crossing, Sent};
-use dialect::{Counter, Dialect, Envelope, gemini_generate, splice};
+use dialect::{Cap, Counter, Dialect, Envelope, gemini_generate, splice, splice_capped};
 use provider::{Endpoint, EndpointError, Operation as At, ProviderKind, StreamUsage};
 
 use super::attempt::Candidate;
@@ -42,6 +42,7 @@ pub(super) fn prepare(
     envelope: &Envelope,
     body: &Bytes,
     tenant: &TenantState,
+    cap: Option<u64>,
 ) -> Result<Prepared, Refusal> {
     let preparation = Preparation {
         candidate,
@@ -49,6 +50,7 @@ pub(super) fn prepare(
         envelope,
         body,
         tenant,
+        cap,
     };
     match request.asked.operation {
         Operation::Generate => preparation.generate(),
@@ -64,6 +66,8 @@ struct Preparation<'a> {
     envelope: &'a Envelope,
     body: &'a Bytes,
     tenant: &'a TenantState,
+    /// The most tokens that the answer shall have, where the client did not say so.
+    cap: Option<u64>,
 }
 
 impl Preparation<'_> {
@@ -84,15 +88,21 @@ impl Preparation<'_> {
         if passes {
             let ask_usage =
                 self.candidate.provider.stream_usage == StreamUsage::Ask && dialect == Dialect::OpenaiChat;
-            let pieces = splice(self.body, self.envelope, &self.candidate.target.model, ask_usage);
+            let Target { model, profile } = self.target();
+            let cap = self.cap.map(|tokens| Cap {
+                tokens,
+                name: profile.max_tokens_name,
+            });
+            let pieces = splice_capped(self.body, self.envelope, model, ask_usage, dialect, cap);
             return Ok(Prepared::passing(provider, path, pieces));
         }
-        let crossed = Crossing::of(
+        let crossed = Crossing::capped(
             self.sent(),
             provider,
             &self.target(),
             self.heading(),
             self.tenant.strict,
+            self.cap,
         )?;
         Ok(Prepared::crossing(provider, path, crossed))
     }
@@ -198,6 +208,14 @@ impl Preparation<'_> {
 }
 
 impl Prepared {
+    /// How long the request is that would be sent.
+    pub(super) fn sent_bytes(&self) -> usize {
+        match self {
+            Self::Send(parcel) => parcel.pieces.iter().map(Bytes::len).sum(),
+            Self::Answered(_) => 0,
+        }
+    }
+
     fn passing(dialect: Dialect, path: String, pieces: Vec<Bytes>) -> Self {
         Self::Send(Parcel {
             dialect,

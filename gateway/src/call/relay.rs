@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dialect::Envelope;
+use dialect::rates::Rates;
 use dialect::refusal::Refusal;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -36,6 +37,8 @@ pub struct ReplyHead {
     pub lossy: Option<String>,
     /// Whether this is a guess of the gateway's, since the provider cannot be asked.
     pub estimated: bool,
+    /// How the caller stands with its limits.
+    pub rates: Option<Rates>,
     /// What the gateway itself took, in microseconds: neither the client sending nor the provider answering.
     pub overhead_us: u64,
 }
@@ -68,6 +71,7 @@ pub(super) async fn relay(
         crossing,
         provider_dialect,
         sent,
+        rates,
     } = answer;
     let provider::Answer {
         mut status,
@@ -132,6 +136,7 @@ pub(super) async fn relay(
         attempts,
         lossy,
         estimated: attempts == 0,
+        rates,
         overhead_us: micros(started.elapsed().saturating_sub(waited)),
     };
     Ok(Reply { head, body })

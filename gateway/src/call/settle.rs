@@ -5,14 +5,19 @@
 //! written to the spool at once and the record goes into the place in the ledger that the permit had reserved, so it
 //! cannot fail and does not wait.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use dialect::Usage;
 use dialect::refusal::{Code, Refusal};
+use policy::lease::Used;
+use policy::price::{PriceBook, Priced, Tier};
 
 use super::admit::{Permit, RETRY_S};
+use super::limit::Limited;
 use crate::admission::InFlight;
 use crate::ledger::{AttemptRecord, CallRecord, LedgerPlace, LedgerUnavailable, Outcome, UsageSource};
+use crate::limits::Taken;
 
 /// Books one call when it is over.
 pub(super) struct Settlement {
@@ -25,6 +30,9 @@ pub(super) struct Settlement {
 struct Open {
     record: Box<CallRecord>,
     place: LedgerPlace,
+    /// What the attempt under way holds of its limits.
+    taken: Option<Taken>,
+    prices: PriceBook,
 }
 
 impl Settlement {
@@ -33,6 +41,8 @@ impl Settlement {
             open: Some(Open {
                 record,
                 place: permit.place,
+                taken: None,
+                prices: PriceBook::default(),
             }),
             in_flight: permit.in_flight,
         }
@@ -42,13 +52,35 @@ impl Settlement {
     ///
     /// # Errors
     /// When it cannot be written down: then it must not be sent.
-    pub(super) async fn attempt(&mut self, attempt: AttemptRecord) -> Result<(), Refusal> {
+    pub(super) async fn attempt(
+        &mut self,
+        attempt: AttemptRecord,
+        limited: Limited,
+        prices: &PriceBook,
+    ) -> Result<(), Refusal> {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
+        let attempt = AttemptRecord {
+            reserved_tokens: limited.reserved_tokens,
+            ..attempt
+        };
+        open.prices = prices.clone();
+        let taken = open.taken.insert(limited.taken);
+        if !taken.still_holds() {
+            self.never_sent();
+            return Err(between_windows());
+        }
         open.attempt(attempt)
             .await
             .map_err(|LedgerUnavailable| unavailable())
+    }
+
+    /// Nothing of the attempt under way has reached the provider: its limits get back what it had taken.
+    pub(super) fn never_sent(&mut self) {
+        if let Some(taken) = self.open.as_mut().and_then(|open| open.taken.take()) {
+            taken.give_back();
+        }
     }
 
     /// Changes the attempt under way.
@@ -92,7 +124,9 @@ impl Settlement {
             return;
         };
         open.end_attempt(outcome, usage);
-        let Open { mut record, place } = open;
+        let Open {
+            mut record, place, ..
+        } = open;
         record.ended = Instant::now();
         place.book(record);
     }
@@ -125,10 +159,60 @@ impl Open {
         attempt.suspect = usage.is_some() && attempt.usage.is_none();
         attempt.usage_source = source(attempt);
         attempt.ended = Instant::now();
+        price(attempt, &self.prices);
+        if let Some(taken) = self.taken.take() {
+            taken.settle(&used(attempt));
+        }
         if let Some(attempt) = self.record.attempts.last() {
             self.place.settle(intent, &self.record.row(attempt));
         }
     }
+}
+
+/// What it cost, by the price that held when it was sent.
+fn price(attempt: &mut AttemptRecord, prices: &PriceBook) {
+    let Some(usage) = &attempt.usage else {
+        return;
+    };
+    let tier = Tier::Standard;
+    let cost = prices.cost(
+        &attempt.provider,
+        &attempt.model,
+        attempt.started_at_ms,
+        usage,
+        tier,
+    );
+    if let Priced::Cost {
+        nano_dollars,
+        version,
+    } = cost
+    {
+        attempt.cost_nano = i64::try_from(nano_dollars).ok();
+        attempt.price_version = Some(Arc::from(version.to_string()));
+    }
+}
+
+/// What is known of what it used. An answer that is an error costs nothing but the request.
+fn used(attempt: &AttemptRecord) -> Used {
+    match (&attempt.usage, attempt.usage_source) {
+        (Some(usage), _) => Used {
+            input_tokens: Some(usage.input_tokens),
+            output_tokens: Some(usage.output_tokens),
+            nano_dollars: attempt.cost_nano.and_then(|cost| u64::try_from(cost).ok()),
+        },
+        (None, UsageSource::None) => Used {
+            input_tokens: Some(0),
+            output_tokens: Some(0),
+            nano_dollars: Some(0),
+        },
+        (None, _) => Used::default(),
+    }
+}
+
+/// The window in which the call was let through has ended before it could be sent.
+fn between_windows() -> Refusal {
+    let message = "The window of a limit ended just before this call was to be sent.";
+    Refusal::new(Code::LimitReached, message).retry_after(RETRY_S)
 }
 
 /// Where the usage of an attempt that has ended is known from.

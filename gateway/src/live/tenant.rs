@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use policy::limit::Limit;
+use policy::price::PriceBook;
 use policy::{ModelAllow, PatternError, Route};
 use provider::{BaseUrl, Catalog, Trust};
 use store::{BaseUrlBy, CredentialBundle, GlobalBundle, KeyBundle, TenantBundle};
@@ -23,6 +24,8 @@ pub struct TenantState {
     pub routes: Vec<Route>,
     /// All of them; those that concern a call are found by what it is of.
     pub limits: Vec<Arc<Limit>>,
+    /// What its calls cost.
+    pub prices: PriceBook,
     /// Rows that cannot be used and were left out.
     pub left_out: Vec<LeftOut>,
     keys: HashMap<String, Arc<GatewayKey>>,
@@ -114,6 +117,7 @@ impl TenantState {
             left_out,
             keys,
             credentials,
+            prices: PriceBook::default(),
             limits_on: Limits::of(&limits),
             limits,
         }

@@ -137,6 +137,21 @@ pub enum SendFault {
 }
 
 impl SendFault {
+    /// Whether it is certain that the provider was sent nothing.
+    pub fn is_before_the_first_byte(self) -> bool {
+        match self {
+            Self::Connect
+            | Self::ConnectTimeout
+            | Self::AddressForbidden
+            | Self::BadSecret
+            | Self::BadRequest
+            | Self::TokenRefused
+            | Self::NoToken
+            | Self::SwitchedOff => true,
+            Self::FirstByteTimeout | Self::Broken | Self::Encoded | Self::Flooded => false,
+        }
+    }
+
     pub fn is_timeout(self) -> bool {
         matches!(self, Self::ConnectTimeout | Self::FirstByteTimeout)
     }

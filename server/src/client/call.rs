@@ -28,5 +28,5 @@ pub(crate) async fn answer(
     {
         body::discard(body).await;
     }
-    replied.map(answer::reply)
+    replied.map(|reply| answer::reply(request.asked.dialect, reply))
 }

@@ -5,19 +5,21 @@ mod first_start;
 mod hand_over;
 mod log;
 mod memory;
+mod replica;
 mod seeing;
 mod sockets;
 mod stop;
 mod supervise;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::Args;
 use gateway::ledger::LedgerWriter;
-use gateway::{Gateway, Worker, live};
+use gateway::{Gateway, GatewaySettings, Worker, limits, live};
 use provider::{Catalog, Upstreams};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::{Balance, Connections, Door, ListenError, Listeners, Phase};
@@ -30,6 +32,7 @@ use crate::failure::{Failure, Kind};
 use crate::output::print;
 use crate::settings::{Settings, Source};
 use hand_over::{Inheritance, Offer};
+use replica::Replica;
 use seeing::{Seeing, SeeingTasks};
 use sockets::Sockets;
 use stop::StopSignals;
@@ -100,7 +103,8 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         .build();
     let control = control.map_err(|error| Failure::other(format!("no runtime: {error}")))?;
     let catalog = Arc::new(Catalog::built_in().map_err(|error| Failure::other(error.to_string()))?);
-    let mut parts = control.block_on(open(&settings, source, catalog, &control, address))?;
+    let replica = take_name(&settings.data_dir)?;
+    let mut parts = control.block_on(open(&settings, source, catalog, &control, address, &replica))?;
     parts.ledger.when_logged(move || log.flush());
     let signals = {
         let _inside = control.enter();
@@ -129,6 +133,13 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
     };
     run(&control, parts, &settings, going_down);
     Ok(())
+}
+
+fn take_name(data_dir: &Path) -> Result<Replica, Failure> {
+    Replica::take(data_dir).map_err(|error| {
+        let message = format!("no name for this process in {}: {error}", data_dir.display());
+        Failure::new(Kind::Settings, message)
+    })
 }
 
 /// Each connection is an open file, of which a process may have 1024 unless it asks for more: shells and service managers
@@ -174,6 +185,7 @@ async fn open(
     catalog: Arc<Catalog>,
     control: &Runtime,
     address: SocketAddr,
+    replica: &Replica,
 ) -> Result<Control, Failure> {
     let (store, migrated) = open_and_migrate(settings).await?;
     tracing::info!(from = migrated.from, to = migrated.to, "schema");
@@ -187,13 +199,12 @@ async fn open(
                 .unwrap_or_else(|| format!("http://{address}")),
         )?;
     }
-    let opened = Gateway::open(
-        store.clone(),
-        catalog,
-        settings.gateway.clone(),
-        control.handle().clone(),
-    )
-    .await;
+    let replica = replica.name.clone();
+    let gateway = GatewaySettings {
+        replica,
+        ..settings.gateway.clone()
+    };
+    let opened = Gateway::open(store.clone(), catalog, gateway, control.handle().clone()).await;
     let (gateway, ledger) = opened?;
     Ok(Control {
         gateway,
@@ -264,6 +275,10 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
     let following = supervise(handle, &vitals, "follow", move || {
         live::follow(directory.clone(), to_follow.clone(), poll)
     });
+    let (limits, to_ask) = (gateway.limits().clone(), store.clone());
+    let keeping = supervise(handle, &vitals, "limits", move || {
+        limits::keep(limits.clone(), to_ask.clone())
+    });
     let giving_back = supervise(handle, &vitals, "memory", memory::give_back);
     control.block_on(async {
         if until_told(&mut signals, offer).await == Told::TakenOver {
@@ -290,6 +305,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         following.abort();
         giving_back.abort();
         seeing.stop_observing();
+        let limits = gateway.limits().clone();
         drop(gateway);
         // The workers drop what they had left, by which it is booked; then nobody can write to the ledger any more, and
         // its writer ends.
@@ -302,6 +318,9 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         if tokio::time::timeout(LAST_RECORDS, written).await.is_err() {
             tracing::warn!("what is left of the ledger will be shipped by the next start");
         }
+        keeping.abort();
+        let given_back = limits::give_back(&limits, &store);
+        let _lost_or_not = tokio::time::timeout(LAST_WORDS, given_back).await;
         seeing.finish().await;
         let _silent = tokio::time::timeout(LAST_WORDS, store.close()).await;
     });

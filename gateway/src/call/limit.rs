@@ -1,0 +1,141 @@
+//! What of its limits a call takes before it is sent to a candidate.
+//!
+//! Limits on the tenant, the gateway key, the model and the credential are taken from together. Where one of them has to
+//! know how much the call may use, and the client set no cap for the answer, the model's own maximum is sent as the cap: then
+//! what is reserved is never passed.
+
+use bytes::Bytes;
+use dialect::rates::Rates;
+use dialect::refusal::Refusal;
+use dialect::{Weight, weigh};
+use policy::bound::{Answer, Ask, Bound};
+
+use super::attempt::Candidate;
+use super::identify::Caller;
+use crate::clock::now_ms;
+use crate::limits::{Party, Taken, are_measured, is_of_credential, needs, rates, refuse, unpriced};
+use crate::worker::{Operation, Request, Worker};
+
+/// What an attempt holds of its limits until it is settled.
+pub(super) struct Limited {
+    pub(super) taken: Taken,
+    pub(super) rates: Option<Rates>,
+    /// Input and output together, where they are limited.
+    pub(super) reserved_tokens: Option<i64>,
+}
+
+/// Why it holds nothing.
+pub(super) struct Unlimited {
+    pub(super) refusal: Refusal,
+    /// Whether the same call might pass with another credential.
+    pub(super) elsewhere: bool,
+}
+
+/// One call, and to whom it would go.
+pub(super) struct Limiting<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) caller: &'a Caller,
+    pub(super) candidate: &'a Candidate<'a>,
+    pub(super) request: &'a Request<'a>,
+    pub(super) envelope: &'a dialect::Envelope,
+    pub(super) body: &'a Bytes,
+}
+
+/// What is expected of a call before anything is known of its like: a token for so many bytes, and an answer of so many.
+const BYTES_A_TOKEN: u64 = 4;
+const ANSWER_TOKENS: u64 = 1_024;
+/// The most that an answer of a model is let have of which nobody knows the maximum.
+const ANSWER_TOKENS_UNKNOWN: u64 = 16_384;
+
+impl Limiting<'_> {
+    /// What the call may use at most; `None` where nothing limits it.
+    pub(super) fn bound(&self) -> Option<Bound> {
+        let counts_only = matches!(self.request.asked.operation, Operation::CountTokens(_));
+        if counts_only || self.party().limits().next().is_none() {
+            return None;
+        }
+        let weight = weigh(self.request.asked.dialect, self.body);
+        Some(Bound::of(&self.ask(&weight), &self.caller.tenant.prices))
+    }
+
+    /// What the answer has to be capped to, so that the bound holds; `None` where it need not be.
+    pub(super) fn cap(&self, bound: Option<&Bound>) -> Option<u64> {
+        bound?.cap.filter(|_| are_measured(self.party()))
+    }
+
+    /// Takes what the call needs. `sent_bytes` is how long the request became on the way to another dialect.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(super) async fn take(&self, bound: Option<Bound>, sent_bytes: usize) -> Result<Limited, Unlimited> {
+        let limits = self.worker.gateway.limits();
+        let Some(mut bound) = bound else {
+            return Ok(Limited {
+                taken: Taken::nothing(limits),
+                rates: None,
+                reserved_tokens: None,
+            });
+        };
+        let more = sent_bytes.saturating_sub(self.body.len()) as u64;
+        bound.input_tokens = bound.input_tokens.map(|tokens| tokens.saturating_add(more));
+        let needs = needs(self.party(), &bound, &self.expected(&bound)).map_err(|limit| Unlimited {
+            refusal: unpriced(&limit, &self.candidate.target.model),
+            elsewhere: false,
+        })?;
+        match limits.take(&self.caller.tenant.id, &needs).await {
+            Ok(taken) => Ok(Limited {
+                taken,
+                rates: rates(limits, &needs),
+                reserved_tokens: bound.tokens().and_then(|tokens| i64::try_from(tokens).ok()),
+            }),
+            Err(denied) => Err(Unlimited {
+                refusal: refuse(&denied).rates(rates(limits, &needs)),
+                elsewhere: is_of_credential(&denied.limit),
+            }),
+        }
+    }
+
+    fn party(&self) -> Party<'_> {
+        let credential = self.candidate.credential.as_ref();
+        Party {
+            tenant: &self.caller.tenant,
+            key_id: &self.caller.key.id,
+            credential_id: credential.map(|credential| credential.id.as_str()),
+            model: &self.candidate.target.model,
+        }
+    }
+
+    fn ask<'a>(&'a self, weight: &'a Weight) -> Ask<'a> {
+        let answers = self.request.asked.operation == Operation::Generate;
+        Ask {
+            provider: &self.candidate.provider.name,
+            model: &self.candidate.target.model,
+            dialect: self.candidate.provider.dialect_for(self.request.asked.dialect),
+            at_ms: now_ms(),
+            weight,
+            answer: answers.then_some(Answer {
+                choices: self.envelope.choices,
+                max_tokens: self.envelope.max_tokens,
+                catalog_max: Some(ANSWER_TOKENS_UNKNOWN),
+            }),
+        }
+    }
+
+    /// What the call will probably use.
+    fn expected(&self, bound: &Bound) -> Bound {
+        let likely = |most: Option<u64>, likely: u64| Some(most.map_or(likely, |most| most.min(likely)));
+        let input = likely(bound.input_tokens, self.body.len() as u64 / BYTES_A_TOKEN + 1);
+        let output = likely(bound.output_tokens, ANSWER_TOKENS);
+        let part = |of: Option<u64>, all: Option<u64>| match (of, all) {
+            (Some(of), Some(all)) if all > 0 => of.saturating_mul(1_000) / all,
+            _ => 1_000,
+        };
+        let permille = part(input, bound.input_tokens).max(part(output, bound.output_tokens));
+        Bound {
+            input_tokens: input,
+            output_tokens: output,
+            nano_dollars: bound.nano_dollars.map(|dollars| dollars / 1_000 * permille),
+            cap: None,
+        }
+    }
+}

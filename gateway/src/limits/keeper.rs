@@ -1,0 +1,99 @@
+//! Asks the database for leases, and gives back what is not needed. Runs on the control runtime.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use policy::lease::{Holder, HolderSettings, Incarnation};
+use store::Store;
+use tokio::time::{sleep, timeout};
+use ulid::Ulid;
+
+use super::Limits;
+use crate::failpoint::failpoint;
+
+/// Between two questions.
+const TICK: Duration = Duration::from_millis(100);
+/// After a question without an answer.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// A holder that has not been told its number: it knows no time, so it grants nothing, and asks for nothing.
+pub(super) fn nobody() -> Holder {
+    let from = Incarnation {
+        replica: Arc::from(""),
+        number: 0,
+    };
+    Holder::new(from, 0, 0, HolderSettings::default())
+}
+
+/// Keeps what calls need at hand, until dropped. Nothing is asked before something is limited.
+pub async fn keep(limits: Arc<Limits>, store: Store) {
+    loop {
+        limits.needed.notified().await;
+        begin(&limits, &store).await;
+        while !is_superseded(&limits) {
+            failpoint("limits");
+            ask(&limits, &store).await;
+            let is_idle = limits.held().as_ref().is_none_or(Holder::holds_nothing);
+            if is_idle {
+                limits.needed.notified().await;
+            } else {
+                let _needed_or_not = timeout(TICK, limits.needed.notified()).await;
+            }
+        }
+        // Another process says that it is this one. Its calls and these are told apart by a new number.
+        limits.needed.notify_one();
+    }
+}
+
+/// Gives everything back, at the end.
+pub async fn give_back(limits: &Limits, store: &Store) {
+    let stop = || limits.held().as_mut().and_then(Holder::stop);
+    if let Some(request) = stop() {
+        let _told_or_not = store.refill(&request).await;
+    }
+}
+
+fn is_superseded(limits: &Limits) -> bool {
+    limits.held().as_ref().is_some_and(Holder::is_superseded)
+}
+
+/// Has the database tell this replica its number.
+async fn begin(limits: &Limits, store: &Store) {
+    loop {
+        match store.begin_incarnation(&limits.replica).await {
+            Ok(begun) => {
+                let first_lease = Ulid::generate().0;
+                let settings = HolderSettings::default();
+                let holder = Holder::new(begun.incarnation, begun.store_epoch, first_lease, settings);
+                *limits.held() = Some(holder);
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no leases: the database does not tell this replica its number");
+                limits.answered.notify_waiters();
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+async fn ask(limits: &Limits, store: &Store) {
+    let asked = limits.now();
+    let due = || limits.held().as_mut().and_then(|holder| holder.due(asked));
+    let Some(request) = due() else {
+        return;
+    };
+    let answer = store.refill(&request).await;
+    let answered = limits.now();
+    if let Some(holder) = limits.held().as_mut() {
+        match &answer {
+            Ok(answer) => holder.answered(&request, answer, asked, answered),
+            Err(_) => holder.unanswered(answered),
+        }
+    }
+    if let Err(error) = answer {
+        tracing::warn!(%error, wishes = request.wishes.len(), "the database did not answer; asking again");
+        sleep(RETRY).await;
+    }
+    limits.answered.notify_waiters();
+}

@@ -1,0 +1,137 @@
+//! Limits, as calls meet them: what a call may use is taken from leases before it is sent, and settled when it is over.
+//!
+//! All of it is in memory ([`policy::lease::Holder`]), behind one lock that is never held while anything is waited for. The
+//! [`keeper`] asks the database for more on the control runtime. A call waits for it only when what it needs is not there,
+//! and no longer than [`PATIENCE`].
+
+mod keeper;
+mod needs;
+mod rates;
+mod refuse;
+mod taken;
+
+pub use keeper::{give_back, keep};
+pub(crate) use needs::{Party, are_measured, is_of_credential, needs};
+pub(crate) use rates::rates;
+pub(crate) use refuse::{refuse, unpriced};
+pub(crate) use taken::Taken;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use policy::lease::{Denied, DeniedWhy, Holder, Moment, Want};
+use policy::limit::Limit;
+use tokio::sync::Notify;
+use tokio::time::timeout_at;
+
+/// What this process holds of all limits.
+pub struct Limits {
+    /// The name of this process among others, which it keeps over a restart.
+    replica: Arc<str>,
+    /// None until something is limited, and the database has told this replica its number.
+    holder: Mutex<Option<Holder>>,
+    began: Instant,
+    /// Somebody needs what is not there.
+    needed: Notify,
+    /// The database has answered.
+    answered: Notify,
+}
+
+/// One limit and how much of it a call needs.
+pub(crate) struct Need {
+    pub(crate) limit: Arc<Limit>,
+    pub(crate) units: u64,
+}
+
+/// How long a call waits for units that are to be asked for.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the end of a window may be in doubt.
+const BOUNDARY: Duration = Duration::from_millis(2);
+
+impl Limits {
+    pub(crate) fn new(replica: Arc<str>) -> Self {
+        Self {
+            replica,
+            holder: Mutex::new(None),
+            began: Instant::now(),
+            needed: Notify::new(),
+            answered: Notify::new(),
+        }
+    }
+
+    /// Takes what a call needs, waiting for it for a moment where the database may give it.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        tenant_id: &Arc<str>,
+        needs: &[Need],
+    ) -> Result<Taken, Box<Denied>> {
+        if needs.is_empty() {
+            return Ok(Taken::nothing(self));
+        }
+        match self.try_take(tenant_id, needs) {
+            Err(denied) if is_worth_waiting(denied.why) => self.wait_and_take(tenant_id, needs).await,
+            taken => taken,
+        }
+    }
+
+    async fn wait_and_take(
+        self: &Arc<Self>,
+        tenant_id: &Arc<str>,
+        needs: &[Need],
+    ) -> Result<Taken, Box<Denied>> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let answered = self.answered.notified();
+            tokio::pin!(answered);
+            // Whoever is not in the line before asking could miss the answer.
+            answered.as_mut().enable();
+            let denied = match self.try_take(tenant_id, needs) {
+                Err(denied) if is_worth_waiting(denied.why) => denied,
+                taken => return taken,
+            };
+            if denied.why == DeniedWhy::Boundary {
+                tokio::time::sleep(BOUNDARY).await;
+            } else {
+                self.needed.notify_one();
+                let _answered_or_not = timeout_at(deadline, answered).await;
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return self.try_take(tenant_id, needs);
+            }
+        }
+    }
+
+    fn try_take(self: &Arc<Self>, tenant_id: &Arc<str>, needs: &[Need]) -> Result<Taken, Box<Denied>> {
+        let wants: Vec<Want<'_>> = needs
+            .iter()
+            .map(|need| Want {
+                tenant_id,
+                limit: &need.limit,
+                units: need.units,
+            })
+            .collect();
+        let now = self.now();
+        let mut held = self.held();
+        let holder = held.get_or_insert_with(keeper::nobody);
+        let reservation = holder.reserve(now, &wants)?;
+        drop(held);
+        Ok(Taken::new(self, reservation))
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Holder>> {
+        // A panic elsewhere leaves what is held as it was before or after a step: each of them is whole.
+        self.holder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// On the clock that the holder goes by.
+    fn now(&self) -> Moment {
+        Moment::try_from(self.began.elapsed().as_micros()).unwrap_or(Moment::MAX)
+    }
+}
+
+fn is_worth_waiting(why: DeniedWhy) -> bool {
+    matches!(why, DeniedWhy::Waiting | DeniedWhy::Boundary)
+}

@@ -1,0 +1,67 @@
+//! What a call has taken from its limits.
+
+use std::sync::Arc;
+
+use policy::lease::{Reservation, Used};
+
+use super::Limits;
+
+/// Units that one attempt may use. Whoever drops them without a word leaves them spent.
+pub(crate) struct Taken {
+    limits: Arc<Limits>,
+    /// None when nothing was limited, or it has been settled.
+    reservation: Option<Reservation>,
+}
+
+impl Taken {
+    /// Of a call that nothing limits.
+    pub(crate) fn nothing(limits: &Arc<Limits>) -> Self {
+        Self {
+            limits: limits.clone(),
+            reservation: None,
+        }
+    }
+
+    pub(super) fn new(limits: &Arc<Limits>, reservation: Reservation) -> Self {
+        Self {
+            limits: limits.clone(),
+            reservation: Some(reservation),
+        }
+    }
+
+    /// Whether it still holds: just before the first byte goes out, since a window may have ended meanwhile.
+    pub(crate) fn still_holds(&self) -> bool {
+        self.reservation.as_ref().is_none_or(|reservation| {
+            let now = self.limits.now();
+            let held = self.limits.held();
+            held.as_ref()
+                .is_some_and(|holder| holder.may_send(reservation, now))
+        })
+    }
+
+    /// The attempt is over, and used this.
+    pub(crate) fn settle(mut self, used: &Used) {
+        self.end(|holder, reservation, now| holder.settle(reservation, used, now));
+    }
+
+    /// Nothing of it was ever sent.
+    pub(crate) fn give_back(mut self) {
+        self.end(|holder, reservation, now| holder.unused(reservation, now));
+    }
+
+    fn end(&mut self, end: impl FnOnce(&mut policy::lease::Holder, Reservation, policy::lease::Moment)) {
+        let Some(reservation) = self.reservation.take() else {
+            return;
+        };
+        let now = self.limits.now();
+        if let Some(holder) = self.limits.held().as_mut() {
+            end(holder, reservation, now);
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.end(|holder, reservation, now| holder.settle(reservation, &Used::default(), now));
+    }
+}
