@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 
 use crate::change::{Change, Changing, Done};
 use crate::error::{StoreError, taken, unreadable};
+use crate::lease::CEILING_MAX;
 use crate::open::Store;
 use crate::row::Columns;
 use crate::tenant;
@@ -38,11 +39,9 @@ pub struct NewLimit<'a> {
     pub firmness: Firmness,
 }
 
-pub(crate) const TABLE: &str = "limits";
+const TABLE: &str = "limits";
 const SELECT: &str = "SELECT tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, created_at_ms \
                       FROM limits WHERE tenant_id = $1 ORDER BY subject, subject_id, period, unit";
-/// The ceiling of a counter that has none.
-pub(crate) const CEILING_MAX: i64 = i64::MAX;
 /// So much is a thousand million dollars; what is more is a slip of the hand.
 const CAP_MAX: u64 = 1_000_000_000_000_000_000;
 const MODEL_LEN_MAX: usize = 256;
@@ -375,7 +374,7 @@ fn read_unit(word: &str) -> Option<Unit> {
     UNITS.into_iter().find(|unit| unit.as_str() == word)
 }
 
-fn read_period(word: &str) -> Option<Period> {
+pub(crate) fn read_period(word: &str) -> Option<Period> {
     PERIODS.into_iter().find(|period| period.as_str() == word)
 }
 

@@ -8,6 +8,7 @@ use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 use vault::Vault;
 
 use crate::error::StoreError;
+use crate::lease::Origin;
 use crate::presence::Presence;
 
 /// A handle on the database. Its clones share the connections.
@@ -20,6 +21,7 @@ pub struct Store {
     pub(crate) database: Database,
     pub(crate) presence: Presence,
     pub(crate) answer_timeout: Duration,
+    pub(crate) origin: Origin,
 }
 
 /// How the database is used.
@@ -102,6 +104,7 @@ impl Store {
             database,
             presence,
             answer_timeout: options.answer_timeout,
+            origin: Origin::default(),
         })
     }
 

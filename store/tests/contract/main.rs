@@ -8,6 +8,8 @@
 )]
 
 mod changes;
+mod lease_world;
+mod leases;
 mod ledger;
 mod nouns;
 mod poison;

@@ -70,6 +70,14 @@ impl World {
         done.rows_affected()
     }
 
+    /// The same, when it may be refused.
+    pub(crate) async fn tamper_result(&self, statement: &'static str) -> Result<(), sqlx::Error> {
+        let pool = sqlx::AnyPool::connect(self.database.url()).await.unwrap();
+        let done = sqlx::query(statement).execute(&pool).await;
+        pool.close().await;
+        done.map(|_| ())
+    }
+
     pub(crate) async fn count(&self, statement: &'static str) -> i64 {
         let pool = sqlx::AnyPool::connect(self.database.url()).await.unwrap();
         let count = sqlx::query_scalar(statement).fetch_one(&pool).await.unwrap();
