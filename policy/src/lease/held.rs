@@ -2,6 +2,7 @@
 
 use super::clock::Moment;
 use super::exchange::{Grant, GrantWish, LeaseId, LeaseStanding, Return, Settled};
+use super::journal::Written;
 use crate::limit::Window;
 
 /// Units of one window. Of what was granted, some are free, some are spent (by calls that may still be under way), and some
@@ -19,6 +20,8 @@ pub(super) struct Held {
     pub(super) overdraft: u64,
     /// Lost: granted, and neither to be spent nor returned any more.
     pub(super) burnt: u64,
+    /// Spent by calls that are under way, and not to be spent again when they give it back.
+    pub(super) doomed: u64,
     /// Reservations that are not settled.
     pub(super) under_way: u64,
     /// Units that callers asked for in vain since the last question.
@@ -31,16 +34,18 @@ pub(super) struct Held {
     pub(super) standing: Option<Known>,
     /// Asked for and not answered: asked for again under the same name until it is.
     pub(super) wish: Option<GrantWish>,
-    leases: Vec<Lease>,
+    pub(super) leases: Vec<Lease>,
+    /// What the journal has of it.
+    pub(super) written: Written,
 }
 
 /// The part of a window that one grant gave.
 #[derive(Debug, Clone)]
-struct Lease {
-    id: LeaseId,
-    amount: u64,
+pub(super) struct Lease {
+    pub(super) id: LeaseId,
+    pub(super) amount: u64,
     /// All that left the holder's hands, told or not.
-    returned: u64,
+    pub(super) returned: u64,
     /// What of it the database is known to have counted.
     confirmed: u64,
     closed: bool,
@@ -63,6 +68,7 @@ impl Held {
             debt: 0,
             overdraft: 0,
             burnt: 0,
+            doomed: 0,
             dry: 0,
             dry_until: 0,
             under_way: 0,
@@ -70,6 +76,7 @@ impl Held {
             standing: None,
             wish: None,
             leases: Vec::new(),
+            written: Written::default(),
         }
     }
 
@@ -83,8 +90,11 @@ impl Held {
     /// Gives units of a call back, which did not use them. Only inside the window.
     pub(super) fn give_back(&mut self, units: u64) {
         let units = units.min(self.spent);
+        let doomed = units.min(self.doomed);
         self.spent -= units;
-        self.free += units;
+        self.doomed -= doomed;
+        self.burnt += doomed;
+        self.free += units - doomed;
         self.pay_debt();
     }
 
@@ -174,6 +184,11 @@ impl Held {
         })
     }
 
+    /// Its units come back when calls end, not when it does.
+    pub(super) fn is_endless(&self) -> bool {
+        self.window.end_ms == i64::MAX
+    }
+
     /// Nothing more has to be told or heard of it.
     pub(super) fn is_told(&self) -> bool {
         self.wish.is_none()
@@ -186,6 +201,12 @@ impl Held {
     /// The free units are not to be spent any more, by nobody.
     pub(super) fn burn(&mut self) {
         self.burnt += std::mem::take(&mut self.free);
+    }
+
+    /// Nor are those that calls have now.
+    pub(super) fn burn_all(&mut self) {
+        self.burn();
+        self.doomed = self.spent;
     }
 
     /// I2, which the simulation asks after every step: what is free, spent, lost and returned is what was granted.

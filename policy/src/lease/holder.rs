@@ -8,11 +8,12 @@
 //! possible database time lies in its window; units come only from an answer, to this run of this replica, by the name of
 //! their lease; what is given back leaves this hand before it is told; and time gives nothing back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::clock::{DatabaseClock, Interval, Moment};
 use super::exchange::{Incarnation, LeaseId};
+use super::journal::{Journal, Owed};
 use super::pool::{Place, Pool, inside};
 use crate::limit::{Cap, Firmness, Limit, Mode, Period, Unit, Window};
 
@@ -39,6 +40,8 @@ struct Piece {
     window: Window,
     unit: Unit,
     units: u64,
+    /// It is a reason to refuse.
+    binds: bool,
 }
 
 /// Why a call has to wait, or to go.
@@ -109,8 +112,13 @@ pub struct Holder {
     /// Another run of this replica has begun, so this one spends nothing any more.
     pub(super) superseded: bool,
     pub(super) asked_at: Option<Moment>,
+    /// When the last answer came.
+    pub(super) heard_at: Option<Moment>,
     /// How often the clocks disagreed, and what was held was given up.
     pub(super) anomalies: u64,
+    pub(super) journal: Journal,
+    /// What an earlier run of this replica left to be told.
+    pub(super) owed: BTreeMap<LeaseId, Owed>,
 }
 
 /// A limit as a caller may be told of it.
@@ -139,7 +147,10 @@ impl Holder {
             away_since: None,
             superseded: false,
             asked_at: None,
+            heard_at: None,
             anomalies: 0,
+            journal: Journal::default(),
+            owed: BTreeMap::new(),
         }
     }
 
@@ -180,10 +191,10 @@ impl Holder {
         time: Option<Interval>,
         want: &Want<'_>,
     ) -> Result<(), (Option<Window>, DeniedWhy)> {
-        let away_us = self.away_since.map(|since| now.saturating_sub(since));
-        let (is_away, superseded) = (away_us.is_some(), self.superseded);
-        let is_fenced = want.limit.period == Period::Always && away_us > Some(FENCE_US);
-        let observes = want.limit.mode == Mode::Observe || want.limit.cap == Cap::Unlimited;
+        let (is_away, superseded) = (self.away_since.is_some(), self.superseded);
+        let unheard_us = self.heard_at.map(|heard| now.saturating_sub(heard));
+        let is_fenced = want.limit.period == Period::Always && unheard_us > Some(FENCE_US);
+        let observes = want.observes();
         let units = want.reserved();
         if let Cap::Units(cap) = want.limit.cap
             && units > cap
@@ -247,7 +258,9 @@ impl Holder {
                 window,
                 unit: want.limit.unit,
                 units,
+                binds: !want.observes(),
             });
+            self.journal.touch(&want.limit.id, window);
         }
         reservation
     }
@@ -263,12 +276,15 @@ impl Holder {
 
     /// Whether the call may still go out, just before its first byte does: its windows may have ended while it waited.
     pub fn may_send(&self, reservation: &Reservation, now: Moment) -> bool {
+        let mut binding = reservation.pieces.iter().filter(|piece| piece.binds).peekable();
+        if binding.peek().is_none() {
+            return true;
+        }
         let Some(time) = self.clock.at(now) else {
-            return reservation.pieces.is_empty();
+            return false;
         };
-        !self.superseded
-            && reservation.run == self.from.number
-            && reservation.pieces.iter().all(|piece| inside(time, piece.window))
+        let is_of_this_run = !self.superseded && reservation.run == self.from.number;
+        is_of_this_run && binding.all(|piece| inside(time, piece.window))
     }
 
     /// The call is over, and used this much of each unit: the difference goes back, or is made up for, as long as its window
@@ -303,6 +319,7 @@ impl Holder {
             } else if runs {
                 held.give_back(piece.units - used);
             }
+            self.journal.touch(&piece.limit_id, piece.window);
         }
     }
 
@@ -373,6 +390,11 @@ impl Used {
 }
 
 impl Want<'_> {
+    /// It is counted, and no reason to refuse.
+    fn observes(&self) -> bool {
+        self.limit.mode == Mode::Observe || self.limit.cap == Cap::Unlimited
+    }
+
     /// A soft limit smaller than what a call is expected to use lets one call through at a time.
     fn reserved(&self) -> u64 {
         match (self.limit.firmness, self.limit.cap) {

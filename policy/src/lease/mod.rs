@@ -9,6 +9,7 @@ mod demand;
 mod exchange;
 mod held;
 mod holder;
+mod journal;
 mod pool;
 mod refill;
 #[cfg(any(test, feature = "simulation"))]
@@ -20,3 +21,4 @@ pub use exchange::{
     Standing,
 };
 pub use holder::{Denied, DeniedWhy, Holder, HolderSettings, Remaining, Reservation, Used, Want};
+pub use journal::{JournalError, Replay};

@@ -54,7 +54,7 @@ impl Pool {
             (Cap::Unlimited, Cap::Units(_)) => true,
             (_, Cap::Unlimited) => false,
         };
-        if self.limit.zone != limit.zone {
+        if self.limit.zone != limit.zone || self.limit.period != limit.period {
             self.calendar = Calendar::of(&limit.zone).unwrap_or_else(|_| Calendar::utc());
             self.current = Window {
                 start_ms: 0,
@@ -117,9 +117,14 @@ impl Pool {
     }
 
     /// Forgets windows that are over and of which everything is told.
-    pub(super) fn forget(&mut self, time: Interval) {
-        self.held
-            .retain(|held| !is_over(time, held.window) || held.under_way > 0 || !held.is_told());
+    pub(super) fn forget(&mut self, time: Interval, mut forgotten: impl FnMut(&Held)) {
+        self.held.retain(|held| {
+            let is_kept = !is_over(time, held.window) || held.under_way > 0 || !held.is_told();
+            if !is_kept {
+                forgotten(held);
+            }
+            is_kept
+        });
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -15,6 +15,12 @@ use crate::limit::{Cap, Period, Window};
 const CHUNK_S: f64 = 0.5;
 /// What is kept although others wait: so many seconds of use.
 const KEPT_S: f64 = 0.2;
+/// The time at the database is asked for so long after the last answer, in microseconds, though nothing else is needed: what
+/// is known of it grows vague, and a replica that is not heard of counts as gone.
+const QUIET_US: u64 = 10_000_000;
+/// A replica that has heard nothing for so long, in microseconds, may count as gone: what is held only while calls last has
+/// been given to others. No call lasts that long.
+const GONE_US: u64 = 65 * 60 * 1_000_000;
 /// Empty answers before a window counts as used up.
 const DRY_ANSWERS: u32 = 2;
 
@@ -25,18 +31,29 @@ impl Holder {
         if self.superseded || self.asked_at.is_some_and(is_soon) {
             return None;
         }
+        self.journal.touch_all();
         let mut request = self.question();
+        self.tell_owed(&mut request.returns, &mut request.settled);
         let time = self.clock.at(now);
         if let Some(time) = time {
             let mut pools = std::mem::take(&mut self.pools);
             for pool in pools.values_mut() {
                 self.ask(pool, now, time, &mut request);
             }
-            pools.retain(|_, pool| !self.is_forgotten(pool, now));
+            pools.retain(|_, pool| {
+                let is_forgotten = self.is_forgotten(pool, now);
+                if is_forgotten {
+                    pool.iter().for_each(|held| self.journal.forget(held));
+                }
+                !is_forgotten
+            });
             self.pools = pools;
         }
         let has_something = !(request.wishes.is_empty() && request.returns.is_empty());
-        let is_due = has_something || (time.is_none() && !self.pools.is_empty());
+        let is_quiet = self
+            .heard_at
+            .is_none_or(|heard| now.saturating_sub(heard) >= QUIET_US);
+        let is_due = has_something || (is_quiet && !self.pools.is_empty());
         if is_due {
             self.asked_at = Some(now);
         }
@@ -45,7 +62,9 @@ impl Holder {
 
     /// Gives everything back that is not in use, and asks for nothing more.
     pub fn stop(&mut self) -> Option<RefillRequest> {
+        self.journal.touch_all();
         let mut request = self.question();
+        self.tell_owed(&mut request.returns, &mut request.settled);
         for held in self.pools.values_mut().flat_map(Pool::all) {
             held.let_go(held.free);
             // What was wished for may have been granted: it is asked for once more, so that it can be given back.
@@ -72,7 +91,7 @@ impl Holder {
 
     fn ask(&mut self, pool: &mut Pool, now: Moment, time: Interval, request: &mut RefillRequest) {
         pool.demand.look(now);
-        pool.forget(time);
+        pool.forget(time, |held| self.journal.forget(held));
         let (demand, is_idle) = (
             pool.demand,
             now.saturating_sub(pool.last_used) > self.settings.idle_us,
@@ -154,6 +173,7 @@ impl Holder {
         answered: Moment,
     ) {
         self.away_since = None;
+        self.journal.touch_all();
         match answer.standing {
             Standing::Superseded => {
                 self.superseded = true;
@@ -163,8 +183,10 @@ impl Holder {
                 // What that database has granted in windows that are open is not known, so nothing is asked of them.
                 self.burn();
                 for held in self.pools.values_mut().flat_map(Pool::all) {
+                    held.burn_all();
                     held.dry_until = Moment::MAX;
                 }
+                self.owed.clear();
                 self.store_epoch = answer.store_epoch;
                 self.anomalies += 1;
                 return;
@@ -172,6 +194,12 @@ impl Holder {
             Standing::Current => {}
         }
         self.replicas = answer.replicas;
+        let unheard_us = self.heard_at.map(|heard| asked.saturating_sub(heard));
+        self.heard_at = Some(answered);
+        if unheard_us > Some(GONE_US) {
+            let all = self.pools.values_mut().flat_map(Pool::all);
+            all.filter(|held| held.is_endless()).for_each(Held::burn_all);
+        }
         if !self.clock.learn(asked, answered, answer.database_ms) {
             self.anomalies += 1;
             self.burn();
@@ -187,6 +215,7 @@ impl Holder {
             for held in self.pools.values_mut().flat_map(Pool::all) {
                 held.counted(told);
             }
+            self.paid(told.lease);
         }
         for standing in &answer.counters {
             if let Some(pool) = self.pools.get_mut(&standing.limit_id) {
