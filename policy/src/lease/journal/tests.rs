@@ -243,7 +243,7 @@ fn what_was_told_of_units_is_what_is_held() {
             world.end(5);
         }
         world.write();
-        batches.extend(world.batches.drain(..));
+        batches.append(&mut world.batches);
     }
     let told = free_of(&batches);
     assert!(told.len() >= 2, "{told:?}");
