@@ -46,6 +46,7 @@ pub fn write_refusal_event(refusal: &Refusal) -> Vec<u8> {
 fn type_of(code: Code) -> &'static str {
     match (code, code.party()) {
         (Code::MissingApiKey | Code::InvalidApiKey, _) => "authentication_error",
+        (Code::LimitReached | Code::TooManyFailures, _) => "rate_limit_error",
         (_, Party::Caller | Party::Policy) => "invalid_request_error",
         (_, Party::Provider) => "provider_error",
         (_, Party::Gateway) => "server_error",

@@ -32,13 +32,13 @@ pub async fn keep(limits: Arc<Limits>, store: Store) {
         begin(&limits, &store).await;
         while !is_superseded(&limits) {
             failpoint("limits");
-            ask(&limits, &store).await;
             let is_idle = limits.held().as_ref().is_none_or(Holder::holds_nothing);
             if is_idle {
                 limits.needed.notified().await;
             } else {
                 let _needed_or_not = timeout(TICK, limits.needed.notified()).await;
             }
+            ask(&limits, &store).await;
         }
         // Another process says that it is this one. Its calls and these are told apart by a new number.
         limits.needed.notify_one();
@@ -60,12 +60,16 @@ fn is_superseded(limits: &Limits) -> bool {
 /// Has the database tell this replica its number.
 async fn begin(limits: &Limits, store: &Store) {
     loop {
+        let asked = limits.now();
         match store.begin_incarnation(&limits.replica).await {
             Ok(begun) => {
                 let first_lease = Ulid::generate().0;
                 let settings = HolderSettings::default();
-                let holder = Holder::new(begun.incarnation, begun.store_epoch, first_lease, settings);
+                let mut holder = Holder::new(begun.incarnation, begun.store_epoch, first_lease, settings);
+                holder.begun(asked, limits.now(), begun.database_ms);
                 *limits.held() = Some(holder);
+                // Now they can say what they need.
+                limits.answered.notify_waiters();
                 return;
             }
             Err(error) => {

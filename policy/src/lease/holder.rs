@@ -340,6 +340,11 @@ impl Holder {
         })
     }
 
+    /// Takes in what time it is at the database, as it was told when this run began: asked at `asked`, told at `told`.
+    pub fn begun(&mut self, asked: Moment, told: Moment, database_ms: i64) {
+        let _nothing_known_before = self.clock.learn(asked, told, database_ms);
+    }
+
     /// Whether nothing is held, wanted or owed, so that there is nothing to ask.
     pub fn holds_nothing(&self) -> bool {
         self.pools.is_empty()
