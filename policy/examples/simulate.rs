@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         .skip(1)
         .filter_map(|number| number.parse::<u64>().ok());
     let (first, count) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(1_000));
-    let (mut used, mut lowest, mut sent, mut over) = (0, u64::MAX, 0, 0_u64);
+    let (mut runs, mut used, mut lowest, mut sent, mut over) = (0_u64, 0, u64::MAX, 0, 0_u64);
     for seed in first..first.saturating_add(count) {
         let outcome: Outcome = run(Plan {
             seed,
@@ -23,11 +23,14 @@ fn main() -> ExitCode {
             over += 1;
             println!("seed {seed}: {} units too many", outcome.excess);
         }
-        used += outcome.used_permille;
-        lowest = lowest.min(outcome.used_permille);
+        if let Some(permille) = outcome.used_permille {
+            runs += 1;
+            used += permille;
+            lowest = lowest.min(permille);
+        }
         sent += outcome.sent;
     }
-    let mean = used / count.max(1);
+    let mean = used / runs.max(1);
     println!(
         "{count} seeds from {first}: {sent} calls sent; of the caps {mean} permille used, at least {lowest}"
     );

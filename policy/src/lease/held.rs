@@ -16,7 +16,7 @@ pub(super) struct Held {
     pub(super) spent: u64,
     /// Used beyond what was granted: taken from the next grants of this window.
     pub(super) debt: u64,
-    /// All that was ever used beyond what was reserved.
+    /// Used beyond what was granted, and not yet told.
     pub(super) overdraft: u64,
     /// Lost: granted, and neither to be spent nor returned any more.
     pub(super) burnt: u64,
@@ -24,6 +24,8 @@ pub(super) struct Held {
     pub(super) doomed: u64,
     /// Reservations that are not settled.
     pub(super) under_way: u64,
+    /// And the units that they hold.
+    pub(super) under_way_units: u64,
     /// Units that callers asked for in vain since the last question.
     pub(super) unmet: u64,
     /// Answers one after the other that gave nothing although callers waited.
@@ -48,7 +50,19 @@ pub(super) struct Lease {
     pub(super) returned: u64,
     /// What of it the database is known to have counted.
     confirmed: u64,
-    closed: bool,
+    /// What was used of it, once that is known for good: then it is to be closed.
+    settled: Option<u64>,
+    /// Used beyond what was granted, told with this lease.
+    overdraft: u64,
+    /// What the journal has as returned of it, if it has it.
+    pub(super) written: Option<u64>,
+}
+
+impl Lease {
+    /// What of it has not been returned.
+    pub(super) fn rest(&self) -> u64 {
+        self.amount - self.returned
+    }
 }
 
 /// A window over all replicas.
@@ -72,6 +86,7 @@ impl Held {
             dry: 0,
             dry_until: 0,
             under_way: 0,
+            under_way_units: 0,
             unmet: 0,
             standing: None,
             wish: None,
@@ -85,6 +100,13 @@ impl Held {
         self.free -= units;
         self.spent += units;
         self.under_way += 1;
+        self.under_way_units += units;
+    }
+
+    /// A call is over that had so many.
+    pub(super) fn ended(&mut self, units: u64) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.under_way_units = self.under_way_units.saturating_sub(units);
     }
 
     /// Gives units of a call back, which did not use them. Only inside the window.
@@ -116,12 +138,17 @@ impl Held {
 
     /// An answer gave units of this window.
     pub(super) fn granted(&mut self, grant: &Grant) {
+        if grant.units == 0 {
+            return;
+        }
         self.leases.push(Lease {
             id: grant.lease,
             amount: grant.units,
             returned: 0,
             confirmed: 0,
-            closed: false,
+            settled: None,
+            overdraft: 0,
+            written: None,
         });
         self.free += grant.units;
         self.pay_debt();
@@ -138,12 +165,18 @@ impl Held {
         });
     }
 
-    /// Takes free units out of hand, for good: they are told to the database from now on, until it has counted them.
+    /// Takes free units out of hand, for good: they are told to the database from now on, until it has counted them. The
+    /// latest leases give first, since the units of the first ones are spent.
     pub(super) fn let_go(&mut self, units: u64) {
         let mut left = units.min(self.free);
         self.free -= left;
-        for lease in &mut self.leases {
-            let of_this = left.min(lease.amount - lease.returned);
+        let open = self
+            .leases
+            .iter_mut()
+            .rev()
+            .filter(|lease| lease.settled.is_none());
+        for lease in open {
+            let of_this = left.min(lease.rest());
             lease.returned += of_this;
             left -= of_this;
         }
@@ -151,37 +184,61 @@ impl Held {
         self.burnt += left;
     }
 
-    /// What has to be told of units that left this hand.
-    pub(super) fn returns(&self, closing: bool) -> impl Iterator<Item = Return> {
-        let untold = move |lease: &&Lease| lease.returned > lease.confirmed || (closing && !lease.closed);
-        self.leases.iter().filter(untold).map(move |lease| Return {
-            lease: lease.id,
-            returned_in_all: lease.returned,
-            closed: closing,
-        })
-    }
-
-    /// The database has counted this.
-    pub(super) fn counted(&mut self, told: &Return) {
-        if let Some(lease) = self.leases.iter_mut().find(|lease| lease.id == told.lease) {
-            lease.confirmed = lease.confirmed.max(told.returned_in_all);
-            lease.closed |= told.closed;
+    /// Closes the leases of which nothing is free, nor may come back: all of them, once the window is over. The units that
+    /// calls are done with are laid upon the leases in their order.
+    pub(super) fn close(&mut self, is_over: bool) {
+        let (mut done, mut lost) = (self.spent - self.under_way_units.min(self.spent), self.burnt);
+        for lease in &mut self.leases {
+            let settled = done.min(lease.rest());
+            let burnt = lost.min(lease.rest() - settled);
+            done -= settled;
+            lost -= burnt;
+            if settled + burnt < lease.rest() && !is_over {
+                continue;
+            }
+            if lease.settled.is_none() {
+                lease.settled = Some(settled);
+                lease.overdraft = std::mem::take(&mut self.overdraft);
+            }
         }
     }
 
-    /// What was used of each lease: the spent units, laid upon the leases in their order.
-    pub(super) fn settled(&self) -> impl Iterator<Item = Settled> {
-        let mut left = self.spent;
-        let mut overdraft = self.overdraft;
-        self.leases.iter().map(move |lease| {
-            let settled_in_all = left.min(lease.amount - lease.returned);
-            left -= settled_in_all;
-            Settled {
+    /// What has to be told of leases.
+    pub(super) fn tell(&self, returns: &mut Vec<Return>, settlements: &mut Vec<Settled>) {
+        for lease in &self.leases {
+            if lease.returned > lease.confirmed || lease.settled.is_some() {
+                returns.push(Return {
+                    lease: lease.id,
+                    returned_in_all: lease.returned,
+                    closed: lease.settled.is_some(),
+                });
+            }
+            settlements.extend(lease.settled.map(|settled_in_all| Settled {
                 lease: lease.id,
                 settled_in_all,
-                overdraft_in_all: std::mem::take(&mut overdraft),
-            }
-        })
+                overdraft_in_all: lease.overdraft,
+            }));
+        }
+    }
+
+    /// The database has counted this. Of a lease that is closed there is nothing more to be known.
+    pub(super) fn counted(&mut self, told: &Return) -> bool {
+        let Some(at) = self.leases.iter().position(|lease| lease.id == told.lease) else {
+            return false;
+        };
+        // It was found there.
+        #[expect(clippy::indexing_slicing, reason = "the place was found a line ago")]
+        let lease = &mut self.leases[at];
+        lease.confirmed = lease.confirmed.max(told.returned_in_all);
+        let is_done = told.closed && lease.confirmed == lease.returned;
+        if is_done {
+            let rest = lease.rest();
+            let spent = lease.settled.unwrap_or(rest).min(self.spent);
+            self.spent -= spent;
+            self.burnt -= (rest - spent).min(self.burnt);
+            self.leases.remove(at);
+        }
+        is_done
     }
 
     /// Its units come back when calls end, not when it does.
@@ -191,11 +248,7 @@ impl Held {
 
     /// Nothing more has to be told or heard of it.
     pub(super) fn is_told(&self) -> bool {
-        self.wish.is_none()
-            && self
-                .leases
-                .iter()
-                .all(|lease| lease.closed && lease.confirmed == lease.returned)
+        self.wish.is_none() && self.leases.is_empty()
     }
 
     /// The free units are not to be spent any more, by nobody.

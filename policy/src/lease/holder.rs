@@ -31,13 +31,13 @@ pub struct Want<'a> {
 pub struct Reservation {
     /// Of the run that gave them: another one knows nothing of them.
     run: i64,
-    pieces: Vec<Piece>,
+    pub(super) pieces: Vec<Piece>,
 }
 
 #[derive(Debug)]
-struct Piece {
+pub(super) struct Piece {
     limit_id: Arc<str>,
-    window: Window,
+    pub(super) window: Window,
     unit: Unit,
     units: u64,
     /// It is a reason to refuse.
@@ -85,7 +85,7 @@ impl Default for HolderSettings {
     fn default() -> Self {
         Self {
             tick_us: 100_000,
-            idle_us: 1_000_000,
+            idle_us: 30_000_000,
             dry_us: 1_000_000,
             ahead_us: 2_000_000,
         }
@@ -311,7 +311,7 @@ impl Holder {
                 continue;
             };
             let held = pool.held(piece.window);
-            held.under_way = held.under_way.saturating_sub(1);
+            held.ended(piece.units);
             let runs = time.is_some_and(|time| inside(time, piece.window));
             let used = used(&piece);
             if used > piece.units {

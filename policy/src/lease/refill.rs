@@ -5,7 +5,7 @@
 
 use super::clock::{Interval, Moment};
 use super::demand::Demand;
-use super::exchange::{GrantWish, RefillAnswer, RefillRequest, Return, Settled, Standing};
+use super::exchange::{GrantWish, RefillAnswer, RefillRequest, Standing};
 use super::held::Held;
 use super::holder::Holder;
 use super::pool::{Pool, bounds, is_over};
@@ -13,11 +13,14 @@ use crate::limit::{Cap, Period, Window};
 
 /// What is asked for ahead of need: so many seconds of use.
 const CHUNK_S: f64 = 0.5;
+/// The same in windows of an hour or more, where so much more is at stake that less often is often enough.
+const LONG_CHUNK_S: f64 = 10.0;
+const LONG_MS: i64 = 3_600_000;
 /// What is kept although others wait: so many seconds of use.
 const KEPT_S: f64 = 0.2;
 /// The time at the database is asked for so long after the last answer, in microseconds, though nothing else is needed: what
 /// is known of it grows vague, and a replica that is not heard of counts as gone.
-const QUIET_US: u64 = 10_000_000;
+const QUIET_US: u64 = 5_000_000;
 /// A replica that has heard nothing for so long, in microseconds, may count as gone: what is held only while calls last has
 /// been given to others. No call lasts that long.
 const GONE_US: u64 = 65 * 60 * 1_000_000;
@@ -69,7 +72,8 @@ impl Holder {
             held.let_go(held.free);
             // What was wished for may have been granted: it is asked for once more, so that it can be given back.
             request.wishes.extend(held.wish.clone());
-            tell(held, true, &mut request.returns, &mut request.settled);
+            held.close(true);
+            held.tell(&mut request.returns, &mut request.settled);
         }
         let has_something = !(request.wishes.is_empty() && request.returns.is_empty());
         has_something.then_some(request)
@@ -103,8 +107,8 @@ impl Holder {
             } else {
                 share(held, demand);
             }
-            let closing = over && held.under_way == 0 && held.wish.is_none();
-            tell(held, closing, &mut request.returns, &mut request.settled);
+            held.close(over && held.under_way == 0 && held.wish.is_none());
+            held.tell(&mut request.returns, &mut request.settled);
         }
         if pool.limit.cap == Cap::Unlimited {
             return;
@@ -137,8 +141,10 @@ impl Holder {
         let left = held.standing.map(|known| known.left);
         let unmet = std::mem::take(&mut held.unmet);
         let chunk_max = left.map_or(1, |left| (left / (2 * replicas)).max(1));
-        let chunk = demand.within(CHUNK_S).clamp(1, chunk_max);
-        let is_low = held.free < demand.within(CHUNK_S / 2.0) && left != Some(0);
+        let is_long = window.end_ms.saturating_sub(window.start_ms) >= LONG_MS && !held.is_endless();
+        let chunk_s = if is_long { LONG_CHUNK_S } else { CHUNK_S };
+        let chunk = demand.at_least_one_call(chunk_s).clamp(1, chunk_max);
+        let is_low = held.free < demand.at_least_one_call(CHUNK_S / 2.0).min(chunk_max) && left != Some(0);
         let units = match (unmet > 0, is_low) {
             (true, _) => unmet.max(chunk),
             (false, true) => chunk,
@@ -213,7 +219,9 @@ impl Holder {
             .filter(|told| answer.returns.contains(&told.lease))
         {
             for held in self.pools.values_mut().flat_map(Pool::all) {
-                held.counted(told);
+                if held.counted(told) {
+                    self.journal.close(held, told.lease);
+                }
             }
             self.paid(told.lease);
         }
@@ -276,13 +284,5 @@ fn share(held: &mut Held, demand: Demand) {
     } else if is_contended && held.unmet == 0 {
         let idle = held.free.saturating_sub(demand.within(KEPT_S));
         held.let_go(idle);
-    }
-}
-
-fn tell(held: &Held, closing: bool, returns: &mut Vec<Return>, settled: &mut Vec<Settled>) {
-    let before = returns.len();
-    returns.extend(held.returns(closing));
-    if closing && returns.len() > before {
-        settled.extend(held.settled());
     }
 }

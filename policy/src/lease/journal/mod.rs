@@ -35,6 +35,8 @@ pub(super) struct Journal {
     is_all_touched: bool,
     /// Numbers of windows that are forgotten.
     over: Vec<u64>,
+    /// Leases of windows, by their numbers, that are closed.
+    closed: Vec<(u64, LeaseId)>,
     paid: Vec<LeaseId>,
     next_number: u64,
 }
@@ -43,8 +45,6 @@ pub(super) struct Journal {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Written {
     number: Option<u64>,
-    leases: usize,
-    returned: u64,
     free: u64,
 }
 
@@ -57,6 +57,14 @@ impl Journal {
 
     pub(super) fn touch_all(&mut self) {
         self.is_all_touched = self.boot.is_some();
+    }
+
+    /// A lease of a window is not known any more.
+    pub(super) fn close(&mut self, held: &Held, lease: LeaseId) {
+        if self.boot.is_some() {
+            self.closed
+                .extend(held.written.number.map(|number| (number, lease)));
+        }
     }
 
     /// The window is not known any more.
@@ -95,6 +103,9 @@ impl Holder {
         }
         // Its room is used again.
         self.journal.touched = touched;
+        for (number, lease) in self.journal.closed.drain(..) {
+            Entry::Closed { number, lease }.write(out);
+        }
         for number in self.journal.over.drain(..) {
             Entry::Over { number }.write(out);
         }
@@ -123,6 +134,7 @@ impl Holder {
         for pool in self.pools.values_mut() {
             for held in pool.all() {
                 held.written = Written::default();
+                held.leases.iter_mut().for_each(|lease| lease.written = None);
             }
             write_pool(pool, &mut self.journal.next_number, out);
         }
@@ -176,7 +188,7 @@ fn write_pool(pool: &mut Pool, next_number: &mut u64, out: &mut Vec<u8>) {
 impl Held {
     /// Writes what the journal does not have yet.
     fn write(&mut self, limit_id: &Arc<str>, next_number: &mut u64, out: &mut Vec<u8>) {
-        if self.leases.is_empty() {
+        if self.leases.is_empty() && self.written.number.is_none() {
             return;
         }
         let number = *self.written.number.get_or_insert_with(|| {
@@ -190,26 +202,25 @@ impl Held {
             .write(out);
             number
         });
-        for lease in self.leases.iter().skip(self.written.leases) {
-            let (lease, amount) = (lease.id, lease.amount);
-            Entry::Lease {
-                number,
-                lease,
-                amount,
+        for lease in &mut self.leases {
+            let (id, amount, returned) = (lease.id, lease.amount, lease.returned);
+            if lease.written.is_none() {
+                Entry::Lease {
+                    number,
+                    lease: id,
+                    amount,
+                }
+                .write(out);
             }
-            .write(out);
-        }
-        self.written.leases = self.leases.len();
-        let returned = self.leases.iter().map(|lease| lease.returned).sum();
-        if returned != self.written.returned {
-            self.written.returned = returned;
-            for (place, lease) in (0_u64..)
-                .zip(&self.leases)
-                .filter(|(_, lease)| lease.returned > 0)
-            {
-                let units = lease.returned;
-                Entry::Returned { number, place, units }.write(out);
+            if lease.written.unwrap_or_default() != returned {
+                Entry::Returned {
+                    number,
+                    lease: id,
+                    units: returned,
+                }
+                .write(out);
             }
+            lease.written = Some(returned);
         }
         if self.free != self.written.free {
             self.written.free = self.free;

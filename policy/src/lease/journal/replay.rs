@@ -108,7 +108,11 @@ impl Replay {
                 },
                 units: amount,
             }),
-            Entry::Returned { number, place, units } => self.told(number)?.returned(place, units)?,
+            Entry::Returned { number, lease, units } => self.told(number)?.returned(lease, units)?,
+            Entry::Closed { number, lease } => {
+                let leases = &mut self.told(number)?.held.leases;
+                leases.retain(|kept| kept.id != lease);
+            }
             Entry::Free { number, units } => self.told(number)?.free = units,
             Entry::Over { number } => {
                 self.windows.remove(&number);
@@ -154,13 +158,10 @@ impl Replay {
             let Some(held) = told.at_the_end() else {
                 return BTreeMap::new();
             };
-            let settled: BTreeMap<LeaseId, u64> = held
-                .settled()
-                .map(|settled| (settled.lease, settled.settled_in_all))
-                .collect();
-            owed.extend(held.returns(true).map(|told| {
-                let settled = settled.get(&told.lease).copied().unwrap_or_default();
-                let returned = told.returned_in_all;
+            let (mut returns, mut settled) = (Vec::new(), Vec::new());
+            held.tell(&mut returns, &mut settled);
+            owed.extend(returns.iter().zip(&settled).map(|(told, settled)| {
+                let (returned, settled) = (told.returned_in_all, settled.settled_in_all);
                 (told.lease, Owed { returned, settled })
             }));
         }
@@ -169,9 +170,11 @@ impl Replay {
 }
 
 impl Told {
-    fn returned(&mut self, place: u64, units: u64) -> Result<(), JournalError> {
-        let place = usize::try_from(place).map_err(|_| JournalError::Nonsense)?;
-        let lease = self.held.leases.get_mut(place).ok_or(JournalError::Nonsense)?;
+    fn returned(&mut self, id: LeaseId, units: u64) -> Result<(), JournalError> {
+        let mut leases = self.held.leases.iter_mut();
+        let lease = leases
+            .find(|lease| lease.id == id)
+            .ok_or(JournalError::Nonsense)?;
         if units > lease.amount {
             return Err(JournalError::Nonsense);
         }
@@ -185,10 +188,11 @@ impl Told {
         let not_returned = held
             .leases
             .iter()
-            .try_fold(0_u64, |sum, lease| sum.checked_add(lease.amount - lease.returned))?;
+            .try_fold(0_u64, |sum, lease| sum.checked_add(lease.rest()))?;
         held.spent = not_returned.checked_sub(free)?;
         held.free = free;
         held.let_go(free);
+        held.close(true);
         Some(held)
     }
 }

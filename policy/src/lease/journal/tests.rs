@@ -25,7 +25,6 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut bank = Bank::new(None);
         let limit = |id: &str, unit, period, cap| {
             Arc::new(Limit {
                 id: Arc::from(id),
@@ -38,15 +37,17 @@ impl World {
                 firmness: Firmness::Hard,
             })
         };
+        let limits = vec![
+            limit("requests", Unit::Requests, Period::Minute, 400),
+            limit("tokens", Unit::Tokens, Period::Day, 50_000),
+            limit("calls", Unit::Concurrent, Period::Always, 30),
+        ];
+        let mut bank = Bank::new(None, &limits);
         let mut world = Self {
             holder: begin(&mut bank),
             bank,
             now: 1,
-            limits: vec![
-                limit("requests", Unit::Requests, Period::Minute, 400),
-                limit("tokens", Unit::Tokens, Period::Day, 50_000),
-                limit("calls", Unit::Concurrent, Period::Always, 30),
-            ],
+            limits,
             tenant_id: Arc::from("tenant"),
             under_way: Vec::new(),
             batches: Vec::new(),
@@ -282,7 +283,7 @@ fn nothing_is_written_when_nothing_changed_or_no_journal_is_kept() {
     let mut change = Vec::new();
     world.holder.take_journal(&mut change);
     assert!(change.is_empty());
-    let mut bank = Bank::new(None);
+    let mut bank = Bank::new(None, &[]);
     let from = bank.begin(&Arc::from("replica"));
     let mut holder = Holder::new(from, 1, 1, HolderSettings::default());
     holder.whole_journal(&mut change);

@@ -23,8 +23,10 @@ pub(super) enum Entry {
         lease: LeaseId,
         amount: u64,
     },
-    /// So much of a lease, by its place among those of the window, has left this hand in all.
-    Returned { number: u64, place: u64, units: u64 },
+    /// So much of a lease has left this hand in all.
+    Returned { number: u64, lease: LeaseId, units: u64 },
+    /// All of a lease is spent or returned, and told.
+    Closed { number: u64, lease: LeaseId },
     /// So many units of the window may be spent.
     Free { number: u64, units: u64 },
     /// Nothing is held of the window any more, and everything of it is told.
@@ -92,11 +94,16 @@ impl Entry {
                 out.extend_from_slice(&lease.0.to_le_bytes());
                 put(out, *amount);
             }
-            Self::Returned { number, place, units } => {
+            Self::Returned { number, lease, units } => {
                 out.push(4);
                 put(out, *number);
-                put(out, *place);
+                out.extend_from_slice(&lease.0.to_le_bytes());
                 put(out, *units);
+            }
+            Self::Closed { number, lease } => {
+                out.push(9);
+                put(out, *number);
+                out.extend_from_slice(&lease.0.to_le_bytes());
             }
             Self::Free { number, units } => {
                 out.push(5);
@@ -167,7 +174,7 @@ impl<'a> Reader<'a> {
             },
             4 => Entry::Returned {
                 number: self.number()?,
-                place: self.number()?,
+                lease: self.lease()?,
                 units: self.number()?,
             },
             5 => Entry::Free {
@@ -181,6 +188,10 @@ impl<'a> Reader<'a> {
                 lease: self.lease()?,
                 returned: self.number()?,
                 settled: self.number()?,
+            },
+            9 => Entry::Closed {
+                number: self.number()?,
+                lease: self.lease()?,
             },
             8 => Entry::Paid { lease: self.lease()? },
             _ => return Err(JournalError::Nonsense),

@@ -7,12 +7,14 @@ use super::Wrong;
 use crate::lease::exchange::{
     Grant, Incarnation, LeaseId, LeaseStanding, RefillAnswer, RefillRequest, Standing,
 };
-use crate::limit::{Cap, ROLLING_SLOT_MS, ROLLING_SLOTS, Window};
+use crate::limit::{Cap, Limit, ROLLING_SLOT_MS, ROLLING_SLOTS, Window};
 
 /// Counters and leases.
 #[derive(Debug, Default)]
 pub(in crate::lease) struct Bank {
     wrong: Option<Wrong>,
+    /// As whoever administers the limits has set them.
+    caps: BTreeMap<Arc<str>, Cap>,
     counters: BTreeMap<(Arc<str>, Window, Arc<str>), Counter>,
     leases: BTreeMap<LeaseId, Lease>,
     incarnations: BTreeMap<Arc<str>, i64>,
@@ -22,6 +24,8 @@ pub(in crate::lease) struct Bank {
 struct Counter {
     cap: u64,
     granted: u64,
+    /// The most that was granted under any cap.
+    granted_max: u64,
     contended_until_ms: i64,
     leases: Vec<LeaseId>,
 }
@@ -43,10 +47,24 @@ const CONTENDED_MS: i64 = 300;
 const EXPIRY_MS: i64 = 5_000;
 
 impl Bank {
-    pub(in crate::lease) fn new(wrong: Option<Wrong>) -> Self {
-        Self {
+    pub(in crate::lease) fn new(wrong: Option<Wrong>, limits: &[Arc<Limit>]) -> Self {
+        let mut bank = Self {
             wrong,
             ..Self::default()
+        };
+        bank.set_caps(limits);
+        bank
+    }
+
+    /// Limits are changed. What has been granted stays so; of a window that has more than its new cap no more is granted.
+    pub(in crate::lease) fn set_caps(&mut self, limits: &[Arc<Limit>]) {
+        for limit in limits {
+            self.caps.insert(limit.id.clone(), limit.cap);
+        }
+        for ((limit_id, _, _), counter) in &mut self.counters {
+            if let Some(Cap::Units(cap)) = self.caps.get(limit_id) {
+                counter.cap = *cap;
+            }
         }
     }
 
@@ -117,7 +135,9 @@ impl Bank {
 
     fn grant(&mut self, request: &RefillRequest, now_ms: i64, answer: &mut RefillAnswer) {
         for wish in &request.wishes {
-            let Cap::Units(cap) = wish.cap else { continue };
+            let Some(Cap::Units(cap)) = self.caps.get(&wish.limit_id).copied() else {
+                continue;
+            };
             let whose: Arc<str> = match self.wrong {
                 Some(Wrong::LocalCounters) => request.from.replica.clone(),
                 _ => Arc::from(""),
@@ -126,10 +146,10 @@ impl Bank {
             let counter = self.counters.entry(key.clone()).or_insert(Counter {
                 cap,
                 granted: 0,
+                granted_max: 0,
                 contended_until_ms: 0,
                 leases: Vec::new(),
             });
-            counter.cap = cap;
             if wish.contended {
                 counter.contended_until_ms = now_ms + CONTENDED_MS;
             }
@@ -154,6 +174,8 @@ impl Bank {
                     lease.amount = std::mem::take(&mut lease.returned);
                     if let Some(counter) = self.counters.get_mut(&key) {
                         counter.granted += lease.amount;
+                        counter.granted_max = counter.granted_max.max(counter.granted);
+                        assert!(counter.granted <= counter.cap, "I1 of {key:?}");
                         counter.leases.push(wish.lease);
                     }
                 }
@@ -168,7 +190,7 @@ impl Bank {
                 limit_id: wish.limit_id.clone(),
                 window: wish.window,
                 cap: Cap::Units(cap),
-                granted: cap - left,
+                granted: cap.saturating_sub(left),
                 contended,
             });
         }
@@ -244,7 +266,7 @@ impl Bank {
             let leases = counter.leases.iter().filter_map(|id| self.leases.get(id));
             let held: u64 = leases.map(|lease| lease.amount - lease.returned).sum();
             assert_eq!(held, counter.granted, "I1 of {key:?}");
-            assert!(counter.granted <= counter.cap, "I1 of {key:?}");
+            assert!(counter.granted <= counter.granted_max, "I1 of {key:?}");
         }
     }
 

@@ -5,13 +5,16 @@
 //! granted is what leases hold after every commit (I1), and what a replica holds adds up at every step (I2).
 
 pub(super) mod bank;
+mod plan;
 mod random;
 mod run;
+mod wrong;
 
 #[cfg(test)]
 mod tests;
 
-pub use run::{Outcome, Plan, run};
+pub use plan::{Outcome, Plan};
+pub use run::run;
 
 /// Protocols that look right and are not: each must be caught.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

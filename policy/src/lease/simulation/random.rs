@@ -21,6 +21,11 @@ impl Random {
         first + self.next() % (last - first + 1)
     }
 
+    /// Up to so much more or less than nothing.
+    pub(super) fn around(&mut self, most: u64) -> i64 {
+        self.between(0, 2 * most).cast_signed() - most.cast_signed()
+    }
+
     /// Once in so many times.
     pub(super) fn once_in(&mut self, times: u64) -> bool {
         self.next().is_multiple_of(times)

@@ -5,71 +5,61 @@ use std::sync::Arc;
 
 use super::Wrong;
 use super::bank::Bank;
+use super::plan::{EPOCH_US, Fate, Outcome, Plan, REPLICAS, STEP_US, WINDOWS};
 use super::random::Random;
-use crate::lease::clock::{DatabaseClock, Moment};
-use crate::lease::exchange::{GrantWish, RefillAnswer, RefillRequest};
-use crate::lease::holder::{Holder, HolderSettings, Reservation, Used, Want};
+use super::wrong;
+use crate::lease::clock::Moment;
+use crate::lease::exchange::{RefillAnswer, RefillRequest};
+use crate::lease::holder::{DeniedWhy, Holder, HolderSettings, Reservation, Used, Want};
+use crate::lease::journal::Replay;
 use crate::lease::pool::Pool;
-use crate::limit::{Calendar, Cap, Firmness, Limit, Mode, Period, Subject, Unit, Window};
+use crate::limit::{Calendar, Cap, Limit, Period, ROLLING_SLOT_MS, ROLLING_SLOTS, Unit, Window};
 
-/// What a run is made of.
-#[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    pub seed: u64,
-    pub wrong: Option<Wrong>,
-    /// Without, nothing goes wrong.
-    pub faults: bool,
-}
+/// How long callers wait.
+const ACQUIRE_WAIT_US: u64 = 250_000;
 
-/// What a run came to.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Outcome {
-    /// The most that a window saw beyond its cap.
-    pub excess: u64,
-    /// Of the caps of windows with demand enough, in thousandths.
-    pub used_permille: u64,
-    pub sent: u64,
-    /// Calls refused while another replica held idle units, for longer than 300 ms.
-    pub commits: u64,
-}
-
-const STEP_US: u64 = 5_000;
-const WINDOWS: u64 = 3;
-const REPLICAS: usize = 3;
-const EPOCH_US: i64 = 1_700_000_040_000_000;
-const ZONE: &str = "UTC";
-
+/// All that there is.
 struct World {
     plan: Plan,
     random: Random,
+    fate: Fate,
     bank: Bank,
-    limits: Vec<Arc<Limit>>,
     tenant_id: Arc<str>,
-    /// Used in each window of each limit, as the provider saw it.
-    seen: BTreeMap<(usize, Window), u64>,
     calendar: Calendar,
+    /// Used in each window of each limit, as the provider saw it, by the database's clock.
+    seen: BTreeMap<(usize, Window), u64>,
+    /// Used in each window of each limit, by the name of the window that its units bear.
+    labelled: BTreeMap<(usize, Window), u64>,
+    /// Questions that are still on their way although nobody waits for an answer.
+    stray: Vec<(u64, RefillRequest)>,
+    /// Processes whose place was taken, and which have not heard of it.
+    zombies: Vec<Replica>,
     outcome: Outcome,
-    /// Tokens of a call at most.
-    tokens_max: u64,
-    /// Calls in a thousand steps of a replica.
-    rate_permille: u64,
-    outage: Option<(u64, u64)>,
 }
 
-struct Replica {
-    holder: Holder,
-    /// A way that is under way: when the question arrives, when the answer does, and whether either is lost.
+pub(super) struct Replica {
+    pub(super) holder: Holder,
+    limits: Vec<Arc<Limit>>,
+    /// When it hears of the caps that change.
+    hears_us: u64,
     asking: Option<Asking>,
     calls: Vec<Call>,
-    /// Millionths by which its clock runs fast, and where it began.
+    /// Callers who wait for an answer of the database, and until when.
+    waiting: Vec<u64>,
+    /// An answer has come since they looked.
+    has_news: bool,
+    /// Millionths by which its clock runs fast, by how much it is wrong, and when it began.
     fast_ppm: i64,
-    wall_off_us: i64,
+    pub(super) wall_off_us: i64,
     stopped_until: u64,
     began_us: u64,
+    /// What it has written down, if it keeps a journal.
+    journal: Option<Vec<Vec<u8>>>,
     /// For the variant that tells returns before they leave the hand.
-    told_early: Vec<(Arc<str>, Window, u64)>,
+    pub(super) told_early: Vec<(Arc<str>, Window, u64)>,
 }
 
+/// A question that is under way: when it arrives, when its answer does, and whether either is lost.
 struct Asking {
     request: RefillRequest,
     asked: Moment,
@@ -83,6 +73,8 @@ struct Asking {
 struct Call {
     reservation: Reservation,
     sends_us: u64,
+    lasts_us: u64,
+    was_sent: bool,
     tokens: u64,
 }
 
@@ -93,8 +85,15 @@ pub fn run(plan: Plan) -> Outcome {
     let end_us = WINDOWS * 60_000_000;
     let mut now_us = 0;
     while now_us < end_us {
+        world.arrive(now_us);
         for (number, replica) in replicas.iter_mut().enumerate() {
             world.step(number, replica, now_us);
+        }
+        for mut zombie in std::mem::take(&mut world.zombies) {
+            world.live(&mut zombie, now_us);
+            if !zombie.holder.is_superseded() {
+                world.zombies.push(zombie);
+            }
         }
         now_us += STEP_US;
     }
@@ -104,64 +103,19 @@ pub fn run(plan: Plan) -> Outcome {
 impl World {
     fn new(plan: Plan) -> Self {
         let mut random = Random::new(plan.seed);
-        let cap = match random.between(0, 5) {
-            0 => 1,
-            1 => 3,
-            2 => 10,
-            3 | 4 => 100,
-            _ => 1_000,
-        };
-        let cap = if plan.faults { cap } else { cap.max(100) };
-        let period = match random.between(0, 3) {
-            0 if plan.faults => Period::RollingMinute,
-            _ => Period::Minute,
-        };
-        let tokens_max = random.between(1, 20);
-        // Demand from 0.7 to 12 times the cap.
-        let demand_tenths = if plan.faults {
-            random.between(7, 120)
-        } else {
-            random.between(30, 120)
-        };
-        let steps = 60_000_000 / STEP_US * REPLICAS as u64;
-        let limit = |id: &str, unit, period, cap| {
-            Arc::new(Limit {
-                id: Arc::from(id),
-                subject: Subject::Tenant,
-                unit,
-                period,
-                zone: Arc::from(ZONE),
-                cap: Cap::Units(cap),
-                mode: Mode::Enforce,
-                firmness: Firmness::Hard,
-            })
-        };
-        let limits = vec![
-            limit("requests", Unit::Requests, period, cap),
-            limit(
-                "tokens",
-                Unit::Tokens,
-                Period::Minute,
-                cap * tokens_max * 3 / 4 + tokens_max,
-            ),
-            limit("day", Unit::Requests, Period::Day, cap * WINDOWS * 2),
-        ];
-        let outage = (plan.faults && random.once_in(2)).then(|| {
-            let begins = random.between(1, WINDOWS * 60 - 16) * 1_000_000;
-            (begins, begins + random.between(1, 15) * 1_000_000)
-        });
+        let fate = Fate::of(plan, &mut random);
         Self {
-            bank: Bank::new(plan.wrong),
-            limits,
-            tenant_id: Arc::from("tenant"),
-            seen: BTreeMap::new(),
-            calendar: Calendar::utc(),
-            outcome: Outcome::default(),
-            tokens_max,
-            rate_permille: (cap * demand_tenths * 100 / steps).max(1),
-            outage,
             plan,
             random,
+            bank: Bank::new(plan.wrong, &fate.limits),
+            fate,
+            tenant_id: Arc::from("tenant"),
+            calendar: Calendar::utc(),
+            seen: BTreeMap::new(),
+            labelled: BTreeMap::new(),
+            stray: Vec::new(),
+            zombies: Vec::new(),
+            outcome: Outcome::default(),
         }
     }
 
@@ -169,78 +123,160 @@ impl World {
         let name: Arc<str> = Arc::from(format!("replica-{number}"));
         let from = self.bank.begin(&name);
         let first_lease = u128::from(self.random.next()) << 64;
-        let skewed = |random: &mut Random, by: u64| {
-            i64::try_from(random.between(0, 2 * by)).unwrap_or(0) - i64::try_from(by).unwrap_or(0)
-        };
         let (fast_ppm, wall_off_us) = if self.plan.faults {
-            (skewed(&mut self.random, 100), skewed(&mut self.random, 2_000_000))
+            (self.random.around(100), self.random.around(2_000_000))
         } else {
             (0, 0)
         };
+        let mut holder = Holder::new(from, 1, first_lease, HolderSettings::default());
+        let journal = self.fate.keeps_journals.then(|| {
+            holder.keep_journal(1);
+            let mut whole = Vec::new();
+            holder.whole_journal(&mut whole);
+            vec![whole]
+        });
+        let (limits, hears_us) = match &self.fate.change {
+            Some((at_us, limits)) if now_us >= *at_us => (limits.clone(), u64::MAX),
+            Some((at_us, _)) => {
+                let hears_us = at_us + self.random.between(0, 1_000_000);
+                (self.fate.limits.clone(), hears_us)
+            }
+            None => (self.fate.limits.clone(), u64::MAX),
+        };
         Replica {
-            holder: Holder::new(from, 1, first_lease, HolderSettings::default()),
+            holder,
+            limits,
+            hears_us,
             asking: None,
             calls: Vec::new(),
+            waiting: Vec::new(),
+            has_news: false,
             fast_ppm,
             wall_off_us,
             stopped_until: 0,
             began_us: now_us,
+            journal,
             told_early: Vec::new(),
         }
     }
 
+    fn database_ms(&self, now_us: u64) -> i64 {
+        let now = EPOCH_US + i64::try_from(now_us).unwrap_or(i64::MAX);
+        let jumped = self.fate.jump.filter(|(at_us, _)| now_us >= *at_us);
+        (now + jumped.map_or(0, |(_, by_us)| by_us)).div_euclid(1_000)
+    }
+
+    fn refill(&mut self, request: &RefillRequest, now_us: u64) -> RefillAnswer {
+        self.outcome.commits += 1;
+        self.bank.refill(request, self.database_ms(now_us))
+    }
+
+    /// What happens at the database by itself.
+    fn arrive(&mut self, now_us: u64) {
+        if let Some((at_us, limits)) = &self.fate.change
+            && (*at_us..at_us + STEP_US).contains(&now_us)
+        {
+            self.bank.set_caps(limits);
+        }
+        if self.stray.iter().any(|(arrives_us, _)| *arrives_us <= now_us) {
+            for (arrives_us, request) in std::mem::take(&mut self.stray) {
+                if arrives_us > now_us {
+                    self.stray.push((arrives_us, request));
+                } else if !self.fate.is_out(now_us) {
+                    self.refill(&request, now_us);
+                }
+            }
+        }
+    }
+
     fn step(&mut self, number: usize, replica: &mut Replica, now_us: u64) {
-        self.database_side(replica, now_us);
         if self.plan.faults {
             if self.random.once_in(40_000) {
                 replica.stopped_until = now_us + self.random.between(10, 10_000) * 1_000;
             }
             if self.random.once_in(25_000) {
-                // What was under way is gone, whether it had been sent or not.
-                *replica = self.replica(number, now_us);
-                return;
+                return self.die(number, replica, now_us);
             }
         }
+        self.live(replica, now_us);
+    }
+
+    /// The process ends, and another takes its place. What was under way is gone, whether it had been sent or not.
+    fn die(&mut self, number: usize, replica: &mut Replica, now_us: u64) {
+        let mut next = self.replica(number, now_us);
+        std::mem::swap(replica, &mut next);
+        let mut old = next;
+        if old.journal.is_none() && self.random.once_in(4) {
+            // Somewhere else, with the same name: the old one does not know that it is not wanted any more.
+            return self.zombies.push(old);
+        }
+        let on_its_way = old.asking.take();
+        self.stray.extend(
+            on_its_way
+                .filter(|asking| asking.answer.is_none() && !asking.lost_there)
+                .map(|asking| (asking.arrives_us, asking.request)),
+        );
+        if let Some(batches) = old.journal {
+            let mut replay = Replay::new(1);
+            for (number, batch) in batches.iter().enumerate() {
+                let read = if number == 0 {
+                    replay.whole(batch)
+                } else {
+                    replay.change(batch)
+                };
+                assert_eq!(read, Ok(()), "the journal of seed {}", self.plan.seed);
+            }
+            replica.holder.inherit(replay);
+            replica.write_whole();
+        }
+    }
+
+    fn live(&mut self, replica: &mut Replica, now_us: u64) {
+        self.database_side(replica, now_us);
         if now_us < replica.stopped_until {
             return;
+        }
+        if now_us >= replica.hears_us
+            && let Some((_, limits)) = &self.fate.change
+        {
+            replica.limits.clone_from(limits);
+            replica.hears_us = u64::MAX;
         }
         let local = replica.local(now_us);
         self.hear(replica, now_us, local);
         if self.plan.wrong == Some(Wrong::OwnClock) {
-            replica.holder.clock = own_clock(replica, now_us, local);
+            wrong::own_clock(replica, self.database_ms(now_us), local);
         }
         self.call(replica, now_us, local);
         self.send(replica, now_us, local);
-        self.ask(replica, now_us, local);
-        for held in replica.holder.pools.values().flat_map(Pool::iter) {
-            let may_be_odd = self.plan.wrong.is_some();
-            assert!(
-                may_be_odd || held.is_sound(),
-                "I2 of seed {}: {held:?}",
-                self.plan.seed
-            );
+        if now_us.is_multiple_of(4 * STEP_US) {
+            self.ask(replica, now_us, local);
+            self.check(replica);
         }
     }
 
-    fn is_out(&self, now_us: u64) -> bool {
-        self.outage
-            .is_some_and(|(from, until)| (from..until).contains(&now_us))
+    fn check(&self, replica: &Replica) {
+        let mut all = replica.holder.pools.values().flat_map(Pool::iter);
+        let odd = all.find(|held| !held.is_sound());
+        assert!(
+            odd.is_none() || self.plan.wrong.is_some(),
+            "I2 of seed {}: {odd:?}",
+            self.plan.seed
+        );
     }
 
     /// What happens at the database does so also while the replica stands still.
     fn database_side(&mut self, replica: &mut Replica, now_us: u64) {
-        let is_out = self.is_out(now_us);
-        if let Some(asking) = &mut replica.asking
-            && asking.answer.is_none()
-            && !asking.lost_there
-            && now_us >= asking.arrives_us
-        {
-            if is_out {
-                asking.lost_there = true;
-            } else {
-                asking.answer = Some(self.bank.refill(&asking.request, database_ms(now_us)));
-                self.outcome.commits += 1;
-            }
+        let is_out = self.fate.is_out(now_us);
+        let Some(asking) = &mut replica.asking else { return };
+        let arrives = asking.answer.is_none() && !asking.lost_there && now_us >= asking.arrives_us;
+        if !arrives {
+            return;
+        }
+        if is_out {
+            asking.lost_there = true;
+        } else {
+            asking.answer = Some(self.refill(&asking.request, now_us));
         }
     }
 
@@ -248,23 +284,25 @@ impl World {
         let Some(asking) = replica.asking.take_if(|asking| now_us >= asking.answered_us) else {
             return;
         };
+        replica.has_news = true;
+        let mut request = asking.request;
         match asking.answer {
-            Some(answer) if !asking.lost_back => {
-                let mut request = asking.request;
-                let mut answer = answer;
+            Some(mut answer) if !asking.lost_back => {
                 if self.plan.wrong == Some(Wrong::LateAnswerUnlabelled) {
-                    unlabel(&mut replica.holder, &mut request, &mut answer, local);
+                    wrong::unlabel(&mut replica.holder, &mut request, &mut answer, local);
                 }
                 replica.holder.answered(&request, &answer, asking.asked, local);
-                replica.forget_told(&answer);
+                wrong::forget_told_early(replica);
             }
-            _ => {
+            answer => {
                 replica.holder.unanswered(local);
                 if self.plan.wrong == Some(Wrong::NoAnswerGrants) {
-                    let granted = believed(&asking.request);
-                    for wish in &asking.request.wishes {
-                        replica.holder.grant(wish, &granted, local);
-                    }
+                    wrong::believe(&mut replica.holder, &request, local);
+                }
+                // Some that seem lost arrive after all, much later.
+                if answer.is_none() && self.random.once_in(2) {
+                    let arrives_us = now_us + self.random.between(0, 20_000_000);
+                    self.stray.push((arrives_us, request));
                 }
             }
         }
@@ -275,22 +313,24 @@ impl World {
             return;
         }
         if self.plan.wrong == Some(Wrong::ReturnBeforeRemoved) {
-            replica.tell_early(&mut self.random);
+            wrong::tell_early(replica, &mut self.random);
         }
         let Some(mut request) = replica.holder.due(local) else {
             return;
         };
-        replica.add_told_early(&mut request);
-        let (slow, faults) = (self.plan.faults && self.random.once_in(30), self.plan.faults);
-        let mut way = || {
+        replica.write();
+        wrong::add_told_early(replica, &mut request);
+        let faults = self.plan.faults;
+        let slow = faults && self.random.once_in(30);
+        let way = |random: &mut Random| {
             if slow {
                 500_000
             } else {
-                self.random.between(500, 15_000)
+                random.between(500, 15_000)
             }
         };
-        let arrives_us = now_us + way();
-        let answered_us = arrives_us + way();
+        let arrives_us = now_us + way(&mut self.random);
+        let answered_us = arrives_us + way(&mut self.random);
         replica.asking = Some(Asking {
             request,
             asked: local,
@@ -302,105 +342,141 @@ impl World {
         });
     }
 
-    /// Callers come. A refused one goes away; the next one asks again.
+    /// Callers come. Those for whom it is worth waiting do so for a while.
     fn call(&mut self, replica: &mut Replica, now_us: u64, local: Moment) {
-        let mut calls = self.rate_permille / 1_000;
-        calls += u64::from(self.random.between(0, 999) < self.rate_permille % 1_000);
-        for _ in 0..calls {
-            let wants: Vec<Want<'_>> = self
-                .limits
-                .iter()
-                .map(|limit| Want {
-                    tenant_id: &self.tenant_id,
-                    limit,
-                    units: if limit.unit == Unit::Tokens {
-                        self.tokens_max
-                    } else {
-                        1
-                    },
-                })
-                .collect();
-            let Ok(reservation) = replica.holder.reserve(local, &wants) else {
-                continue;
+        let looks_again = std::mem::take(&mut replica.has_news);
+        let waiting = std::mem::take(&mut replica.waiting);
+        let (mut looking, waiting): (Vec<u64>, Vec<u64>) = waiting
+            .into_iter()
+            .partition(|until_us| looks_again || now_us >= *until_us);
+        replica.waiting = waiting;
+        let mut calls = self.fate.rate_permille / 1_000;
+        calls += u64::from(self.random.between(0, 999) < self.fate.rate_permille % 1_000);
+        looking.extend((0..calls).map(|_| now_us + ACQUIRE_WAIT_US));
+        if looking.is_empty() {
+            return;
+        }
+        let wants: Vec<Want<'_>> = replica
+            .limits
+            .iter()
+            .map(|limit| Want {
+                tenant_id: &self.tenant_id,
+                limit,
+                units: units(limit, self.fate.tokens_max),
+            })
+            .collect();
+        for until_us in looking {
+            let reservation = match replica.holder.reserve(local, &wants) {
+                Ok(reservation) => reservation,
+                Err(denied) => {
+                    let may_wait = matches!(denied.why, DeniedWhy::Waiting | DeniedWhy::Boundary);
+                    replica
+                        .waiting
+                        .extend((may_wait && now_us < until_us).then_some(until_us));
+                    continue;
+                }
             };
-            let pause_us = if self.plan.faults && self.random.once_in(50) {
-                self.random.between(0, 3_000_000)
-            } else {
-                0
+            let rarely = |random: &mut Random, times, most_us| {
+                if self.plan.faults && random.once_in(times) {
+                    random.between(0, most_us)
+                } else {
+                    0
+                }
             };
-            let tokens = self.random.between(0, self.tokens_max);
             replica.calls.push(Call {
                 reservation,
-                sends_us: now_us + pause_us,
-                tokens,
+                sends_us: now_us + rarely(&mut self.random, 50, 3_000_000),
+                lasts_us: rarely(&mut self.random, 4, 5_000_000),
+                was_sent: false,
+                tokens: self.random.between(0, self.fate.tokens_max),
             });
         }
     }
 
     fn send(&mut self, replica: &mut Replica, now_us: u64, local: Moment) {
-        let mut later = Vec::new();
-        for call in std::mem::take(&mut replica.calls) {
-            if call.sends_us > now_us {
-                later.push(call);
-            } else if replica.holder.may_send(&call.reservation, local) {
-                self.see(&call, now_us);
+        if replica.calls.is_empty() {
+            return;
+        }
+        replica.write();
+        for mut call in std::mem::take(&mut replica.calls) {
+            let is_due = now_us >= call.sends_us;
+            if is_due && call.was_sent {
                 let used = Used {
                     input_tokens: Some(call.tokens),
                     output_tokens: Some(0),
                     nano_dollars: None,
                 };
                 replica.holder.settle(call.reservation, &used, local);
+            } else if is_due {
+                let fails = self.plan.faults && self.random.once_in(50);
+                if fails || !replica.holder.may_send(&call.reservation, local) {
+                    replica.holder.unused(call.reservation, local);
+                    continue;
+                }
+                self.see(&call, now_us);
+                call.was_sent = true;
+                call.sends_us += call.lasts_us.max(STEP_US);
+                replica.calls.push(call);
             } else {
-                replica.holder.unused(call.reservation, local);
+                replica.calls.push(call);
             }
         }
-        replica.calls = later;
     }
 
+    /// The provider gets a call.
     fn see(&mut self, call: &Call, now_us: u64) {
         self.outcome.sent += 1;
-        for (number, limit) in self.limits.iter().enumerate() {
-            let window = self.calendar.window(limit.period, database_ms(now_us));
-            let units = if limit.unit == Unit::Tokens {
-                call.tokens
-            } else {
-                1
-            };
-            *self.seen.entry((number, window)).or_default() += units;
+        let database_ms = self.database_ms(now_us);
+        for (number, limit) in self.fate.limits.iter().enumerate() {
+            let window = self.calendar.window(limit.period, database_ms);
+            *self.seen.entry((number, window)).or_default() += units(limit, call.tokens);
+        }
+        let labels = call.reservation.pieces.iter().zip(&self.fate.limits).enumerate();
+        for (number, (piece, limit)) in labels {
+            *self.labelled.entry((number, piece.window)).or_default() += units(limit, call.tokens);
         }
     }
 
     fn finish(mut self) -> Outcome {
+        let mut excess = self.excess(&self.labelled);
+        // Where the database's own clock jumps, a call may lie in another window by it than the one whose units it has.
+        if self.fate.jump.is_none() {
+            excess = excess.max(self.excess(&self.seen));
+        }
+        self.outcome.excess = excess;
         let (mut used, mut caps) = (0, 0);
-        for (number, limit) in self.limits.iter().enumerate() {
+        for (number, limit) in self.fate.limits.iter().enumerate() {
             let Cap::Units(cap) = limit.cap else { continue };
-            let windows: Vec<(Window, u64)> = self
-                .seen
-                .iter()
-                .filter(|((of, _), _)| *of == number)
-                .map(|((_, window), units)| (*window, *units))
-                .collect();
-            for (window, units) in &windows {
-                let near = windows.iter().filter(|(other, _)| {
-                    other.start_ms >= window.start_ms && other.start_ms < window.start_ms + 60_000
-                });
-                let in_all: u64 = if limit.period == Period::RollingMinute {
-                    near.map(|(_, units)| units).sum()
-                } else {
-                    *units
-                };
-                self.outcome.excess = self.outcome.excess.max(in_all.saturating_sub(cap));
-            }
             if limit.period == Period::Minute && limit.unit == Unit::Requests {
-                used += windows.iter().map(|(_, units)| units).sum::<u64>();
+                let windows = self.seen.iter().filter(|((of, _), _)| *of == number);
+                used += windows.map(|(_, units)| units).sum::<u64>();
                 caps += cap * WINDOWS;
             }
         }
-        self.outcome.used_permille = (used * 1_000).checked_div(caps).unwrap_or(1_000);
+        self.outcome.used_permille = (used * 1_000).checked_div(caps).map(|used| used.min(1_000));
         let (granted, returned, settled) = self.bank.books();
         let is_right = self.plan.wrong.is_some() || returned + settled <= granted;
         assert!(is_right, "C3 of seed {}", self.plan.seed);
         self.outcome
+    }
+
+    /// The most that any window saw beyond its cap.
+    fn excess(&self, seen: &BTreeMap<(usize, Window), u64>) -> u64 {
+        let beyond = |((number, window), units): (&(usize, Window), &u64)| {
+            let limit = self.fate.limits.get(*number)?;
+            let rolls_to = window.start_ms + ROLLING_SLOTS * ROLLING_SLOT_MS;
+            let in_all: u64 = if limit.period == Period::RollingMinute {
+                let from = (*number, *window);
+                let slots = seen
+                    .range(from..)
+                    .take_while(|((of, slot), _)| of == number && slot.start_ms < rolls_to);
+                slots.map(|(_, units)| units).sum()
+            } else {
+                *units
+            };
+            Some(in_all.saturating_sub(self.fate.cap(*number, *window)))
+        };
+        seen.iter().filter_map(beyond).max().unwrap_or_default()
     }
 }
 
@@ -412,86 +488,28 @@ impl Replica {
         ran.saturating_add_signed(off) + 1
     }
 
-    fn tell_early(&mut self, random: &mut Random) {
-        for pool in self.holder.pools.values_mut() {
-            let limit_id = pool.limit.id.clone();
-            for held in pool.all() {
-                if held.free > 0 && random.once_in(200) {
-                    self.told_early.push((limit_id.clone(), held.window, held.free));
-                }
+    fn write(&mut self) {
+        if let Some(batches) = &mut self.journal {
+            let mut change = Vec::new();
+            self.holder.take_journal(&mut change);
+            if !change.is_empty() {
+                batches.push(change);
+            }
+            if batches.len() > 500 {
+                self.write_whole();
             }
         }
     }
 
-    fn add_told_early(&mut self, request: &mut RefillRequest) {
-        for (limit_id, window, units) in &self.told_early {
-            let Some(pool) = self.holder.pools.get(limit_id) else {
-                continue;
-            };
-            let held = pool.iter().find(|held| held.window == *window);
-            // The same units are told and go on being spent until the answer is there.
-            let mut copy = held.cloned();
-            if let Some(copy) = &mut copy {
-                copy.let_go(*units);
-                request.returns.extend(copy.returns(false));
-            }
-        }
-    }
-
-    fn forget_told(&mut self, answer: &RefillAnswer) {
-        let _ = answer;
-        for (limit_id, window, units) in std::mem::take(&mut self.told_early) {
-            if let Some(pool) = self.holder.pools.get_mut(&limit_id) {
-                pool.held(window).let_go(units);
-            }
+    fn write_whole(&mut self) {
+        if let Some(batches) = &mut self.journal {
+            let mut whole = Vec::new();
+            self.holder.whole_journal(&mut whole);
+            *batches = vec![whole];
         }
     }
 }
 
-fn database_ms(now_us: u64) -> i64 {
-    (EPOCH_US + i64::try_from(now_us).unwrap_or(i64::MAX)) / 1_000
-}
-
-/// A clock that is believed to show exactly the database's time.
-fn own_clock(replica: &Replica, now_us: u64, local: Moment) -> DatabaseClock {
-    let shown_ms = database_ms(now_us) + replica.wall_off_us / 1_000;
-    let mut clock = DatabaseClock::default();
-    clock.learn(local, local, shown_ms);
-    clock
-}
-
-fn believed(request: &RefillRequest) -> RefillAnswer {
-    let grants = request.wishes.iter().map(|wish| crate::lease::exchange::Grant {
-        lease: wish.lease,
-        window: wish.window,
-        units: wish.units,
-    });
-    RefillAnswer {
-        standing: crate::lease::exchange::Standing::Current,
-        store_epoch: request.store_epoch,
-        database_ms: 0,
-        grants: grants.collect(),
-        returns: Vec::new(),
-        counters: Vec::new(),
-        replicas: 3,
-    }
-}
-
-/// Makes the units of an answer belong to whatever window is under way.
-fn unlabel(holder: &mut Holder, request: &mut RefillRequest, answer: &mut RefillAnswer, now: Moment) {
-    let Some(time) = holder.clock.at(now) else { return };
-    for wish in &mut request.wishes {
-        let Some(pool) = holder.pools.get_mut(&wish.limit_id) else {
-            continue;
-        };
-        let Some(current) = pool.current(time) else {
-            continue;
-        };
-        let asked: Option<GrantWish> = pool.held(wish.window).wish.take();
-        pool.held(current).wish = asked.or(pool.held(current).wish.take());
-        wish.window = current;
-        for grant in answer.grants.iter_mut().filter(|grant| grant.lease == wish.lease) {
-            grant.window = current;
-        }
-    }
+fn units(limit: &Limit, tokens: u64) -> u64 {
+    if limit.unit == Unit::Tokens { tokens } else { 1 }
 }

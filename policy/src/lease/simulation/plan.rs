@@ -1,0 +1,137 @@
+//! What a run is made of, drawn from its seed before it begins; and what it comes to.
+
+use std::sync::Arc;
+
+use super::Wrong;
+use super::random::Random;
+use crate::limit::{Cap, Firmness, Limit, Mode, Period, Subject, Unit, Window};
+
+/// Which run.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    pub seed: u64,
+    pub wrong: Option<Wrong>,
+    /// Without, nothing goes wrong.
+    pub faults: bool,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Outcome {
+    /// The most that a window saw beyond its cap.
+    pub excess: u64,
+    /// Of the caps on requests in fixed minutes, in thousandths, where the run has one.
+    pub used_permille: Option<u64>,
+    pub sent: u64,
+    pub commits: u64,
+}
+
+pub(super) const STEP_US: u64 = 5_000;
+pub(super) const WINDOWS: u64 = 3;
+pub(super) const REPLICAS: usize = 3;
+/// A full minute.
+pub(super) const EPOCH_US: i64 = 1_700_000_040_000_000;
+/// Units of a window are granted so long before it begins, and a replica may hear so late of a change.
+const EARLY_MS: i64 = 4_000;
+
+/// What is drawn for one run.
+pub(super) struct Fate {
+    pub(super) limits: Vec<Arc<Limit>>,
+    /// At some time the caps become these.
+    pub(super) change: Option<(u64, Vec<Arc<Limit>>)>,
+    /// At some time the database's clock jumps, by so many microseconds.
+    pub(super) jump: Option<(u64, i64)>,
+    /// Tokens of a call at most.
+    pub(super) tokens_max: u64,
+    /// Calls in a thousand steps of a replica.
+    pub(super) rate_permille: u64,
+    pub(super) keeps_journals: bool,
+    outage: Option<(u64, u64)>,
+}
+
+impl Fate {
+    pub(super) fn of(plan: Plan, random: &mut Random) -> Self {
+        let cap = match random.between(0, 5) {
+            0 => 1,
+            1 => 3,
+            2 => 10,
+            3 | 4 => 100,
+            _ => 1_000,
+        };
+        let cap: u64 = if plan.faults { cap } else { cap.max(100) };
+        let period = match random.between(0, 3) {
+            0 if plan.faults => Period::RollingMinute,
+            _ => Period::Minute,
+        };
+        let tokens_max = random.between(1, 20);
+        // Demand from 0.7 to 12 times the cap.
+        let demand_tenths = random.between(if plan.faults { 7 } else { 30 }, 120);
+        let steps = 60_000_000 / STEP_US * REPLICAS as u64;
+        let at = |random: &mut Random| random.between(1, WINDOWS * 60 - 16) * 1_000_000;
+        let outage = (plan.faults && random.once_in(2)).then(|| {
+            let begins = at(random);
+            (begins, begins + random.between(1, 15) * 1_000_000)
+        });
+        let change = (plan.faults && random.once_in(4)).then(|| {
+            let other = random.between(cap.div_ceil(2), cap * 2);
+            (at(random), limits(other, period, tokens_max))
+        });
+        let jump = (plan.faults && random.once_in(8)).then(|| (at(random), random.around(90_000_000)));
+        Self {
+            limits: limits(cap, period, tokens_max),
+            change,
+            jump,
+            tokens_max,
+            rate_permille: (cap * demand_tenths * 100 / steps).max(1),
+            keeps_journals: plan.faults && random.once_in(2),
+            outage,
+        }
+    }
+
+    pub(super) fn is_out(&self, now_us: u64) -> bool {
+        self.outage
+            .is_some_and(|(from, until)| (from..until).contains(&now_us))
+    }
+
+    /// The highest cap that held while units of a window were granted.
+    pub(super) fn cap(&self, number: usize, window: Window) -> u64 {
+        let cap = |limits: &[Arc<Limit>]| match limits.get(number).map(|limit| limit.cap) {
+            Some(Cap::Units(cap)) => cap,
+            _ => u64::MAX,
+        };
+        let before = cap(&self.limits);
+        let Some((at_us, changed)) = &self.change else {
+            return before;
+        };
+        let at_ms = (EPOCH_US + i64::try_from(*at_us).unwrap_or(0)).div_euclid(1_000);
+        let after = cap(changed);
+        let was_granted_before = self.jump.is_some() || window.start_ms - EARLY_MS < at_ms;
+        let rolls_on = window.end_ms.saturating_add(60_000) > at_ms;
+        match (was_granted_before, rolls_on) {
+            (true, true) => before.max(after),
+            (true, false) => before,
+            (false, _) => after,
+        }
+    }
+}
+
+fn limits(cap: u64, period: Period, tokens_max: u64) -> Vec<Arc<Limit>> {
+    let limit = |id: &str, unit, period, cap| {
+        Arc::new(Limit {
+            id: Arc::from(id),
+            subject: Subject::Tenant,
+            unit,
+            period,
+            zone: Arc::from("UTC"),
+            cap: Cap::Units(cap),
+            mode: Mode::Enforce,
+            firmness: Firmness::Hard,
+        })
+    };
+    let tokens = cap * tokens_max * 3 / 4 + tokens_max;
+    vec![
+        limit("requests", Unit::Requests, period, cap),
+        limit("tokens", Unit::Tokens, Period::Minute, tokens),
+        limit("day", Unit::Requests, Period::Day, cap * WINDOWS * 2),
+    ]
+}
