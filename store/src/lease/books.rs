@@ -207,6 +207,7 @@ impl Books {
             && units > 0
         {
             lease.amount += units;
+            lease.closed = Closed::Open;
             lease.changed = true;
             counter.granted += units;
             counter.changed = true;
@@ -364,7 +365,7 @@ impl Lease {
             settled: 0,
             overdraft: 0,
             burnt: 0,
-            closed: Closed::Open,
+            closed: Closed::ByHolder,
             changed: false,
             forgotten: false,
         }

@@ -56,12 +56,13 @@ pub(super) static END_THE_UNSEEN: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-/// The rows that are new come back; those that were there are answered as they are.
+/// The rows that are new come back; those that were there are answered as they are. They are closed until something is
+/// granted: of one that came to nothing, nobody speaks again.
 pub(super) static ASK: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
         "INSERT INTO leases (id, tenant_id, limit_id, starts_at_ms, ends_at_ms, replica, incarnation, epoch, asked_at_ms, \
              amount, returned, settled, overdraft, burnt, closed) \
-         SELECT id, tenant_id, limit_id, starts_at_ms, ends_at_ms, $2, $3, $4, {now}, 0, 0, 0, 0, 0, 0 FROM {given} \
+         SELECT id, tenant_id, limit_id, starts_at_ms, ends_at_ms, $2, $3, $4, {now}, 0, 0, 0, 0, 0, 1 FROM {given} \
          WHERE true ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id",
         &[
             Given::Text("id"),
