@@ -1,7 +1,7 @@
 //! The way to a Postgres server, with weather: what a network does to a connection that no server would.
 //!
-//! A TCP proxy that forwards, and that can delay the server's answers, keep announcements back, or stop forwarding
-//! without closing anything. A connection on which something was swallowed stays dead, also when the weather is fair
+//! A TCP proxy that forwards, and that can delay the server's answers, keep announcements back, cut a connection between
+//! a commit and its answer, or stop forwarding without closing anything. A connection on which something was swallowed stays dead, also when the weather is fair
 //! again, as with a firewall that has forgotten it.
 
 use std::io::{Read as _, Write as _};
@@ -27,6 +27,8 @@ pub enum Weather {
     Hole,
     /// Everything but announcements (NOTIFY) arrives.
     Deaf,
+    /// What is committed is committed, and whoever did it finds the connection closed instead of being told.
+    CutAfterCommit,
 }
 
 struct Shared {
@@ -40,10 +42,15 @@ struct Sky {
     stopped: bool,
     open: Vec<TcpStream>,
     swallowed: usize,
+    round_trips: usize,
 }
 
 /// Postgres calls an announcement this.
 const NOTIFICATION: u8 = b'A';
+/// The end of all answers to what was sent together.
+const READY: u8 = b'Z';
+/// What a commit is answered with.
+const COMMITTED: &[u8] = b"C\0\0\0\x0bCOMMIT\0";
 
 impl Chaos {
     /// A proxy in front of the server of this URL, in fair weather. It can tell announcements apart only without TLS.
@@ -61,6 +68,7 @@ impl Chaos {
                 stopped: false,
                 open: Vec::new(),
                 swallowed: 0,
+                round_trips: 0,
             }),
             changed: Condvar::new(),
         });
@@ -83,7 +91,12 @@ impl Chaos {
         self.shared.changed.notify_all();
     }
 
-    /// How many announcements were kept back.
+    /// How often the server was asked something and answered, by whomever.
+    pub fn round_trips(&self) -> usize {
+        self.shared.sky().round_trips
+    }
+
+    /// How many announcements, or answers to commits, were kept back.
     pub fn swallowed(&self) -> usize {
         self.shared.sky().swallowed
     }
@@ -156,7 +169,9 @@ impl Shared {
             if let Weather::Slow(delay) = self.leave_in_the_hole() {
                 thread::sleep(delay);
             }
-            let out = self.whole_messages(&mut held);
+            let Some(out) = self.whole_messages(&mut held) else {
+                break;
+            };
             if to.write_all(&out).is_err() {
                 break;
             }
@@ -165,8 +180,8 @@ impl Shared {
         let _closed = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
     }
 
-    /// Takes the messages that are whole, without those that are kept back.
-    fn whole_messages(&self, held: &mut Vec<u8>) -> Vec<u8> {
+    /// Takes the messages that are whole, without those that are kept back; nothing when the connection ends here.
+    fn whole_messages(&self, held: &mut Vec<u8>) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         while let [kind, a, b, c, d, ..] = held.as_slice() {
             let (kind, length) = (*kind, u32::from_be_bytes([*a, *b, *c, *d]) as usize + 1);
@@ -175,13 +190,17 @@ impl Shared {
             }
             let message = held.drain(..length);
             let mut sky = self.sky();
+            sky.round_trips += usize::from(kind == READY);
             if kind == NOTIFICATION && sky.weather == Weather::Deaf {
                 sky.swallowed += 1;
+            } else if sky.weather == Weather::CutAfterCommit && message.as_slice() == COMMITTED {
+                sky.swallowed += 1;
+                return None;
             } else {
                 out.extend(message);
             }
         }
-        out
+        Some(out)
     }
 
     /// The weather; never comes back to a connection that something fell into the hole of.

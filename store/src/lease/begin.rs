@@ -21,7 +21,7 @@ pub struct Begun {
 }
 
 /// Leases that one transaction puts an end to; [`Store::tidy_leases`] finds the others.
-pub(super) const TOGETHER: i64 = 1_000;
+pub(super) const TOGETHER: i64 = 500;
 
 impl Store {
     /// Begins a run of a replica: what earlier ones held is lost, except for calls under way, which ended with them.

@@ -91,7 +91,7 @@ pub(super) struct Books {
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-/// All slots that share sixty seconds with one lie so near to it.
+/// The first and the last of the slots that touch sixty seconds begin so far from each other.
 const NEAR_MS: i64 = (ROLLING_SLOTS - 1) * ROLLING_SLOT_MS;
 
 impl Books {
@@ -207,6 +207,7 @@ impl Books {
             && units > 0
         {
             lease.amount += units;
+            lease.closed = Closed::Open;
             lease.changed = true;
             counter.granted += units;
             counter.changed = true;
@@ -236,12 +237,8 @@ impl Books {
 
     /// The most that was granted of any slots in a row that a slot is one of.
     fn granted_around(&self, key: &Key) -> i64 {
-        let at = |starts_at_ms| Key {
-            starts_at_ms,
-            ..key.clone()
-        };
         let sum = |first_ms: i64| -> i64 {
-            let slots = self.counters.range(at(first_ms)..=at(first_ms + NEAR_MS));
+            let slots = self.counters.range(key.at(first_ms)..=key.at(first_ms + NEAR_MS));
             slots.map(|(_, counter)| counter.granted).sum()
         };
         let firsts = (0..ROLLING_SLOTS).map(|slot| key.starts_at_ms - slot * ROLLING_SLOT_MS);
@@ -315,6 +312,16 @@ impl Books {
     }
 }
 
+impl Key {
+    /// Another window of the same limit.
+    fn at(&self, starts_at_ms: i64) -> Self {
+        Self {
+            starts_at_ms,
+            ..self.clone()
+        }
+    }
+}
+
 impl Rule {
     /// Whether it has such a window at all. One that a replica knows by an earlier zone is no window any more.
     pub(super) fn has(&self, window: Window) -> bool {
@@ -328,7 +335,7 @@ impl Lease {
         let number = |column| row.try_get::<i64, _>(column).ok();
         let word = |column| row.try_get::<String, _>(column).ok();
         Some(Self {
-            id: LeaseId(u128::from_str_radix(&word("id")?, 16).ok()?),
+            id: read_name(&word("id")?)?,
             key: read_key(row)?,
             ends_at_ms: number("ends_at_ms")?,
             replica: word("replica")?,
@@ -364,7 +371,7 @@ impl Lease {
             settled: 0,
             overdraft: 0,
             burnt: 0,
-            closed: Closed::Open,
+            closed: Closed::ByHolder,
             changed: false,
             forgotten: false,
         }
@@ -381,6 +388,10 @@ impl Lease {
 /// As it stands in the database.
 pub(super) fn name(id: LeaseId) -> String {
     format!("{:032x}", id.0)
+}
+
+pub(super) fn read_name(name: &str) -> Option<LeaseId> {
+    u128::from_str_radix(name, 16).ok().map(LeaseId)
 }
 
 pub(super) fn read_leases(rows: &[AnyRow]) -> BTreeMap<LeaseId, Lease> {
@@ -432,33 +443,21 @@ async fn lock_counters(
     keys: &BTreeSet<&Key>,
     rules: &Rules,
 ) -> Result<BTreeMap<Key, Counter>, StoreError> {
-    let mut ranges: Vec<(&Key, i64, i64)> = Vec::with_capacity(keys.len());
+    let mut windows: BTreeSet<Key> = keys.iter().map(|key| (*key).clone()).collect();
     for key in keys {
         let rule = rules.get(&(key.tenant_id.clone(), key.limit_id.clone()));
-        let near_ms = match rule {
-            Some(rule) if rule.period == Period::RollingMinute => NEAR_MS,
-            _ => 0,
-        };
-        let (from_ms, to_ms) = (key.starts_at_ms - near_ms, key.starts_at_ms + near_ms);
-        // They are ordered, so only the last range of the same limit can touch this one.
-        match ranges.last_mut() {
-            Some((last, _, last_to_ms))
-                if last.tenant_id == key.tenant_id
-                    && last.limit_id == key.limit_id
-                    && from_ms <= *last_to_ms =>
-            {
-                *last_to_ms = to_ms;
-            }
-            _ => ranges.push((key, from_ms, to_ms)),
+        if rule.is_some_and(|rule| rule.period == Period::RollingMinute) {
+            let near = (1 - ROLLING_SLOTS)..ROLLING_SLOTS;
+            windows.extend(near.map(|slot| key.at(key.starts_at_ms + slot * ROLLING_SLOT_MS)));
         }
     }
-    let ranges = ranges.into_iter().map(|(key, from_ms, to_ms)| {
+    let windows = windows.iter().map(|key| {
         json!({
-            "tenant_id": &*key.tenant_id, "limit_id": &*key.limit_id, "from_ms": from_ms, "to_ms": to_ms,
+            "tenant_id": &*key.tenant_id, "limit_id": &*key.limit_id, "starts_at_ms": key.starts_at_ms,
         })
     });
     let rows = sqlx::query(text::LOCK_COUNTERS.of(database))
-        .bind(given::rows(ranges))
+        .bind(given::rows(windows))
         .fetch_all(connection)
         .await?;
     Ok(rows.iter().filter_map(read_counter).collect())

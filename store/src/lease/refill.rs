@@ -6,7 +6,7 @@ use policy::lease::{LeaseId, RefillAnswer, RefillRequest, Standing};
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Row as _};
 
-use super::books::{Books, Lease, name, read_leases};
+use super::books::{Books, Lease, name, read_leases, read_name};
 use super::grant::key_of;
 use super::text;
 use crate::error::StoreError;
@@ -129,12 +129,12 @@ impl Store {
             .bind(request.store_epoch)
             .fetch_all(connection)
             .await?;
-        let ids = rows.iter().map(|row| row.try_get::<String, _>("id"));
-        let ids = ids.collect::<Result<Vec<_>, _>>()?;
-        Ok(named
-            .into_iter()
-            .filter(|lease| ids.contains(&name(*lease)))
-            .collect())
+        let mut new = HashSet::with_capacity(rows.len());
+        for row in &rows {
+            let id: String = row.try_get("id")?;
+            new.extend(read_name(&id));
+        }
+        Ok(new)
     }
 
     /// All leases that are spoken of: those that are new are locked already, by having been written.

@@ -56,12 +56,13 @@ pub(super) static END_THE_UNSEEN: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-/// The rows that are new come back; those that were there are answered as they are.
+/// The rows that are new come back; those that were there are answered as they are. They are closed until something is
+/// granted: of one that came to nothing, nobody speaks again.
 pub(super) static ASK: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
         "INSERT INTO leases (id, tenant_id, limit_id, starts_at_ms, ends_at_ms, replica, incarnation, epoch, asked_at_ms, \
              amount, returned, settled, overdraft, burnt, closed) \
-         SELECT id, tenant_id, limit_id, starts_at_ms, ends_at_ms, $2, $3, $4, {now}, 0, 0, 0, 0, 0, 0 FROM {given} \
+         SELECT id, tenant_id, limit_id, starts_at_ms, ends_at_ms, $2, $3, $4, {now}, 0, 0, 0, 0, 0, 1 FROM {given} \
          WHERE true ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id",
         &[
             Given::Text("id"),
@@ -130,19 +131,18 @@ pub(super) static LOCK_LIMITS: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-/// The ranges that are given do not overlap, so no row comes twice.
+/// Each is named by its whole key: by a range of windows, Postgres would rather read the whole table.
 pub(super) static LOCK_COUNTERS: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
         "SELECT counters.tenant_id, counters.limit_id, counters.starts_at_ms, counters.ends_at_ms, counters.cap, \
              counters.ceiling, counters.granted, counters.burnt, counters.contended_until_ms \
          FROM {given} JOIN counters ON counters.tenant_id = given.tenant_id AND counters.limit_id = given.limit_id \
-             AND counters.starts_at_ms >= given.from_ms AND counters.starts_at_ms <= given.to_ms \
+             AND counters.starts_at_ms = given.starts_at_ms \
          ORDER BY counters.tenant_id, counters.limit_id, counters.starts_at_ms {lock_counters}",
         &[
             Given::Text("tenant_id"),
             Given::Text("limit_id"),
-            Given::Number("from_ms"),
-            Given::Number("to_ms"),
+            Given::Number("starts_at_ms"),
         ],
     )
 });
@@ -237,10 +237,6 @@ pub(super) static FORGET_COUNTERS: LazyLock<Sql> = LazyLock::new(|| {
     )
 });
 
-pub(super) static FORGET_REPLICAS: LazyLock<Sql> = LazyLock::new(|| {
-    Sql::new(
-        "DELETE FROM replicas WHERE seen_at_ms < {now} - $1 \
-             AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.replica = replicas.id)",
-        &[],
-    )
-});
+/// What they held was buried long before.
+pub(super) static FORGET_REPLICAS: LazyLock<Sql> =
+    LazyLock::new(|| Sql::new("DELETE FROM replicas WHERE seen_at_ms < {now} - $1", &[]));

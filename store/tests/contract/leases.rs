@@ -511,3 +511,44 @@ async fn live_replicas_are_counted(database: TestDatabase) {
         .await;
     assert_eq!(one.ask(&one.question()).await.replicas, 1);
 }
+
+/// However many windows and leases are kept, a question looks at its own: it is asked ten times a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_question_reads_whole_tables() {
+    let Some(database) = TestDatabase::postgres().await else {
+        return;
+    };
+    let world = acme(database).await;
+    let day = limit(&world, "lim-day", Period::Day, Cap::Units(1_000)).await;
+    let rolling = limit(&world, "lim-rolling", Period::RollingMinute, Cap::Units(1_000)).await;
+    for statement in [
+        "INSERT INTO counters SELECT 'ten-acme', 'lim-day', n * 60000::BIGINT, n * 60000::BIGINT + 60000, 100, 100, 50, 0, 0, \
+             0, 0, 0, 0, 9000000000000 FROM generate_series(1, 100000) AS n",
+        "INSERT INTO leases SELECT 'x' || n, 'ten-acme', 'lim-day', n * 60000::BIGINT, n * 60000::BIGINT + 60000, 'old', 1, \
+             1, 1, 50, 0, 50, 0, 0, 1 FROM generate_series(1, 100000) AS n",
+        "ANALYZE",
+    ] {
+        world.tamper(statement).await;
+    }
+    let read = async |how: &'static str| {
+        world.tamper("SELECT pg_stat_clear_snapshot()").await;
+        world.count(how).await
+    };
+    let read_whole = "SELECT CAST(SUM(seq_tup_read) AS BIGINT) FROM pg_stat_user_tables WHERE relname IN ('counters', 'leases')";
+    let by_key = "SELECT CAST(SUM(idx_scan) AS BIGINT) FROM pg_stat_user_tables WHERE relname IN ('counters', 'leases')";
+    let by_key_before = read(by_key).await;
+    let replica = Replica::begin(&world.store, "r1").await;
+    let (today, slot) = (replica.window(&day).await, replica.window(&rolling).await);
+    for _ in 0..20 {
+        let (lease, units) = replica.take(&day, today, 3).await;
+        replica.give_back(lease, units, false).await;
+        replica.take(&rolling, slot, 1).await;
+    }
+    // A connection tells what it did when it ends, at the latest.
+    world.store.close().await;
+    let since = std::time::Instant::now();
+    while read(by_key).await < by_key_before + 60 {
+        assert!(since.elapsed().as_secs() < 20);
+    }
+    assert_eq!(read(read_whole).await, 0);
+}
