@@ -8,9 +8,11 @@
 )]
 
 mod changes;
+mod lease_crowd;
 mod lease_world;
 mod leases;
 mod ledger;
+mod limits;
 mod nouns;
 mod poison;
 mod schema;
