@@ -3,7 +3,7 @@
 mod amount;
 mod on;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use policy::limit::{Cap, Firmness, Mode, Period, Subject, Unit};
 use serde_json::{Value, json};
 use store::{LimitRow, LimitUse, NewLimit};
@@ -34,7 +34,7 @@ pub(crate) enum Verb {
 }
 
 #[derive(Args)]
-#[group(id = "caps", required = true, multiple = true, args = ["requests", "input_tokens", "output_tokens", "tokens", "usd", "concurrent"])]
+#[command(group(ArgGroup::new("caps").required(true).multiple(true)))]
 pub(crate) struct Set {
     /// Whose use: `tenant:T`, `key:ID`, `credential:ID` or `model:TENANT/MODEL`.
     #[arg(long, value_name = "SUBJECT")]
@@ -43,22 +43,22 @@ pub(crate) struct Set {
     #[arg(long, value_enum, required_unless_present = "concurrent")]
     per: Option<Per>,
     /// How many requests, or `unlimited`.
-    #[arg(long, value_parser = count, value_name = "N")]
+    #[arg(long, value_parser = count, value_name = "N", group = "caps")]
     requests: Option<Cap>,
     /// How many tokens of input.
-    #[arg(long, value_parser = count, value_name = "N")]
+    #[arg(long, value_parser = count, value_name = "N", group = "caps")]
     input_tokens: Option<Cap>,
     /// How many tokens of output.
-    #[arg(long, value_parser = count, value_name = "N")]
+    #[arg(long, value_parser = count, value_name = "N", group = "caps")]
     output_tokens: Option<Cap>,
     /// How many tokens, input and output together.
-    #[arg(long, value_parser = count, value_name = "N")]
+    #[arg(long, value_parser = count, value_name = "N", group = "caps")]
     tokens: Option<Cap>,
     /// How many US dollars, such as `12.50`.
-    #[arg(long, value_parser = usd, value_name = "X")]
+    #[arg(long, value_parser = usd, value_name = "X", group = "caps")]
     usd: Option<Cap>,
     /// How many calls at the same time.
-    #[arg(long, value_parser = count, value_name = "N")]
+    #[arg(long, value_parser = count, value_name = "N", group = "caps")]
     concurrent: Option<Cap>,
     /// On whose calendar days and months begin.
     #[arg(long, default_value = "UTC")]

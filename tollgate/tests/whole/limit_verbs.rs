@@ -135,8 +135,12 @@ fn what_calls_take_of_a_limit_is_shown() {
                 break;
             }
             assert!(Instant::now() < deadline, "nothing is ever counted: {row}");
-            assert_eq!(world.chat(&request("custom/m", false)).status, 200);
-            calls += 1;
+            // The very first may be told to come again, where the database takes its time.
+            let answer = world.chat(&request("custom/m", false));
+            match answer.status {
+                200 => calls += 1,
+                _ => assert_eq!(answer.json()["error"]["code"], "limit_reached"),
+            }
         }
     }
 }
