@@ -89,8 +89,8 @@ impl Store {
         .bind(new.period.as_str())
         .bind(new.zone)
         .bind(kept_cap(new.cap))
-        .bind(new.mode.map(mode_word))
-        .bind(firmness_word(new.firmness))
+        .bind(new.mode.map(Mode::as_str))
+        .bind(new.firmness.as_str())
         .bind(change.at_ms)
         .fetch_one(changing.connection())
         .await
@@ -104,7 +104,7 @@ impl Store {
             detail: json!({
                 "subject": subject, "subject_id": subject_id, "unit": new.unit.as_str(),
                 "period": new.period.as_str(), "zone": new.zone, "cap": kept_cap(new.cap),
-                "mode": mode_word(kept.limit.mode), "firmness": firmness_word(new.firmness),
+                "mode": kept.limit.mode.as_str(), "firmness": new.firmness.as_str(),
             }),
         };
         changing.finish(change, done).await?;
@@ -124,7 +124,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut changing = self.begin_change().await?;
         let changed = sqlx::query("UPDATE limits SET mode = $1 WHERE tenant_id = $2 AND id = $3")
-            .bind(mode_word(mode))
+            .bind(mode.as_str())
             .bind(tenant_id)
             .bind(id)
             .execute(changing.connection())
@@ -136,7 +136,7 @@ impl Store {
             action: "limit.set_mode",
             tenant_id: Some(tenant_id),
             subject: id,
-            detail: json!({ "mode": mode_word(mode) }),
+            detail: json!({ "mode": mode.as_str() }),
         };
         changing.finish(change, done).await
     }
@@ -378,34 +378,16 @@ pub(crate) fn read_period(word: &str) -> Option<Period> {
     PERIODS.into_iter().find(|period| period.as_str() == word)
 }
 
-fn mode_word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Enforce => "enforce",
-        Mode::Observe => "observe",
-    }
-}
-
 fn read_mode(word: &str) -> Option<Mode> {
-    match word {
-        "enforce" => Some(Mode::Enforce),
-        "observe" => Some(Mode::Observe),
-        _ => None,
-    }
-}
-
-fn firmness_word(firmness: Firmness) -> &'static str {
-    match firmness {
-        Firmness::Hard => "hard",
-        Firmness::Soft => "soft",
-    }
+    [Mode::Enforce, Mode::Observe]
+        .into_iter()
+        .find(|mode| mode.as_str() == word)
 }
 
 fn read_firmness(word: &str) -> Option<Firmness> {
-    match word {
-        "hard" => Some(Firmness::Hard),
-        "soft" => Some(Firmness::Soft),
-        _ => None,
-    }
+    [Firmness::Hard, Firmness::Soft]
+        .into_iter()
+        .find(|firmness| firmness.as_str() == word)
 }
 
 fn kept_cap(cap: Cap) -> Option<i64> {

@@ -126,3 +126,23 @@ impl Period {
         }
     }
 }
+
+impl Mode {
+    /// The word in the database, on the command line and in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
+impl Firmness {
+    /// The word in the database, on the command line and in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Soft => "soft",
+        }
+    }
+}

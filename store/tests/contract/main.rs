@@ -8,10 +8,12 @@
 )]
 
 mod changes;
+mod lease_crowd;
 mod lease_world;
 mod leases;
 mod ledger;
 mod lost_answers;
+mod limits;
 mod nouns;
 mod poison;
 mod schema;

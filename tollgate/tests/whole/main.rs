@@ -26,6 +26,7 @@ mod front;
 mod inference;
 mod kept;
 mod keys;
+mod limit_verbs;
 mod memory;
 mod metrics;
 mod outage;

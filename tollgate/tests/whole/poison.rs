@@ -9,7 +9,7 @@ use testkit::vendor::{Play, Vendor};
 use crate::world::{TENANT, World, completion, request};
 
 /// What is done to the tenant whose id stands for `$T`; `$B` stands for bytes that mean nothing.
-const POISONS: [&str; 13] = [
+const POISONS: [&str; 15] = [
     "UPDATE credentials SET base_url_by = 'martian' WHERE tenant_id = $T",
     "UPDATE credentials SET disabled = 7 WHERE tenant_id = $T",
     "UPDATE credentials SET weight = -9223372036854775807 WHERE tenant_id = $T",
@@ -23,6 +23,10 @@ const POISONS: [&str; 13] = [
     "UPDATE tenants SET strict = 2 WHERE id = $T",
     "UPDATE data_keys SET wrapped = $B WHERE scope = $T",
     "DELETE FROM data_keys WHERE scope = $T",
+    "INSERT INTO limits (tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, created_at_ms) \
+     VALUES ($T, 'lim-martian', 'tenant', '', 'martians', 'day', 'UTC', 5, 'enforce', 'hard', 0)",
+    "INSERT INTO limits (tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, created_at_ms) \
+     VALUES ($T, 'lim-less', 'tenant', '', 'requests', 'day', 'UTC', -5, 'enforce', 'hard', 0)",
 ];
 const NOTICED: Duration = Duration::from_secs(10);
 
