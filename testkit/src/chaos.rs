@@ -1,6 +1,6 @@
 //! The way to a Postgres server, with weather: what a network does to a connection that no server would.
 //!
-//! A TCP proxy that forwards, and that can delay the server's answers, keep announcements back, or stop forwarding
+//! A TCP proxy that forwards, and that can delay the server's answers, keep some of them back, or stop forwarding
 //! without closing anything. A connection on which something was swallowed stays dead, also when the weather is fair
 //! again, as with a firewall that has forgotten it.
 
@@ -27,6 +27,8 @@ pub enum Weather {
     Hole,
     /// Everything but announcements (NOTIFY) arrives.
     Deaf,
+    /// Of the answers that say that something was committed, every so many is lost, and its connection with it.
+    Forgetful(usize),
 }
 
 struct Shared {
@@ -40,8 +42,11 @@ struct Sky {
     stopped: bool,
     open: Vec<TcpStream>,
     swallowed: usize,
+    commits: usize,
 }
 
+/// Postgres says that a transaction was committed.
+const COMMITTED: &[u8] = b"C\0\0\0\x0bCOMMIT\0";
 /// Postgres calls an announcement this.
 const NOTIFICATION: u8 = b'A';
 
@@ -61,6 +66,7 @@ impl Chaos {
                 stopped: false,
                 open: Vec::new(),
                 swallowed: 0,
+                commits: 0,
             }),
             changed: Condvar::new(),
         });
@@ -83,7 +89,7 @@ impl Chaos {
         self.shared.changed.notify_all();
     }
 
-    /// How many announcements were kept back.
+    /// How many announcements, or answers, were kept back.
     pub fn swallowed(&self) -> usize {
         self.shared.sky().swallowed
     }
@@ -156,8 +162,8 @@ impl Shared {
             if let Weather::Slow(delay) = self.leave_in_the_hole() {
                 thread::sleep(delay);
             }
-            let out = self.whole_messages(&mut held);
-            if to.write_all(&out).is_err() {
+            let (out, is_lost) = self.whole_messages(&mut held);
+            if to.write_all(&out).is_err() || is_lost {
                 break;
             }
         }
@@ -165,23 +171,32 @@ impl Shared {
         let _closed = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
     }
 
-    /// Takes the messages that are whole, without those that are kept back.
-    fn whole_messages(&self, held: &mut Vec<u8>) -> Vec<u8> {
+    /// Takes the messages that are whole, without those that are kept back; and whether the connection is lost with one.
+    fn whole_messages(&self, held: &mut Vec<u8>) -> (Vec<u8>, bool) {
         let mut out = Vec::new();
         while let [kind, a, b, c, d, ..] = held.as_slice() {
             let (kind, length) = (*kind, u32::from_be_bytes([*a, *b, *c, *d]) as usize + 1);
             if held.len() < length {
                 break;
             }
-            let message = held.drain(..length);
+            let message: Vec<u8> = held.drain(..length).collect();
             let mut sky = self.sky();
+            if let Weather::Forgetful(every) = sky.weather
+                && message == COMMITTED
+            {
+                sky.commits += 1;
+                if sky.commits.is_multiple_of(every) {
+                    sky.swallowed += 1;
+                    return (out, true);
+                }
+            }
             if kind == NOTIFICATION && sky.weather == Weather::Deaf {
                 sky.swallowed += 1;
             } else {
                 out.extend(message);
             }
         }
-        out
+        (out, false)
     }
 
     /// The weather; never comes back to a connection that something fell into the hole of.

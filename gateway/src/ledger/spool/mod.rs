@@ -25,6 +25,7 @@ mod cursor;
 mod folder;
 mod frame;
 mod keeper;
+mod look;
 mod reader;
 mod segment;
 mod shipper;
@@ -48,6 +49,7 @@ use frame::Kind;
 use reader::Reader;
 use segment::{SEGMENT_MAX, Segment};
 
+pub use look::{SpoolsLook, look_at_spools};
 pub(super) use shipper::Shipper;
 
 /// When a record counts as written.
