@@ -11,6 +11,7 @@ mod changes;
 mod lease_world;
 mod leases;
 mod ledger;
+mod many;
 mod nouns;
 mod poison;
 mod schema;

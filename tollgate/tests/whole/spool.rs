@@ -100,7 +100,64 @@ fn agrees(world: &World, told: &Told, answered: &[String]) -> BTreeMap<String, A
             "the client of {call_id} has seen all of it"
         );
     }
+    let verified = world.installation.run(&["ledger", "verify"]);
+    assert!(
+        verified.status.success(),
+        "{}",
+        String::from_utf8_lossy(&verified.stdout)
+    );
+    if world.database.is_sqlite() {
+        assert_eq!(
+            database::ask(world.database.url(), "PRAGMA integrity_check"),
+            "ok"
+        );
+    }
     rows
+}
+
+/// Calls until it is told to stop; then what was answered.
+struct Calling {
+    stop: Arc<AtomicBool>,
+    clients: Vec<thread::JoinHandle<Vec<String>>>,
+}
+
+impl Calling {
+    fn start(serving: &Serving, key: &str, clients: usize) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let client = |_| {
+            let (stop, mut caller) = (stop.clone(), Caller::new(serving.url(), key));
+            thread::spawn(move || {
+                let mut answered = Vec::new();
+                while !stop.load(Ordering::SeqCst) {
+                    let called = caller.call(&request("custom/m", false)).unwrap();
+                    if called.status == 200 {
+                        answered.push(called.header("x-request-id").to_ascii_uppercase());
+                    }
+                    thread::sleep(Duration::from_millis(2));
+                }
+                answered
+            })
+        };
+        let clients = (0..clients).map(client).collect();
+        Self { stop, clients }
+    }
+
+    fn stop(self) -> Vec<String> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap())
+            .collect()
+    }
+}
+
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -280,11 +337,14 @@ fn with_a_full_disk_nothing_is_sent_and_it_goes_on_when_there_is_room() {
     while file.write_all(&[1; 64 << 10]).is_ok() {}
     drop(file);
     // What the disk has promised is still used.
-    until("full", || world.chat(&request("custom/m", false)).status == 503);
+    let calling = Calling::start(&world.serving, &world.key, 8);
+    let ready = || client::get(&world.serving.endpoint("/readyz"), "");
+    until("full", || ready().status == 503);
+    let answered = calling.stop();
     let refused = world.chat(&request("custom/m", false));
     assert_eq!(refused.json()["error"]["code"], "ledger_unavailable");
     assert!(!refused.header("retry-after").is_empty());
-    let ready = client::get(&world.serving.endpoint("/readyz"), "");
+    let ready = ready();
     assert_eq!(
         (ready.status, ready.json()["status"].clone()),
         (503, "ledger_unavailable".into())
@@ -302,7 +362,7 @@ fn with_a_full_disk_nothing_is_sent_and_it_goes_on_when_there_is_room() {
     until("room again", || {
         world.chat(&request("custom/m", false)).status == 200
     });
-    let rows = agrees(&world, &told, &[]);
+    let rows = agrees(&world, &told, &answered);
     assert_eq!(rows.len(), told.lock().unwrap().len());
     assert!(rows.values().all(|row| row.usage_source == "provider"));
 }
