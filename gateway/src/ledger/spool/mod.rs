@@ -146,6 +146,8 @@ pub(crate) struct Intended {
 
 /// More than this is not kept in memory for a disk that does not sync it.
 const UNSYNCED_MAX: usize = 32 << 20;
+/// No change of units, and no list of all, is longer.
+const UNITS_MAX: usize = frame::RECORD_MAX / 2;
 
 impl Spool {
     /// A new spool, in a folder of its own; that folder, and those that were left behind.
@@ -207,6 +209,9 @@ impl Spool {
         row: &AttemptRow<T>,
         units: &[u8],
     ) -> Result<Intended, LedgerUnavailable> {
+        if units.len() > UNITS_MAX {
+            return Err(LedgerUnavailable);
+        }
         let mut inner = self.inner();
         self.append(&mut inner, |inner| {
             let sequence = inner.next();
@@ -267,7 +272,7 @@ impl Spool {
             Units::Change(bytes) => (Kind::UnitsChange, bytes),
             Units::Whole(bytes) => (Kind::UnitsWhole, bytes),
         };
-        if bytes.len() > frame::RECORD_MAX / 2 {
+        if bytes.len() > UNITS_MAX {
             return Err(LedgerUnavailable);
         }
         let mut inner = self.inner();

@@ -83,6 +83,7 @@ impl Shipper {
                 Ok(()) => {
                     self.pause = RETRY_MIN;
                     if is_last {
+                        self.own.reader.trim();
                         self.own.is_done(self.own.reader.is_settled());
                         return;
                     }
