@@ -32,3 +32,7 @@ CREATE TABLE usage_hours (
     PRIMARY KEY (tenant_id, hour, key_id, credential_id, provider, model, operation)
 );
 CREATE INDEX usage_hours_by_hour ON usage_hours (hour);
+
+-- The same index, which can also tell when an attempt began, without looking at its row.
+CREATE INDEX attempts_by_id_and_time ON attempts (attempt_id, started_at_ms);
+DROP INDEX attempts_by_id;

@@ -110,6 +110,12 @@ pub(crate) fn is_about_content(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the database gave up a transaction for the sake of others (deadlock, serialisation): the same will do.
+pub(crate) fn is_about_others(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| code == "40P01" || code == "40001")
+}
+
 /// Whether a table is not there (SQLSTATE 42P01; SQLite has no code of its own for it).
 pub(crate) fn is_missing_table(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| match error.code() {

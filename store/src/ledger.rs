@@ -1,15 +1,11 @@
 //! The ledger: one row for each finished attempt, written once however often it is told.
 
-use std::sync::LazyLock;
-
-use serde_json::json;
-use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::query::Query;
-use sqlx::{Any, AnyConnection};
+use serde_json::{Value, json};
+use sqlx::any::AnyRow;
 use ulid::Ulid;
 
-use crate::error::{StoreError, is_about_content, unreadable};
-use crate::open::{Database, Store};
+use crate::error::{StoreError, is_about_content, is_about_others, unreadable};
+use crate::open::Store;
 use crate::row::Columns;
 
 /// One attempt: one try of one target with one credential. Its texts are owned when it was read; whoever writes it may
@@ -76,21 +72,15 @@ pub struct Appended {
 }
 
 const TABLE: &str = "attempts";
-/// Rows that one statement takes. Each statement is a round trip, to Postgres over the network and to SQLite to its
-/// thread, which costs more than the row itself.
-const TOGETHER: usize = 32;
 /// A call lasts an hour at most; an attempt that began after some instant may be one of a call from so long before it.
 const CALL_MS_MAX: i64 = 2 * 3_600_000;
-
-/// The statements that take one row and as many as one takes, for SQLite and for Postgres.
-static INSERT_SQLITE: LazyLock<[String; 2]> =
-    LazyLock::new(|| [1, TOGETHER].map(|rows| insert(rows, |_| "?".to_owned())));
-static INSERT_POSTGRES: LazyLock<[String; 2]> =
-    LazyLock::new(|| [1, TOGETHER].map(|rows| insert(rows, |number| format!("${number}"))));
+const CLOCK_MS_MAX: i64 = 600_000;
+/// How often rows are told again at once when another replica was in the way.
+const TRIES: u32 = 5;
 
 impl Store {
-    /// Books attempts, all at once. A row that the database refuses for what it holds is put aside and does not hold
-    /// up the others.
+    /// Books attempts and adds them to the sums. A row that the database refuses for what it holds is put aside and does
+    /// not hold up the others: it is found by halves.
     ///
     /// # Errors
     /// When the database does not answer; then it is not known what was booked, and the same rows may be told again.
@@ -98,11 +88,76 @@ impl Store {
         &self,
         rows: &[AttemptRow<T>],
     ) -> Result<Appended, StoreError> {
-        match self.append_together(rows).await {
-            Ok(new) => Ok(Appended { new, refused: 0 }),
-            Err(error) if is_about_content(&error) => self.append_one_by_one(rows).await,
-            Err(error) => Err(error.into()),
+        let rows: Vec<AttemptRow<&str>> = rows.iter().map(AttemptRow::lent).collect();
+        let mut appended = Appended::default();
+        let mut parts = vec![rows.as_slice()];
+        let mut tries = 0;
+        while let Some(part) = parts.pop() {
+            match self.way_in.append(part).await {
+                Ok(new) => appended.new += new,
+                // Another replica was in the way.
+                Err(error) if is_about_others(&error) && tries < TRIES => {
+                    tries += 1;
+                    parts.push(part);
+                }
+                Err(error) if is_about_content(&error) => match part {
+                    [row] => {
+                        self.put_aside(row, &error).await?;
+                        appended.refused += 1;
+                    }
+                    _ => {
+                        let (first, second) = part.split_at(part.len() / 2);
+                        parts.extend([second, first]);
+                    }
+                },
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(appended)
+    }
+
+    /// Tries again to book the rows that were put aside, and says how many were booked.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn retry_refused(&self) -> Result<u64, StoreError> {
+        let aside = sqlx::query(
+            "SELECT attempt_id AS id, attempt FROM refused_attempts ORDER BY attempt_id LIMIT 1000",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(unreadable("refused_attempts", "?"))?;
+        let mut booked = 0;
+        for aside in &aside {
+            let columns = Columns::of("refused_attempts", aside)?;
+            let text = columns.text("attempt")?;
+            let Some(row) = AttemptRow::from_json(&text) else {
+                continue;
+            };
+            match self.way_in.append(&[row.lent()]).await {
+                Ok(_) => {
+                    sqlx::query("DELETE FROM refused_attempts WHERE attempt_id = $1")
+                        .bind(columns.id())
+                        .execute(&self.pool)
+                        .await?;
+                    booked += 1;
+                }
+                Err(error) if is_about_content(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(booked)
+    }
+
+    /// How many rows are put aside.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn count_refused(&self) -> Result<i64, StoreError> {
+        let count = sqlx::query_scalar("SELECT COUNT(*) FROM refused_attempts")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(count)
     }
 
     /// The attempts of one call, in their order: inside a tenant, or wherever.
@@ -151,45 +206,7 @@ impl Store {
         rows.iter().map(AttemptRow::read).collect()
     }
 
-    async fn append_together<T: AsRef<str>>(&self, rows: &[AttemptRow<T>]) -> Result<u64, sqlx::Error> {
-        let [one, many] = match self.database {
-            Database::Sqlite => &*INSERT_SQLITE,
-            Database::Postgres(_) => &*INSERT_POSTGRES,
-        };
-        let mut transaction = self.begin_write().await?;
-        let mut new = 0;
-        let (blocks, rest) = rows.as_chunks::<TOGETHER>();
-        for block in blocks {
-            new += append(&mut transaction, many, block).await?;
-        }
-        for row in rest {
-            new += append(&mut transaction, one, std::slice::from_ref(row)).await?;
-        }
-        transaction.commit().await?;
-        Ok(new)
-    }
-
-    async fn append_one_by_one<T: AsRef<str>>(&self, rows: &[AttemptRow<T>]) -> Result<Appended, StoreError> {
-        let mut appended = Appended::default();
-        for row in rows {
-            match self.append_together(std::slice::from_ref(row)).await {
-                Ok(new) => appended.new += new,
-                Err(error) if is_about_content(&error) => {
-                    self.put_aside(row, &error).await?;
-                    appended.refused += 1;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(appended)
-    }
-
-    async fn put_aside<T: AsRef<str>>(
-        &self,
-        row: &AttemptRow<T>,
-        error: &sqlx::Error,
-    ) -> Result<(), StoreError> {
-        let row = row.lent();
+    async fn put_aside(&self, row: &AttemptRow<&str>, error: &sqlx::Error) -> Result<(), StoreError> {
         // JSON writes what a text column cannot hold, such as a NUL, as an escape; so does this for the id.
         let attempt = json!({
             "attempt_id": row.attempt_id, "call_id": row.call_id, "attempt_number": row.attempt_number,
@@ -250,6 +267,51 @@ impl<Text: AsRef<str>> AttemptRow<Text> {
 }
 
 impl AttemptRow {
+    /// As it was put aside.
+    fn from_json(text: &str) -> Option<Self> {
+        let row: Value = serde_json::from_str(text).ok()?;
+        let text = |name: &str| row.get(name)?.as_str().map(str::to_owned);
+        let number = |name: &str| row.get(name)?.as_i64();
+        let usage = row.get("usage").filter(|usage| usage.is_object()).map(|usage| {
+            let count = |name: &str| usage.get(name).and_then(Value::as_i64).unwrap_or(0);
+            AttemptUsage {
+                input_tokens: count("input_tokens"),
+                cached_input_tokens: count("cached_input_tokens"),
+                cache_write_tokens: count("cache_write_tokens"),
+                output_tokens: count("output_tokens"),
+                reasoning_tokens: count("reasoning_tokens"),
+                audio_input_tokens: count("audio_input_tokens"),
+                audio_output_tokens: count("audio_output_tokens"),
+            }
+        });
+        let source = if usage.is_some() { "provider" } else { "unknown" };
+        Some(Self {
+            attempt_id: text("attempt_id")?,
+            call_id: text("call_id")?,
+            attempt_number: number("attempt_number")?,
+            tenant_id: text("tenant_id")?,
+            key_id: text("key_id")?,
+            credential_id: text("credential_id"),
+            provider: text("provider")?,
+            model_name: text("model_name")?,
+            model: text("model")?,
+            dialect: text("dialect")?,
+            streamed: row.get("streamed")?.as_bool()?,
+            started_at_ms: number("started_at_ms")?,
+            duration_us: number("duration_us")?,
+            first_byte_us: number("first_byte_us"),
+            status: number("status")?,
+            outcome: text("outcome")?,
+            // Older programs have put rows aside without these.
+            operation: text("operation").unwrap_or_default(),
+            usage,
+            usage_source: text("usage_source").unwrap_or_else(|| source.to_owned()),
+            cost_nano: number("cost_nano"),
+            price_version: text("price_version"),
+            reserved_tokens: number("reserved_tokens"),
+        })
+    }
+
     fn read(row: &AnyRow) -> Result<Self, StoreError> {
         let columns = Columns::named_by(TABLE, row, "attempt_id")?;
         Ok(Self {
@@ -303,67 +365,9 @@ pub(crate) fn ids_from(started_at_ms: i64) -> String {
     Ulid::from_parts(called_at_ms, 0).to_string()
 }
 
-/// The statement that takes so many rows, whose places are written like this. It depends on nothing else. SQLite looks for
-/// a place with a number among all of them, which for hundreds takes longer than the rest; there they have none.
-fn insert(rows: usize, place: impl Fn(usize) -> String) -> String {
-    let columns = "tenant_id, attempt_id, call_id, attempt_number, key_id, credential_id, provider, model_name, model, \
-                   dialect, streamed, started_at_ms, duration_us, first_byte_us, status, outcome, input_tokens, \
-                   cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, audio_input_tokens, \
-                   audio_output_tokens, operation, usage_source, cost_nano, price_version, reserved_tokens";
-    let width = columns.split(',').count();
-    let values = (0..rows).map(|row| {
-        let places: Vec<String> = (1..=width).map(|column| place(row * width + column)).collect();
-        format!("({})", places.join(", "))
-    });
-    let values: Vec<String> = values.collect();
-    format!(
-        "INSERT INTO attempts ({columns}) VALUES {} ON CONFLICT (tenant_id, attempt_id) DO NOTHING",
-        values.join(", ")
-    )
-}
-
-async fn append<T: AsRef<str>>(
-    connection: &mut AnyConnection,
-    sql: &'static str,
-    rows: &[AttemptRow<T>],
-) -> Result<u64, sqlx::Error> {
-    let query = rows.iter().fold(sqlx::query(sql), bind);
-    Ok(query.execute(connection).await?.rows_affected())
-}
-
-fn bind<'q, T: AsRef<str>>(
-    query: Query<'q, Any, AnyArguments>,
-    row: &AttemptRow<T>,
-) -> Query<'q, Any, AnyArguments> {
-    let row = row.lent();
-    let usage = |count: fn(&AttemptUsage) -> i64| row.usage.as_ref().map(count);
-    query
-        .bind(row.tenant_id)
-        .bind(row.attempt_id)
-        .bind(row.call_id)
-        .bind(row.attempt_number)
-        .bind(row.key_id)
-        .bind(row.credential_id)
-        .bind(row.provider)
-        .bind(row.model_name)
-        .bind(row.model)
-        .bind(row.dialect)
-        .bind(i64::from(row.streamed))
-        .bind(row.started_at_ms)
-        .bind(row.duration_us)
-        .bind(row.first_byte_us)
-        .bind(row.status)
-        .bind(row.outcome)
-        .bind(usage(|usage| usage.input_tokens))
-        .bind(usage(|usage| usage.cached_input_tokens))
-        .bind(usage(|usage| usage.cache_write_tokens))
-        .bind(usage(|usage| usage.output_tokens))
-        .bind(usage(|usage| usage.reasoning_tokens))
-        .bind(usage(|usage| usage.audio_input_tokens))
-        .bind(usage(|usage| usage.audio_output_tokens))
-        .bind(row.operation)
-        .bind(row.usage_source)
-        .bind(row.cost_nano)
-        .bind(row.price_version)
-        .bind(row.reserved_tokens)
+/// What the id of an attempt that began before this instant is less than. The clock may have been set back in between, by
+/// a little.
+pub(crate) fn ids_until(started_at_ms: i64) -> String {
+    let called_at_ms = u64::try_from(started_at_ms.saturating_add(CLOCK_MS_MAX)).unwrap_or(0);
+    Ulid::from_parts(called_at_ms, 0).to_string()
 }

@@ -1,12 +1,13 @@
 //! Rows, on SQLite and on Postgres. The only crate with SQL.
 //!
-//! One SQL text serves both databases, by sqlx's `Any` driver. Ids and times come in as arguments. Secrets come in and
+//! One SQL text serves both databases, by sqlx's `Any` driver; only the ledger is written by each one's own. Ids and times come in as arguments. Secrets come in and
 //! go out as [`vault::Secret`]; what lies in the database is sealed.
 //!
 //! Every change takes the next revision, writes one audit row, and is seen by all replicas: see [`Change`] and
 //! [`Store::changes_since`]. What a call needs about a tenant is read at once, as a [`TenantBundle`].
 
 mod admin_key;
+mod append;
 mod audit;
 mod bundle;
 mod change;
@@ -47,7 +48,7 @@ pub use open::{Store, StoreOptions};
 pub use revision::{Changes, Wakeups};
 pub use route::{NewRoute, RouteRow};
 pub use tenant::{NewTenant, Tenant};
-pub use usage::{UsageBy, UsageLine, UsageQuery};
+pub use usage::{UsageBy, UsageDifference, UsageLine, UsageQuery};
 
 /// The scope of what belongs to every tenant, where a tenant's id stands otherwise.
 const EVERY_TENANT: &str = "*";

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers};
-use sqlx::{Any, AnyConnection, AnyPool, Transaction};
+use sqlx::{Any, AnyPool, Encode, Executor, IntoArguments, Transaction, Type};
 use vault::Vault;
 
+use crate::append::WayIn;
 use crate::error::StoreError;
 use crate::lease::Origin;
 use crate::presence::Presence;
@@ -17,12 +18,18 @@ use crate::presence::Presence;
 #[derive(Clone)]
 pub struct Store {
     pub(crate) pool: AnyPool,
+    pub(crate) way_in: WayIn,
     pub(crate) vault: Vault,
     pub(crate) database: Database,
     pub(crate) presence: Presence,
     pub(crate) answer_timeout: Duration,
     pub(crate) origin: Origin,
 }
+
+/// Waiting comes first: what follows may have to wait for another process. What is deleted is overwritten, so that a
+/// removed data key is gone from the file.
+pub(crate) const SQLITE_PRAGMAS: &str = "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; \
+    PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;";
 
 /// How the database is used.
 #[derive(Debug, Clone)]
@@ -68,6 +75,8 @@ impl Store {
         let timeout_ms = i64::try_from(options.statement_timeout.as_millis()).unwrap_or(i64::MAX);
         let is_sqlite = matches!(database, Database::Sqlite);
         let presence = Presence::new();
+        let way_in = WayIn::open(&database, &url, &options, &presence)
+            .map_err(|_| StoreError::BadUrl("it cannot be read"))?;
         let mut pool = AnyPoolOptions::new()
             .max_connections(options.connections_max.max(1))
             .acquire_timeout(options.connect_timeout);
@@ -90,9 +99,10 @@ impl Store {
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if is_sqlite {
-                        prepare_sqlite(connection).await
+                        sqlx::raw_sql(SQLITE_PRAGMAS).execute(&mut *connection).await?;
+                        Ok(())
                     } else {
-                        prepare_postgres(connection, timeout_ms).await
+                        prepare_postgres::<Any>(connection, timeout_ms).await
                     }
                 })
             })
@@ -100,6 +110,7 @@ impl Store {
             .await?;
         Ok(Self {
             pool,
+            way_in,
             vault,
             database,
             presence,
@@ -110,6 +121,7 @@ impl Store {
 
     /// Closes all connections, once what they are doing is done.
     pub async fn close(&self) {
+        self.way_in.close().await;
         self.pool.close().await;
     }
 
@@ -173,21 +185,18 @@ impl Database {
     }
 }
 
-/// Waiting comes first: what follows may have to wait for another process. What is deleted is overwritten, so that a
-/// removed data key is gone from the file.
-async fn prepare_sqlite(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(
-        "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; \
-         PRAGMA secure_delete = ON;",
-    )
-    .execute(&mut *connection)
-    .await?;
-    Ok(())
-}
-
 /// A transaction that is left open would hold its locks for ever: that of a replica which was cut off keeps the others
 /// waiting, and itself when it is back.
-async fn prepare_postgres(connection: &mut AnyConnection, timeout_ms: i64) -> Result<(), sqlx::Error> {
+pub(crate) async fn prepare_postgres<D>(
+    connection: &mut D::Connection,
+    timeout_ms: i64,
+) -> Result<(), sqlx::Error>
+where
+    D: sqlx::Database,
+    for<'c> &'c mut D::Connection: Executor<'c, Database = D>,
+    D::Arguments: IntoArguments<D>,
+    String: for<'q> Encode<'q, D> + Type<D>,
+{
     sqlx::query(
         "SELECT set_config('statement_timeout', $1, false), \
                 set_config('idle_in_transaction_session_timeout', $2, false)",

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sqlx::Connection;
 use sqlx::pool::PoolConnectionMetadata;
-use sqlx::{AnyConnection, Connection as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -82,7 +82,7 @@ impl Presence {
     /// When it does not answer.
     pub(crate) async fn test(
         &self,
-        connection: &mut AnyConnection,
+        connection: &mut impl Connection,
         metadata: PoolConnectionMetadata,
     ) -> Result<bool, sqlx::Error> {
         let made = Instant::now().checked_sub(metadata.age);

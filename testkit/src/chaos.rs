@@ -1,7 +1,8 @@
 //! The way to a Postgres server, with weather: what a network does to a connection that no server would.
 //!
-//! A TCP proxy that forwards, and that can delay the server's answers, keep announcements back, cut a connection between
-//! a commit and its answer, or stop forwarding without closing anything. A connection on which something was swallowed stays dead, also when the weather is fair
+//! A TCP proxy that forwards, and that can delay the server's answers, keep some of them back, cut a connection between
+//! a commit and its answer, or stop forwarding without closing anything. A connection on which something was swallowed
+//! stays dead, also when the weather is fair
 //! again, as with a firewall that has forgotten it.
 
 use std::io::{Read as _, Write as _};
@@ -27,8 +28,8 @@ pub enum Weather {
     Hole,
     /// Everything but announcements (NOTIFY) arrives.
     Deaf,
-    /// What is committed is committed, and whoever did it finds the connection closed instead of being told.
-    CutAfterCommit,
+    /// Of the answers that say that something was committed, every so many is lost, and its connection with it.
+    Forgetful(usize),
 }
 
 struct Shared {
@@ -43,14 +44,15 @@ struct Sky {
     open: Vec<TcpStream>,
     swallowed: usize,
     round_trips: usize,
+    commits: usize,
 }
 
+/// Postgres says that a transaction was committed.
+const COMMITTED: &[u8] = b"C\0\0\0\x0bCOMMIT\0";
 /// Postgres calls an announcement this.
 const NOTIFICATION: u8 = b'A';
 /// The end of all answers to what was sent together.
 const READY: u8 = b'Z';
-/// What a commit is answered with.
-const COMMITTED: &[u8] = b"C\0\0\0\x0bCOMMIT\0";
 
 impl Chaos {
     /// A proxy in front of the server of this URL, in fair weather. It can tell announcements apart only without TLS.
@@ -69,6 +71,7 @@ impl Chaos {
                 open: Vec::new(),
                 swallowed: 0,
                 round_trips: 0,
+                commits: 0,
             }),
             changed: Condvar::new(),
         });
@@ -96,7 +99,7 @@ impl Chaos {
         self.shared.sky().round_trips
     }
 
-    /// How many announcements, or answers to commits, were kept back.
+    /// How many announcements, or answers, were kept back.
     pub fn swallowed(&self) -> usize {
         self.shared.sky().swallowed
     }
@@ -169,10 +172,8 @@ impl Shared {
             if let Weather::Slow(delay) = self.leave_in_the_hole() {
                 thread::sleep(delay);
             }
-            let Some(out) = self.whole_messages(&mut held) else {
-                break;
-            };
-            if to.write_all(&out).is_err() {
+            let (out, is_lost) = self.whole_messages(&mut held);
+            if to.write_all(&out).is_err() || is_lost {
                 break;
             }
         }
@@ -180,27 +181,33 @@ impl Shared {
         let _closed = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
     }
 
-    /// Takes the messages that are whole, without those that are kept back; nothing when the connection ends here.
-    fn whole_messages(&self, held: &mut Vec<u8>) -> Option<Vec<u8>> {
+    /// Takes the messages that are whole, without those that are kept back; and whether the connection is lost with one.
+    fn whole_messages(&self, held: &mut Vec<u8>) -> (Vec<u8>, bool) {
         let mut out = Vec::new();
         while let [kind, a, b, c, d, ..] = held.as_slice() {
             let (kind, length) = (*kind, u32::from_be_bytes([*a, *b, *c, *d]) as usize + 1);
             if held.len() < length {
                 break;
             }
-            let message = held.drain(..length);
+            let message: Vec<u8> = held.drain(..length).collect();
             let mut sky = self.sky();
             sky.round_trips += usize::from(kind == READY);
+            if let Weather::Forgetful(every) = sky.weather
+                && message == COMMITTED
+            {
+                sky.commits += 1;
+                if sky.commits.is_multiple_of(every) {
+                    sky.swallowed += 1;
+                    return (out, true);
+                }
+            }
             if kind == NOTIFICATION && sky.weather == Weather::Deaf {
                 sky.swallowed += 1;
-            } else if sky.weather == Weather::CutAfterCommit && message.as_slice() == COMMITTED {
-                sky.swallowed += 1;
-                return None;
             } else {
                 out.extend(message);
             }
         }
-        Some(out)
+        (out, false)
     }
 
     /// The weather; never comes back to a connection that something fell into the hole of.

@@ -21,7 +21,12 @@ pub struct TestDatabase {
 
 enum Behind {
     Folder(#[expect(dead_code, reason = "it is held for its drop")] TempDir),
-    Server { admin_url: String, name: String },
+    Server {
+        admin_url: String,
+        name: String,
+    },
+    /// Somebody else's business.
+    Elsewhere,
 }
 
 const POSTGRES_URL: &str = "TOLLGATE_TEST_POSTGRES_URL";
@@ -35,6 +40,14 @@ impl TestDatabase {
         Self {
             url: format!("sqlite:{}", path.display()),
             _behind: Behind::Folder(folder),
+        }
+    }
+
+    /// One that a test has made by itself, and sees to by itself.
+    pub fn elsewhere(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            _behind: Behind::Elsewhere,
         }
     }
 
@@ -89,6 +102,22 @@ pub fn execute(url: &str, statement: &str) {
         connection.close().await
     });
     done.expect("the statement runs");
+}
+
+/// What a statement answers: the first column of its first row, as a text.
+#[expect(clippy::expect_used, reason = "a test without its database has failed")]
+pub fn ask(url: &str, statement: &str) -> String {
+    sqlx::any::install_default_drivers();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answer = runtime.expect("a runtime").block_on(async {
+        let mut connection = sqlx::AnyConnection::connect(url).await?;
+        let answer = sqlx::query_scalar(AssertSqlSafe(statement.to_owned()))
+            .fetch_one(&mut connection)
+            .await?;
+        connection.close().await?;
+        Ok::<String, sqlx::Error>(answer)
+    });
+    answer.expect("the statement answers")
 }
 
 impl Drop for Behind {

@@ -64,6 +64,13 @@ impl Installation {
         self
     }
 
+    /// The same installation, run by another program.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        program.clone_into(&mut self.program);
+        self
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::output::Form;
 use crate::serve;
 use crate::settings;
-use crate::verb::{audit, completions, credential, key, limit, route, tenant, usage, vault};
+use crate::verb::{audit, completions, credential, key, ledger, limit, route, tenant, usage, vault};
 
 /// A gateway between many tenants and many LLM providers.
 #[derive(Parser)]
@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     /// The file with settings; without it `tollgate.yaml` in the current folder, if it is there.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// A table for people, or JSON for scripts.
+    /// A table for people, JSON for scripts, or CSV for spreadsheets.
     #[arg(long, global = true, value_enum, default_value_t = Form::Table)]
     pub(crate) output: Form,
     #[command(subcommand)]
@@ -45,6 +45,9 @@ pub(crate) enum Verb {
     Limit(limit::Verb),
     /// What was used.
     Usage(usage::Arguments),
+    /// How the ledger is: what waits to be shipped, whether its sums are right.
+    #[command(subcommand)]
+    Ledger(ledger::Verb),
     /// The master key, and what is sealed under it.
     #[command(subcommand)]
     Vault(vault::Verb),

@@ -1,4 +1,4 @@
-//! What verbs say: a table for people or JSON for scripts, from one description.
+//! What verbs say: a table for people, JSON for scripts or CSV for spreadsheets, from one description.
 
 use std::io::{self, Write as _};
 
@@ -13,6 +13,7 @@ use crate::failure::Failure;
 pub(crate) enum Form {
     Table,
     Json,
+    Csv,
 }
 
 impl Form {
@@ -20,6 +21,7 @@ impl Form {
     pub(crate) fn list(self, columns: &[&str], rows: &[Value]) -> Result<(), Failure> {
         match self {
             Self::Json => print(&format!("{:#}", Value::from(rows.to_vec()))),
+            Self::Csv => print(&csv(columns, rows)),
             Self::Table if rows.is_empty() => print("nothing there"),
             Self::Table => print(&table(columns, rows)),
         }
@@ -29,6 +31,10 @@ impl Form {
     pub(crate) fn one(self, thing: &Value) -> Result<(), Failure> {
         match (self, thing) {
             (Self::Table, Value::Object(members)) => print(&lines(members)),
+            (Self::Csv, Value::Object(members)) => {
+                let columns: Vec<&str> = members.keys().map(String::as_str).collect();
+                print(&csv(&columns, std::slice::from_ref(thing)))
+            }
             _ => print(&format!("{thing:#}")),
         }
     }
@@ -61,6 +67,41 @@ fn table(columns: &[&str], rows: &[Value]) -> String {
         );
     }
     table.trim_fmt()
+}
+
+/// By RFC 4180, with the names of all members, those that a table shows first. A spreadsheet takes a text that begins like
+/// a formula for one; such a text is led by an apostrophe.
+fn csv(columns: &[&str], rows: &[Value]) -> String {
+    let first = rows.first().and_then(Value::as_object);
+    let others = first.into_iter().flat_map(Map::keys).map(String::as_str);
+    let mut columns = columns.to_vec();
+    columns.extend(others.filter(|name| !columns.contains(name)).collect::<Vec<_>>());
+    let mut lines = vec![columns.join(",")];
+    for row in rows {
+        let fields = columns
+            .iter()
+            .map(|column| field(row.get(*column).unwrap_or(&Value::Null)));
+        lines.push(fields.collect::<Vec<_>>().join(","));
+    }
+    lines.join("\r\n")
+}
+
+fn field(value: &Value) -> String {
+    let text = match value {
+        Value::Null => return String::new(),
+        Value::String(text)
+            if text.parse::<f64>().is_err() && text.starts_with(['=', '+', '-', '@', '\t', '\r']) =>
+        {
+            format!("'{text}")
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if text.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
 }
 
 fn lines(members: &Map<String, Value>) -> String {
@@ -99,6 +140,16 @@ mod tests {
             .map(|line| line.split_whitespace().collect())
             .collect();
         assert_eq!(lines, [vec!["NAME", "CREATED", "AT"], vec!["a", "-"]]);
+    }
+
+    #[test]
+    fn a_list_of_values_has_all_members_and_no_formula() {
+        let rows = [
+            json!({"name": "a,\"b\"", "more": 1}),
+            json!({"name": "=1+1", "more": null}),
+        ];
+        assert_eq!(csv(&["name"], &rows), "name,more\r\n\"a,\"\"b\"\"\",1\r\n'=1+1,");
+        assert_eq!(field(&json!("-0.5")), "-0.5");
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct StreamBody {
     pushed: Vec<Bytes>,
     begun: bool,
     ended: bool,
+    /// Pieces that said something: where the provider does not tell what it has made, at least a token each.
+    said: u64,
 }
 
 impl StreamBody {
@@ -39,6 +41,7 @@ impl StreamBody {
             pushed: Vec::new(),
             begun: false,
             ended: false,
+            said: 0,
         }
     }
 
@@ -103,8 +106,10 @@ impl StreamBody {
             return self.finish();
         }
         pushed.map_err(|_| fault::too_large(&self.provider))?;
+        let has_said = self.way.has_said();
+        self.said = self.said.saturating_add(u64::from(has_said));
         self.upstream
-            .judged(self.way.has_said())
+            .judged(has_said)
             .map_err(|fault| fault::broken(&self.provider, fault))
     }
 
@@ -128,7 +133,14 @@ impl StreamBody {
 
     fn end(&mut self, outcome: Outcome) {
         self.ended = true;
-        self.settlement.close(outcome, self.way.usage());
+        let mut usage = self.way.usage();
+        if !matches!(outcome, Outcome::Ok | Outcome::ProviderError)
+            && let Some(usage) = &mut usage
+        {
+            // The provider's last word on this was at the beginning, before it had made anything.
+            usage.output_tokens = usage.output_tokens.max(self.said);
+        }
+        self.settlement.close(outcome, usage);
     }
 }
 

@@ -12,7 +12,7 @@ mod writer;
 
 pub use health::LedgerHealth;
 pub use record::{AttemptRecord, CallRecord, Outcome, UsageSource};
-pub use spool::{Durability, LedgerUnavailable, SpoolSettings, Units};
+pub use spool::{Durability, LedgerUnavailable, SpoolSettings, SpoolsLook, Units, look_at_spools};
 pub use writer::LedgerWriter;
 
 use std::io;

@@ -48,7 +48,7 @@ pub(super) async fn registry(gateway: &Gateway, connections: usize, traces: Opti
     counter(&mut to, "tollgate_poison_found", "Times that a row that makes no sense was come upon", &poison_found);
     let (spool_bytes, spool_bytes_max) = ledger.spool_bytes();
     let syncs_failed = AtomicU64::new(ledger.syncs_failed());
-    gauge(&mut to, "tollgate_ledger_up", "Whether calls can be written down; without that none is sent", usize::from(ledger.is_well()));
+    gauge(&mut to, "tollgate_ledger_up", "Whether calls can be written down, before which they are not sent", usize::from(ledger.is_well()));
     gauge(&mut to, "tollgate_ledger_records_waiting", "Attempts that are in the spool and not yet in the database", ledger.waiting());
     gauge(&mut to, "tollgate_ledger_spool_bytes", "What spools take on the disk, shipped segments that are kept included", usize::try_from(spool_bytes).unwrap_or(usize::MAX));
     gauge(&mut to, "tollgate_ledger_spool_max_bytes", "What they may take", usize::try_from(spool_bytes_max).unwrap_or(usize::MAX));

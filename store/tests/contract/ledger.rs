@@ -13,6 +13,10 @@ crate::on_both_databases!(
     sums_are_grouped_by_what_is_asked,
     the_ledger_outlives_the_tenant,
     a_row_that_cannot_be_kept_does_not_hold_up_the_others,
+    sums_are_those_of_the_rows_however_often_and_in_what_order_they_are_told,
+    a_sum_that_is_wrong_is_found,
+    rows_of_a_program_without_sums_are_counted_before_and_after_they_are_taken_in,
+    usage_does_not_look_at_every_row,
 );
 
 const DAY_MS: i64 = 86_400_000;
@@ -137,11 +141,13 @@ async fn sums_are_grouped_by_what_is_asked(database: TestDatabase) {
             status: 500,
             outcome: "provider_error".to_owned(),
             usage: None,
+            usage_source: "none".to_owned(),
             ..attempt("call1", 1)
         },
         attempt("call1", 2),
         AttemptRow {
             usage: None,
+            usage_source: "unknown".to_owned(),
             outcome: "client_gone".to_owned(),
             started_at_ms: NOW_MS + DAY_MS,
             ..attempt("call2", 1)
@@ -190,7 +196,8 @@ async fn sums_are_grouped_by_what_is_asked(database: TestDatabase) {
         (line.group.as_str(), line.calls, line.attempts),
         ("gpt-4o-mini", 2, 3)
     );
-    assert_eq!((line.failed, line.unmetered), (1, 1));
+    assert_eq!((line.failed, line.unmetered, line.unpriced), (1, 1, 0));
+    assert_eq!(line.cost_nano, 21);
     assert_eq!(Some(line.usage), attempt("", 1).usage);
 
     assert_eq!(
@@ -248,4 +255,185 @@ async fn a_row_that_cannot_be_kept_does_not_hold_up_the_others(database: TestDat
     assert_eq!(aside, i64::from(is_postgres));
     let again = world.store.append_attempts(&rows).await.unwrap();
     assert_eq!(again.new, 0);
+    // Once somebody has mended it, it can be booked.
+    assert_eq!(world.store.count_refused().await.unwrap(), aside);
+    assert_eq!(
+        world.store.retry_refused().await.unwrap(),
+        0,
+        "as it is it is refused again"
+    );
+    world
+        .tamper("UPDATE refused_attempts SET attempt = REPLACE(attempt, '\\u0000', '-')")
+        .await;
+    assert_eq!(world.store.retry_refused().await.unwrap(), u64::from(is_postgres));
+    assert_eq!(world.store.count_refused().await.unwrap(), 0);
+    assert_eq!(world.store.list_attempts(None, 0, 9).await.unwrap().len(), 3);
+    assert!(world.store.usage_differences(0).await.unwrap().is_empty());
+}
+
+/// Rows of some hours, tenants and outcomes.
+fn many() -> Vec<AttemptRow> {
+    let mut rows = Vec::new();
+    for number in 0..200_i64 {
+        let started_at_ms = NOW_MS + number * 137_000;
+        let call = Ulid::from_parts(
+            u64::try_from(started_at_ms).unwrap(),
+            u128::try_from(number).unwrap(),
+        );
+        let mut row = AttemptRow {
+            started_at_ms,
+            tenant_id: format!("ten-{}", number % 3),
+            model: format!("model-{}", number % 5),
+            ..attempt(&call.to_string(), 1 + number % 2)
+        };
+        if number % 7 == 0 {
+            row = AttemptRow {
+                usage: None,
+                usage_source: "unknown_crash".to_owned(),
+                outcome: "crashed".to_owned(),
+                cost_nano: None,
+                ..row
+            };
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+async fn totals(world: &World, since_at_ms: i64) -> Vec<store::UsageLine> {
+    let mut lines = Vec::new();
+    for by in [UsageBy::Model, UsageBy::Tenant, UsageBy::Day] {
+        for tenant_id in [None, Some("ten-1")] {
+            let query = UsageQuery {
+                tenant_id,
+                since_at_ms,
+                by,
+            };
+            lines.extend(world.store.usage(&query).await.unwrap());
+        }
+    }
+    lines
+}
+
+async fn sums_are_those_of_the_rows_however_often_and_in_what_order_they_are_told(database: TestDatabase) {
+    let world = World::new(database).await;
+    let rows = many();
+    let (first, second) = rows.split_at(120);
+    let mut reversed = rows.clone();
+    reversed.reverse();
+    for batch in [
+        second,
+        first,
+        &rows[60..160],
+        &reversed,
+        &[&rows[..], &rows[..]].concat(),
+    ] {
+        world.store.append_attempts(batch).await.unwrap();
+    }
+    assert_eq!(world.store.usage_differences(0).await.unwrap(), []);
+    // From the beginning of an hour, from the middle of one, from before everything and after.
+    for since in [
+        0,
+        NOW_MS,
+        NOW_MS + 3_600_000,
+        NOW_MS + 5_000_123,
+        NOW_MS + 99_999_999,
+    ] {
+        let query = UsageQuery {
+            tenant_id: None,
+            since_at_ms: since,
+            by: UsageBy::Model,
+        };
+        let lines = world.store.usage(&query).await.unwrap();
+        let counted = rows.iter().filter(|row| row.started_at_ms >= since);
+        assert_eq!(
+            lines.iter().map(|line| line.attempts).sum::<i64>(),
+            counted.clone().count() as i64
+        );
+        let calls = counted.clone().filter(|row| row.attempt_number == 1).count();
+        assert_eq!(lines.iter().map(|line| line.calls).sum::<i64>(), calls as i64);
+        let tokens: i64 = counted
+            .clone()
+            .filter_map(|row| row.usage)
+            .map(|usage| usage.output_tokens)
+            .sum();
+        assert_eq!(
+            lines.iter().map(|line| line.usage.output_tokens).sum::<i64>(),
+            tokens
+        );
+        let cost: i64 = counted.filter_map(|row| row.cost_nano).sum();
+        assert_eq!(lines.iter().map(|line| line.cost_nano).sum::<i64>(), cost);
+    }
+    let by_call = UsageQuery {
+        tenant_id: Some("ten-1"),
+        since_at_ms: 0,
+        by: UsageBy::Call,
+    };
+    let calls = world.store.usage(&by_call).await.unwrap();
+    assert_eq!(
+        calls.len(),
+        rows.iter().filter(|row| row.tenant_id == "ten-1").count()
+    );
+}
+
+async fn a_sum_that_is_wrong_is_found(database: TestDatabase) {
+    let world = World::new(database).await;
+    world.store.append_attempts(&many()).await.unwrap();
+    world
+        .tamper("UPDATE usage_hours SET input_tokens = input_tokens + 1 WHERE tenant_id = 'ten-2' AND model = 'model-3'")
+        .await;
+    let wrong = world.store.usage_differences(0).await.unwrap();
+    assert!(!wrong.is_empty() && wrong.iter().all(|wrong| wrong.tenant_id == "ten-2"));
+    assert!(wrong.iter().all(|wrong| wrong.tokens[0] == wrong.tokens[1] + 1));
+    world
+        .tamper("DELETE FROM usage_hours WHERE tenant_id = 'ten-0'")
+        .await;
+    let wrong = world.store.usage_differences(0).await.unwrap();
+    assert!(
+        wrong
+            .iter()
+            .any(|wrong| wrong.tenant_id == "ten-0" && wrong.attempts[0] == 0)
+    );
+}
+
+async fn rows_of_a_program_without_sums_are_counted_before_and_after_they_are_taken_in(
+    database: TestDatabase,
+) {
+    let world = World::new(database).await;
+    let rows = many();
+    world.store.append_attempts(&rows).await.unwrap();
+    world
+        .tamper("UPDATE attempts SET usage_source = NULL, cost_nano = NULL, operation = ''")
+        .await;
+    world.tamper("DELETE FROM usage_hours").await;
+    let since = NOW_MS + 5_000_123;
+    let before = totals(&world, since).await;
+    assert!(!before.is_empty());
+    assert_eq!(world.store.take_in_unsummed().await.unwrap(), 200);
+    assert_eq!(world.store.take_in_unsummed().await.unwrap(), 0);
+    assert_eq!(totals(&world, since).await, before);
+    assert_eq!(world.store.usage_differences(0).await.unwrap(), []);
+}
+
+/// With fifty million rows, that would take minutes.
+async fn usage_does_not_look_at_every_row(database: TestDatabase) {
+    if !database.is_sqlite() {
+        return;
+    }
+    let world = World::new(database).await;
+    for by in [
+        UsageBy::Model,
+        UsageBy::Key,
+        UsageBy::Day,
+        UsageBy::Tenant,
+        UsageBy::Call,
+    ] {
+        let plan = world.plan(by.sql()).await;
+        let scans = |line: &String| line.contains("SCAN attempts") || line.contains("SCAN usage_hours");
+        assert!(!plan.iter().any(scans), "{by:?}: {plan:#?}");
+        assert!(
+            plan.iter().any(|line| line.contains("SEARCH attempts USING")),
+            "{by:?}: {plan:#?}"
+        );
+    }
 }

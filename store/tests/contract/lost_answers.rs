@@ -44,7 +44,7 @@ async fn weathered(cap: u64) -> Option<Weathered> {
 
 /// Says it, is cut off after the commit, says it again until there is an answer.
 async fn insist(weathered: &Weathered, request: &RefillRequest) -> RefillAnswer {
-    weathered.chaos.set(Weather::CutAfterCommit);
+    weathered.chaos.set(Weather::Forgetful(1));
     let before = weathered.chaos.swallowed();
     while weathered.chaos.swallowed() == before {
         assert!(weathered.replica.store.refill(request).await.is_err());
@@ -107,7 +107,7 @@ async fn a_run_whose_beginning_was_lost_begins_again() {
         return;
     };
     let store = &weathered.replica.store;
-    weathered.chaos.set(Weather::CutAfterCommit);
+    weathered.chaos.set(Weather::Forgetful(1));
     let before = weathered.chaos.swallowed();
     while weathered.chaos.swallowed() == before {
         assert!(store.begin_incarnation("r1").await.is_err());

@@ -78,6 +78,15 @@ impl World {
         done.map(|_| ())
     }
 
+    /// How SQLite would answer.
+    pub(crate) async fn plan(&self, statement: &'static str) -> Vec<String> {
+        let pool = sqlx::AnyPool::connect(self.database.url()).await.unwrap();
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let rows = sqlx::query(explain).fetch_all(&pool).await.unwrap();
+        pool.close().await;
+        rows.iter().map(|row| sqlx::Row::get(row, 3)).collect()
+    }
+
     pub(crate) async fn count(&self, statement: &'static str) -> i64 {
         let pool = sqlx::AnyPool::connect(self.database.url()).await.unwrap();
         let count = sqlx::query_scalar(statement).fetch_one(&pool).await.unwrap();

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod credential;
 mod doctor;
 pub(crate) mod key;
+pub(crate) mod ledger;
 pub(crate) mod limit;
 mod migrate;
 pub(crate) mod route;
@@ -60,6 +61,7 @@ async fn at_desk(desk: &Desk, verb: Verb) -> Result<(), Failure> {
         Verb::Credential(verb) => credential::run(desk, verb).await,
         Verb::Route(verb) => route::run(desk, verb).await,
         Verb::Limit(verb) => limit::run(desk, verb).await,
+        Verb::Ledger(verb) => ledger::run(desk, &verb).await,
         Verb::Usage(arguments) => usage::run(desk, &arguments).await,
         Verb::Vault(verb) => vault::run(desk, &verb).await,
         Verb::Audit(arguments) => audit::run(desk, &arguments).await,

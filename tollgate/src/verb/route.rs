@@ -126,7 +126,7 @@ async fn explained(desk: &Desk, model: &str, tenant: &str) -> Result<(), Failure
         Form::Json => desk
             .form
             .one(&json!({"model": model, "rules": looked_at, "targets": targets})),
-        Form::Table => {
+        Form::Table | Form::Csv => {
             desk.form
                 .list(&["scope", "pattern", "verdict", "why"], &looked_at)?;
             crate::output::print("")?;

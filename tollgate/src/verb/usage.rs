@@ -31,6 +31,8 @@ enum By {
     Day,
     Tenant,
     Provider,
+    /// Each call by itself, the newest first.
+    Call,
 }
 
 pub(super) async fn run(desk: &Desk, arguments: &Arguments) -> Result<(), Failure> {
@@ -55,6 +57,8 @@ pub(super) async fn run(desk: &Desk, arguments: &Arguments) -> Result<(), Failur
         "input_tokens",
         "cached_input_tokens",
         "output_tokens",
+        "cost_usd",
+        "unpriced",
     ];
     desk.form.list(&columns, &rows)
 }
@@ -68,6 +72,7 @@ impl From<By> for UsageBy {
             By::Day => Self::Day,
             By::Tenant => Self::Tenant,
             By::Provider => Self::Provider,
+            By::Call => Self::Call,
         }
     }
 }
@@ -80,6 +85,8 @@ fn shown(by: &str, line: &UsageLine) -> Value {
         "attempts": line.attempts,
         "failed": line.failed,
         "unmetered": line.unmetered,
+        "unpriced": line.unpriced,
+        "cost_usd": dollars(line.cost_nano),
         "input_tokens": usage.input_tokens,
         "cached_input_tokens": usage.cached_input_tokens,
         "cache_write_tokens": usage.cache_write_tokens,
@@ -88,4 +95,30 @@ fn shown(by: &str, line: &UsageLine) -> Value {
         "audio_input_tokens": usage.audio_input_tokens,
         "audio_output_tokens": usage.audio_output_tokens,
     })
+}
+
+/// Exactly, as a decimal text.
+fn dollars(nano: i64) -> String {
+    const NANO: u64 = 1_000_000_000;
+    let sign = if nano < 0 { "-" } else { "" };
+    let nano_abs = nano.unsigned_abs();
+    format!("{sign}{}.{:09}", nano_abs / NANO, nano_abs % NANO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_are_told_exactly() {
+        let told = [0, 1, -1, 1_500_000_000, i64::MIN].map(dollars);
+        let expected = [
+            "0.000000000",
+            "0.000000001",
+            "-0.000000001",
+            "1.500000000",
+            "-9223372036.854775808",
+        ];
+        assert_eq!(told, expected);
+    }
 }

@@ -4,19 +4,26 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use store::AttemptRow;
-use testkit::database::TestDatabase;
+use testkit::chaos::{Chaos, Weather};
+use testkit::client;
+use testkit::database::{self, TestDatabase};
 use testkit::load::Caller;
+use testkit::postgres::PostgresServer;
 use testkit::process::{Installation, Serving};
 use testkit::vendor::{Play, Seen, Vendor};
 
-use crate::world::{DONE, World, chunk, request};
+use crate::world::{DONE, PROGRAM, World, chunk, request};
 
 /// The tokens that the vendor has told of each attempt.
 type Told = Arc<Mutex<BTreeMap<String, i64>>>;
@@ -93,7 +100,64 @@ fn agrees(world: &World, told: &Told, answered: &[String]) -> BTreeMap<String, A
             "the client of {call_id} has seen all of it"
         );
     }
+    let verified = world.installation.run(&["ledger", "verify"]);
+    assert!(
+        verified.status.success(),
+        "{}",
+        String::from_utf8_lossy(&verified.stdout)
+    );
+    if world.database.is_sqlite() {
+        assert_eq!(
+            database::ask(world.database.url(), "PRAGMA integrity_check"),
+            "ok"
+        );
+    }
     rows
+}
+
+/// Calls until it is told to stop; then what was answered.
+struct Calling {
+    stop: Arc<AtomicBool>,
+    clients: Vec<thread::JoinHandle<Vec<String>>>,
+}
+
+impl Calling {
+    fn start(serving: &Serving, key: &str, clients: usize) -> Self {
+        let stop = Arc::<AtomicBool>::default();
+        let client = |_| {
+            let (stop, mut caller) = (stop.clone(), Caller::new(serving.url(), key));
+            thread::spawn(move || {
+                let mut answered = Vec::new();
+                while !stop.load(Ordering::SeqCst) {
+                    let called = caller.call(&request("custom/m", false)).unwrap();
+                    if called.status == 200 {
+                        answered.push(called.header("x-request-id").to_ascii_uppercase());
+                    }
+                    thread::sleep(Duration::from_millis(2));
+                }
+                answered
+            })
+        };
+        let clients = (0..clients).map(client).collect();
+        Self { stop, clients }
+    }
+
+    fn stop(self) -> Vec<String> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap())
+            .collect()
+    }
+}
+
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]
@@ -175,6 +239,244 @@ fn a_spool_of_a_hundred_thousand_does_not_hold_up_the_start() {
     assert_eq!(agrees(&world, &told, &[]).len(), 2, "each once");
 }
 
+#[test]
+fn batches_whose_fate_is_not_known_are_booked_once() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let chaos = Chaos::start(&server.url());
+    let (vendor, told) = vendor();
+    let installation = Installation::new(PROGRAM, chaos.url());
+    installation.ask(&["migrate"]);
+    // Of the statements that book, every third fails as if it had met another replica's: a sequence goes on counting
+    // whatever becomes of the transaction.
+    for statement in [
+        "CREATE SEQUENCE met",
+        "CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE n BIGINT := nextval('met'); BEGIN \
+         IF n % 6 = 1 THEN RAISE EXCEPTION 'met' USING ERRCODE = '40P01'; END IF; \
+         IF n % 6 = 4 THEN RAISE EXCEPTION 'met' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$",
+        "CREATE TRIGGER meeting BEFORE INSERT ON attempts FOR EACH STATEMENT EXECUTE FUNCTION meet()",
+    ] {
+        database::execute(&server.url(), statement);
+    }
+    let world = World::on(
+        installation,
+        TestDatabase::elsewhere(server.url()),
+        &[("custom", &vendor.base_url())],
+    );
+    chaos.set(Weather::Forgetful(3));
+    let calling = Calling::start(&world.serving, &world.key, 4);
+    thread::sleep(Duration::from_secs(3));
+    let answered = calling.stop();
+    // What was taken in by the gateway, and not by the database, is found there in the end.
+    chaos.set(Weather::Fair);
+    let rows = agrees(&world, &told, &answered);
+    assert_eq!(rows.len(), answered.len());
+    assert!(chaos.swallowed() >= 3, "{} answers were lost", chaos.swallowed());
+    println!(
+        "{} attempts, {} answers to COMMIT lost",
+        rows.len(),
+        chaos.swallowed()
+    );
+}
+
+#[test]
+fn a_database_that_is_away_takes_disk_and_not_memory() {
+    let Some(mut server) = PostgresServer::start() else {
+        return;
+    };
+    let (vendor, told) = vendor();
+    let installation = Installation::new(PROGRAM, &server.url());
+    installation.ask(&["migrate"]);
+    let mut world = World::on(
+        installation,
+        TestDatabase::elsewhere(server.url()),
+        &[("custom", &vendor.base_url())],
+    );
+    assert_eq!(world.chat(&request("custom/m", false)).status, 200);
+    server.stop();
+    let calling = Calling::start(&world.serving, &world.key, 8);
+    thread::sleep(Duration::from_secs(3));
+    let mut answered = calling.stop();
+    // It dies before anything of that is shipped, and the database is still away when the next one is to start.
+    world.serving.signal("-KILL");
+    server.go();
+    let begun = Instant::now();
+    world.serving = world.installation.serve();
+    answered.push(
+        told.lock()
+            .unwrap()
+            .keys()
+            .next()
+            .unwrap()
+            .trim_end_matches("-1")
+            .to_owned(),
+    );
+    let rows = agrees(&world, &told, &answered);
+    println!(
+        "{} attempts of an outage, booked {:?} after it",
+        rows.len(),
+        begun.elapsed()
+    );
+    assert!(rows.len() > 500);
+}
+
+#[test]
+fn with_a_full_disk_nothing_is_sent_and_it_goes_on_when_there_is_room() {
+    let (vendor, told) = vendor();
+    let mut world = World::new(TestDatabase::sqlite(), &vendor);
+    world.serving.signal("-KILL");
+    let folder = world.installation.folder().join("data/spool");
+    let Some(_small) = SmallDisk::mount(&folder) else {
+        return;
+    };
+    world.serving = world.installation.serve();
+    assert_eq!(world.chat(&request("custom/m", false)).status, 200);
+    let filler = folder.join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[1; 64 << 10]).is_ok() {}
+    drop(file);
+    // What the disk has promised is still used.
+    let calling = Calling::start(&world.serving, &world.key, 8);
+    let ready = || client::get(&world.serving.endpoint("/readyz"), "");
+    until("full", || ready().status == 503);
+    let answered = calling.stop();
+    let refused = world.chat(&request("custom/m", false));
+    assert_eq!(refused.json()["error"]["code"], "ledger_unavailable");
+    assert!(!refused.header("retry-after").is_empty());
+    let ready = ready();
+    assert_eq!(
+        (ready.status, ready.json()["status"].clone()),
+        (503, "ledger_unavailable".into())
+    );
+    let asked = vendor.seen().len();
+    for _ in 0..20 {
+        assert_eq!(world.chat(&request("custom/m", false)).status, 503);
+    }
+    assert_eq!(
+        vendor.seen().len(),
+        asked,
+        "nothing is sent that cannot be booked"
+    );
+    fs::remove_file(filler).unwrap();
+    until("room again", || {
+        world.chat(&request("custom/m", false)).status == 200
+    });
+    let rows = agrees(&world, &told, &answered);
+    assert_eq!(rows.len(), told.lock().unwrap().len());
+    assert!(rows.values().all(|row| row.usage_source == "provider"));
+}
+
+/// Eight MiB of memory as a disk; unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None`, with a printed line, where that is not allowed.
+    fn mount(at: &Path) -> Option<Self> {
+        let arguments = ["-t", "tmpfs", "-o", "size=8m", "tmpfs"];
+        let mounted = Command::new("mount").args(arguments).arg(at).output();
+        if mounted.is_ok_and(|mounted| mounted.status.success()) {
+            return Some(Self(at.to_owned()));
+        }
+        println!("skipped: nothing can be mounted here");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_sync_loses_nothing() {
+    let (vendor, told) = vendor();
+    let mut world = World::new(TestDatabase::sqlite(), &vendor);
+    world.serving.signal("-KILL");
+    let traced = world.installation.folder().join("traced");
+    let script = format!(
+        "#!/bin/sh\nexec strace -D -f -qq -o /dev/null -e trace=fdatasync \
+         -e inject=fdatasync:error=EIO:when=3+5 {PROGRAM} \"$@\"\n"
+    );
+    fs::write(&traced, script).unwrap();
+    fs::set_permissions(&traced, fs::Permissions::from_mode(0o700)).unwrap();
+    let can_trace = Command::new("strace")
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .status();
+    if !can_trace.is_ok_and(|status| status.success()) {
+        println!("skipped: nothing can be traced here");
+        return;
+    }
+    world.installation = world
+        .installation
+        .program(&traced)
+        .set("TOLLGATE_METRICS_LISTEN", "127.0.0.1:0");
+    world.serving = world.installation.serve();
+    let calling = Calling::start(&world.serving, &world.key, 4);
+    let failed = || {
+        let figures = client::get(&world.serving.metrics(), "").body;
+        let figures = String::from_utf8(figures).unwrap();
+        let line = figures
+            .lines()
+            .find_map(|line| line.strip_prefix("tollgate_ledger_syncs_failed_total "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    until("syncs fail", || failed() >= 3);
+    let answered = calling.stop();
+    assert!(!answered.is_empty());
+    let rows = agrees(&world, &told, &answered);
+    assert!(rows.values().all(|row| row.outcome == "ok"));
+    let segments = spools(&world.installation)
+        .iter()
+        .map(|spool| fs::read_dir(spool).unwrap().count())
+        .max();
+    println!(
+        "{} attempts over {} syncs that failed, {segments:?} files",
+        rows.len(),
+        failed()
+    );
+}
+
+#[test]
+fn the_ledger_tells_how_it_is() {
+    let (vendor, told) = vendor();
+    let mut world = World::new(TestDatabase::sqlite(), &vendor);
+    let url = world.database.url().to_owned();
+    database::execute(&url, "ALTER TABLE attempts RENAME TO attempts_away");
+    for _ in 0..3 {
+        assert_eq!(world.chat(&request("custom/m", false)).status, 200);
+    }
+    let status = world.installation.ask(&["ledger", "status"]);
+    assert_eq!(
+        (status["waiting"].clone(), status["spools_in_use"].clone()),
+        (3.into(), 1.into()),
+        "{status}"
+    );
+    assert!(status["oldest_waiting_at"].is_string() && status["spool_bytes"].as_u64() > Some(0));
+    database::execute(&url, "ALTER TABLE attempts_away RENAME TO attempts");
+    agrees(&world, &told, &[]);
+    until("shipped", || {
+        world.installation.ask(&["ledger", "status"])["waiting"] == 0
+    });
+    let usage = world
+        .installation
+        .run(&["usage", "--by", "call", "--output", "csv"]);
+    let lines = String::from_utf8(usage.stdout).unwrap();
+    assert_eq!(lines.lines().count(), 4, "{lines}");
+    assert!(lines.starts_with("call,calls,attempts,"), "{lines}");
+    database::execute(&url, "UPDATE usage_hours SET output_tokens = output_tokens + 1");
+    let wrong = world.installation.run(&["ledger", "verify"]);
+    assert_eq!(wrong.status.code(), Some(11), "a difference is an alarm");
+    world.serving.signal("-TERM");
+    world.serving = world.installation.serve();
+    assert_eq!(
+        world.installation.run(&["ledger", "verify"]).status.code(),
+        Some(11),
+        "and is not mended silently"
+    );
+}
+
 fn spools(installation: &Installation) -> Vec<PathBuf> {
     let root = installation.folder().join("data/spool");
     let mut spools: Vec<PathBuf> = fs::read_dir(root)
@@ -186,6 +488,6 @@ fn spools(installation: &Installation) -> Vec<PathBuf> {
 }
 
 /// Its cursor says that nothing is left.
-fn is_shipped(spool: &std::path::Path) -> bool {
+fn is_shipped(spool: &Path) -> bool {
     fs::read(spool.join("shipped")).is_ok_and(|cursor| cursor.get(48) == Some(&1))
 }

@@ -48,6 +48,11 @@ impl World {
         settings: impl FnOnce(Installation) -> Installation,
     ) -> Self {
         let installation = settings(Installation::new(PROGRAM, database.url()));
+        Self::on(installation, database, providers)
+    }
+
+    /// The same, of an installation that may see its database otherwise than the tests do.
+    pub(crate) fn on(installation: Installation, database: TestDatabase, providers: &[(&str, &str)]) -> Self {
         installation.ask(&["migrate"]);
         installation.ask(&["tenant", "create", TENANT]);
         let key = installation.ask(&["key", "create", "--tenant", TENANT, "--name", "tests"]);

@@ -19,6 +19,8 @@ pub(in crate::ledger) struct Folder {
 }
 
 const LOCK: &str = "lock";
+/// What the names of files with bytes of which nothing can be made begin with.
+pub(super) const UNREADABLE: &str = "unreadable-";
 /// Segments are kept for so long after they were shipped.
 pub(super) const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
@@ -56,6 +58,12 @@ impl Folder {
         }))
     }
 
+    /// Whether a process has it. Whoever asks has it for a moment, which others take for a process.
+    pub(super) fn is_in_use(path: &Path) -> bool {
+        File::open(path.join(LOCK))
+            .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Those below `root` that were left behind by processes that are gone, and are not wholly shipped.
     pub(super) fn left(root: &Path) -> Vec<Self> {
         let mut left = Vec::new();
@@ -71,7 +79,7 @@ impl Folder {
 }
 
 /// The folders below `root`, the oldest first.
-fn all(root: &Path) -> Vec<PathBuf> {
+pub(super) fn all(root: &Path) -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = fs::read_dir(root)
         .into_iter()
         .flatten()
@@ -99,6 +107,13 @@ pub(super) fn segment_name(number: u64) -> String {
 
 fn segment_number(name: &str) -> Option<u64> {
     name.strip_suffix(".segment")?.parse().ok()
+}
+
+/// How many stretches of bytes are kept apart in a folder.
+pub(super) fn unreadable(folder: &Path) -> usize {
+    let names =
+        files(folder).filter_map(|(path, ..)| Some(path.file_name()?.to_str()?.starts_with(UNREADABLE)));
+    names.filter(|is_unreadable| *is_unreadable).count()
 }
 
 /// What all spools below `root` take on the disk.

@@ -16,6 +16,8 @@ use crate::vitals::Vitals;
 const SYNC: Duration = Duration::from_millis(50);
 /// Between two tries to make good what failed.
 const RETRY: Duration = Duration::from_millis(200);
+/// What usually waits to be synced.
+const USUAL: usize = 256 << 10;
 const TIDY: Duration = Duration::from_secs(600);
 
 /// Keeps the spool until it is closed.
@@ -136,6 +138,10 @@ impl Spool {
     fn has_synced(&self, inner: &mut Inner, bytes: usize) {
         inner.unsynced.drain(..bytes);
         inner.written = inner.written.saturating_sub(bytes);
+        // Room that was needed while the disk was slow is given back.
+        if inner.unsynced.len() < USUAL && inner.unsynced.capacity() > 4 * USUAL {
+            inner.unsynced.shrink_to(USUAL);
+        }
         inner.synced = inner.synced.saturating_add(bytes as u64);
         self.synced.send_replace(Synced {
             bytes: inner.synced,

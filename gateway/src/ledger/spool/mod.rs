@@ -25,6 +25,7 @@ mod cursor;
 mod folder;
 mod frame;
 mod keeper;
+mod look;
 mod reader;
 mod segment;
 mod shipper;
@@ -48,6 +49,7 @@ use frame::Kind;
 use reader::Reader;
 use segment::{SEGMENT_MAX, Segment};
 
+pub use look::{SpoolsLook, look_at_spools};
 pub(super) use shipper::Shipper;
 
 /// When a record counts as written.
@@ -144,6 +146,8 @@ pub(crate) struct Intended {
 
 /// More than this is not kept in memory for a disk that does not sync it.
 const UNSYNCED_MAX: usize = 32 << 20;
+/// No change of units, and no list of all, is longer.
+const UNITS_MAX: usize = frame::RECORD_MAX / 2;
 
 impl Spool {
     /// A new spool, in a folder of its own; that folder, and those that were left behind.
@@ -205,6 +209,9 @@ impl Spool {
         row: &AttemptRow<T>,
         units: &[u8],
     ) -> Result<Intended, LedgerUnavailable> {
+        if units.len() > UNITS_MAX {
+            return Err(LedgerUnavailable);
+        }
         let mut inner = self.inner();
         self.append(&mut inner, |inner| {
             let sequence = inner.next();
@@ -265,7 +272,7 @@ impl Spool {
             Units::Change(bytes) => (Kind::UnitsChange, bytes),
             Units::Whole(bytes) => (Kind::UnitsWhole, bytes),
         };
-        if bytes.len() > frame::RECORD_MAX / 2 {
+        if bytes.len() > UNITS_MAX {
             return Err(LedgerUnavailable);
         }
         let mut inner = self.inner();

@@ -14,7 +14,7 @@ use store::AttemptRow;
 
 use super::booking;
 use super::cursor::{Place, Shipped};
-use super::folder::{segment_name, segments};
+use super::folder::{UNREADABLE, segment_name, segments};
 use super::frame::{self, Found, Kind, Record};
 
 /// Reads one folder. Its clones do not share anything.
@@ -29,6 +29,8 @@ pub(super) struct Reader {
     open: BTreeMap<u64, Open>,
     /// Whether what INTENTs hold is kept, for the case that there is no SETTLE.
     keeps: bool,
+    /// Whether nothing is written to the folder.
+    is_looking: bool,
     file: Option<(u64, File)>,
     /// Where the last record ended.
     good: Place,
@@ -90,6 +92,14 @@ impl Reader {
         Self::new(folder, shipped, shipped.units, false)
     }
 
+    /// The same, but it changes nothing in the folder.
+    pub(super) fn only_looking(self) -> Self {
+        Self {
+            is_looking: true,
+            ..self
+        }
+    }
+
     fn new(folder: PathBuf, shipped: Shipped, at: Place, keeps: bool) -> Self {
         Self {
             folder,
@@ -98,6 +108,7 @@ impl Reader {
             units: shipped.units,
             open: BTreeMap::new(),
             keeps,
+            is_looking: false,
             file: None,
             good: at,
             put_aside: 0,
@@ -240,7 +251,10 @@ impl Reader {
     /// Keeps bytes of which nothing can be made.
     pub(super) fn put_aside(&mut self, place: Place, bytes: &[u8]) {
         self.put_aside = self.put_aside.saturating_add(1);
-        let name = format!("unreadable-{:010}-{:010}", place.segment, place.offset);
+        if self.is_looking {
+            return;
+        }
+        let name = format!("{UNREADABLE}{:010}-{:010}", place.segment, place.offset);
         tracing::error!(
             spool = %self.folder.display(), file = name, bytes = bytes.len(),
             "a part of the spool makes no sense and is put aside"

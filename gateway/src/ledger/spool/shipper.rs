@@ -83,6 +83,7 @@ impl Shipper {
                 Ok(()) => {
                     self.pause = RETRY_MIN;
                     if is_last {
+                        self.own.reader.trim();
                         self.own.is_done(self.own.reader.is_settled());
                         return;
                     }
@@ -99,6 +100,12 @@ impl Shipper {
             }
             if self.looked.elapsed() >= LOOK {
                 self.looked = Instant::now();
+                // Rows that an older program, before this one or beside it, has booked without sums: some each time, so
+                // that nothing waits for them for long.
+                let taken_in = self.store.while_there(self.store.take_in_unsummed());
+                if taken_in.await.is_ok_and(|taken| taken > 0) {
+                    self.looked = Instant::now().checked_sub(LOOK).unwrap_or_else(Instant::now);
+                }
                 let left = Folder::left(&self.spool.settings.folder);
                 self.left.extend(left.into_iter().map(Source::left));
             }

@@ -69,7 +69,7 @@ impl Report {
                 let rows: Vec<Value> = self.findings.iter().map(Finding::shown).collect();
                 form.list(&[], &rows)
             }
-            Form::Table => self.tell_people(),
+            Form::Table | Form::Csv => self.tell_people(),
         }
     }
 
