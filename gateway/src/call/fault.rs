@@ -22,6 +22,8 @@ pub(super) fn no_answer(provider: &str, fault: SendFault) -> Failed {
         SendFault::BadRequest => (Code::Internal, Outcome::Refused),
         SendFault::Account(_) => (Code::ProviderAccountRefused, Outcome::Refused),
         SendFault::Busy => (Code::Overloaded, Outcome::Refused),
+        SendFault::Nothing => (Code::ProviderEmptyOrBlocked, Outcome::ProviderError),
+        SendFault::TooLarge => (Code::ProviderAnswerTooLarge, Outcome::ProviderError),
         SendFault::Program => (Code::ProviderBadAnswer, Outcome::ProviderError),
         SendFault::SwitchedOff => (Code::ProviderSwitchedOff, Outcome::Refused),
     };

@@ -38,10 +38,11 @@ impl Login {
         })
     }
 
-    /// Whether a process that has this token is to be used no more.
-    pub(super) fn is_ending(&self) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let soon_ms = i64::try_from((now + AHEAD).as_millis()).unwrap_or(i64::MAX);
-        self.expires_at_ms.is_some_and(|at_ms| at_ms <= soon_ms)
+    /// When a process that has this token is to be used no more; none for never.
+    pub(super) fn ends_at(&self) -> Option<SystemTime> {
+        let at_ms = u64::try_from(self.expires_at_ms?).unwrap_or(0);
+        UNIX_EPOCH
+            .checked_add(Duration::from_millis(at_ms))?
+            .checked_sub(AHEAD)
     }
 }

@@ -22,6 +22,8 @@ pub(super) enum Failure {
     Nothing,
     /// More than is believed.
     TooLarge,
+    /// Google's answer broke off.
+    Cut,
     /// No process became free in time.
     Busy,
     TimedOut,
@@ -51,15 +53,26 @@ pub enum AccountRefusal {
 }
 
 const MESSAGE_LEN_MAX: usize = 600;
+/// How the program calls that.
+const BROKEN_OFF: &str = "Premature close";
+/// Where advice of the program's own begins, about its own command line.
+const ADVICE: &str = "\n\n\u{1f4a1}";
 const SECONDS_MAX: u64 = 7 * 24 * 3600;
 
 impl Failure {
     /// Of a status that Google gave. What is about the account is not told in Google's words.
     pub(super) fn told(status: u16, message: &str) -> Self {
+        let refusal = AccountRefusal::read(message);
         match status {
-            403 => Self::Account(AccountRefusal::read(message)),
+            403 => Self::Account(refusal),
+            // Of which the program makes an error of the server's.
+            500 if refusal == AccountRefusal::TermsViolated => Self::Account(refusal),
+            500 if message.contains(BROKEN_OFF) => Self::Cut,
             // In some of its errors the program puts the whole of what it sent.
-            400..=599 => Self::Told(status, message.chars().take(MESSAGE_LEN_MAX).collect()),
+            400..=599 => Self::Told(
+                status,
+                googles_words(message).chars().take(MESSAGE_LEN_MAX).collect(),
+            ),
             _ => Self::Program("it told of an error that is none of Google's"),
         }
     }
@@ -79,12 +92,9 @@ impl Failure {
                 let message = "The input token count exceeds the maximum number of tokens allowed.";
                 Ok(error(400, message, None))
             }
-            Self::Nothing => {
-                let message =
-                    "The model said nothing, or what it said was held back: upstream_empty_or_blocked.";
-                Ok(error(502, message, None))
-            }
-            Self::TooLarge => Ok(error(502, "The answer is too large.", None)),
+            Self::Nothing => Err(SendFault::Nothing),
+            Self::TooLarge => Err(SendFault::TooLarge),
+            Self::Cut => Err(SendFault::Broken),
             Self::Busy => Err(SendFault::Busy),
             Self::TimedOut => Err(SendFault::FirstByteTimeout),
             Self::Program(_) => Err(SendFault::Program),
@@ -114,13 +124,24 @@ impl AccountRefusal {
     }
 }
 
+/// What Google said, of which the program sometimes shows the whole answer, and to which it adds advice.
+fn googles_words(message: &str) -> String {
+    let whole: Option<Value> = serde_json::from_str(message).ok();
+    let inner = whole
+        .as_ref()
+        .and_then(|whole| whole.get("error")?.get("message")?.as_str());
+    let words = inner.unwrap_or(message);
+    let words = words.split_once(ADVICE).map_or(words, |(words, _)| words);
+    words.trim().to_owned()
+}
+
 /// An error as Google writes it.
 fn error(status: u16, message: &str, wait_s: Option<u64>) -> Answer {
     let word = match status {
         400 => "INVALID_ARGUMENT",
         404 => "NOT_FOUND",
         429 => "RESOURCE_EXHAUSTED",
-        502 | 503 => "UNAVAILABLE",
+        503 => "UNAVAILABLE",
         504 => "DEADLINE_EXCEEDED",
         _ => "INTERNAL",
     };
@@ -192,5 +213,12 @@ mod tests {
         let failure = Failure::told(403, "for violation of Terms of Service");
         assert_eq!(failure, Failure::Account(AccountRefusal::TermsViolated));
         assert_eq!(AccountRefusal::read("something new"), AccountRefusal::Other);
+        let advised = "Slow down.\n\n\u{1f4a1} Tip: gcloud";
+        assert_eq!(
+            Failure::told(429, advised),
+            Failure::Told(429, "Slow down.".to_owned())
+        );
+        let whole = r#"{"error":{"code":400,"message":"No."}}"#;
+        assert_eq!(Failure::told(400, whole), Failure::Told(400, "No.".to_owned()));
     }
 }

@@ -60,17 +60,36 @@ const ERRORS_BYTES_MAX: u64 = 64 << 10;
 /// It could not log in.
 const NO_LOGIN: i32 = 41;
 
-/// Serves a call.
-///
-/// # Errors
-/// When it cannot be started, or did not say all.
+/// Serves a call, up to its last word, which is returned.
 pub(super) async fn run(
     settings: &GeminiCliSettings,
     state: &Arc<State>,
     login: &Login,
     endpoint: &str,
     job: &Job,
-) -> Result<(), Failure> {
+) -> Option<Said> {
+    let converse = timeout(
+        settings.call_timeout,
+        converse(settings, state, login, endpoint, job),
+    );
+    tokio::select! {
+        said = converse => Some(match said {
+            Ok(Ok(counts)) => Said::Done(Some(counts)),
+            Ok(Err(failure)) => Said::Failed(failure),
+            Err(_) => Said::Failed(Failure::TimedOut),
+        }),
+        // Its end is Google's too: the connection goes with the process.
+        () = job.said.closed() => None,
+    }
+}
+
+async fn converse(
+    settings: &GeminiCliSettings,
+    state: &Arc<State>,
+    login: &Login,
+    endpoint: &str,
+    job: &Job,
+) -> Result<Counts, Failure> {
     let no_folder = |_| Failure::Program("it can have no folder");
     let home = Home::make(state, &plain::settings(&job.model, &job.asked.config)).map_err(no_folder)?;
     let session = job.asked.session.write(SESSION);
@@ -94,22 +113,13 @@ pub(super) async fn run(
     drop(process.stdin());
     let pipes = process.stdout().zip(process.stderr());
     let (stdout, stderr) = pipes.ok_or(Failure::Program("it has no pipes"))?;
-    let whole = async {
-        let (said, errors) = tokio::join!(
-            listen(stdout, job, settings.answer_bytes_max),
-            read_errors(stderr)
-        );
-        let (result, is_told) = said?;
-        let code = process.ended().await.ok().and_then(|status| status.code());
-        judge(result, is_told, code, &errors)
-    };
-    let judged = tokio::select! {
-        judged = timeout(settings.call_timeout, whole) => judged.unwrap_or(Err(Failure::TimedOut)),
-        // Its end is Google's too: the connection goes with the process.
-        () = job.said.closed() => return Ok(()),
-    };
-    let _gone = job.said.send(Said::Done(judged?)).await;
-    Ok(())
+    let (said, errors) = tokio::join!(
+        listen(stdout, job, settings.answer_bytes_max),
+        read_errors(stderr)
+    );
+    let (verdict, is_told) = said?;
+    let code = process.ended().await.ok().and_then(|status| status.code());
+    judge(verdict, is_told, code, &errors)
 }
 
 /// Passes on what it says, up to its result.
@@ -159,14 +169,9 @@ async fn read_errors(mut stderr: ChildStderr) -> String {
 }
 
 /// What its end means. The code is a status of Google's, as far as it fits into a byte; success is never told by it.
-fn judge(
-    result: Option<Verdict>,
-    is_told: bool,
-    code: Option<i32>,
-    errors: &str,
-) -> Result<Option<Counts>, Failure> {
+fn judge(result: Option<Verdict>, is_told: bool, code: Option<i32>, errors: &str) -> Result<Counts, Failure> {
     match (result, code) {
-        (Some(Verdict::Success(counts)), _) if is_told => Ok(Some(counts)),
+        (Some(Verdict::Success(counts)), _) if is_told => Ok(counts),
         (Some(Verdict::Success(counts)), _) if counts == Counts::default() => Err(Failure::TooLong),
         (Some(Verdict::Success(_)), _) | (Some(Verdict::Error(_)), Some(0)) => Err(Failure::Nothing),
         (Some(Verdict::Error(message)), Some(1)) if message.contains("not found") => {

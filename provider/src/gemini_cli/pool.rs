@@ -89,14 +89,15 @@ impl Pool {
     pub(super) fn serve(self: &Arc<Self>, key: WorkerKey, login: Login, job: Job) {
         let pool = self.clone();
         self.runtime.spawn(async move {
-            let failure = match pool.turn(&key, &job).await {
-                Ok(Some(_turn)) => pool.run(key, login, &job).await.err(),
-                Ok(None) => None,
-                Err(failure) => Some(failure),
+            let last = match pool.turn(&key, &job).await {
+                // The turn ends with the run: before the last word, after which the client may ask for more.
+                Ok(Some(turn)) => pool.run(turn, key, login, &job).await,
+                Ok(None) => return,
+                Err(failure) => Some(Said::Failed(failure)),
             };
-            if let Some(failure) = failure {
+            if let Some(last) = last {
                 // Whoever is gone need not know.
-                let _gone = job.said.send(Said::Failed(failure)).await;
+                let _gone = job.said.send(last).await;
             }
         });
     }
@@ -145,22 +146,36 @@ impl Pool {
         tenants.entry(tenant_id.clone()).or_insert_with(new).clone()
     }
 
-    async fn run(self: &Arc<Self>, key: WorkerKey, login: Login, job: &Job) -> Result<(), Failure> {
-        if self.settings.mode == Mode::Cold {
+    /// Serves a call, up to its last word, which is returned.
+    async fn run(self: &Arc<Self>, _turn: Turn, key: WorkerKey, login: Login, job: &Job) -> Option<Said> {
+        let (settings, state) = (&self.settings, &self.state);
+        if settings.mode == Mode::Cold {
             self.make_room(&key);
-            return headless::run(&self.settings, &self.state, &login, &key.endpoint, job).await;
+            return headless::run(settings, state, &login, &key.endpoint, job).await;
         }
         let mut worker = match self.take(&key) {
             Some(worker) => worker,
             None => {
                 self.make_room(&key);
-                Worker::start(&self.settings, &self.state, login, &key.endpoint, job).await?
+                match Worker::start(settings, state, &login, &key.endpoint, job).await {
+                    Ok(worker) => worker,
+                    // One that cannot be kept may still do for this call.
+                    Err(Failure::Program(why)) => {
+                        tracing::warn!(
+                            why,
+                            "the Gemini CLI cannot be kept; this call has a process of its own"
+                        );
+                        return headless::run(settings, state, &login, &key.endpoint, job).await;
+                    }
+                    Err(failure) => return Some(Said::Failed(failure)),
+                }
             }
         };
-        if worker.serve(job, &self.settings).await {
+        let served = worker.serve(job, settings).await;
+        if served.is_fit {
             self.keep(key, worker);
         }
-        Ok(())
+        served.last
     }
 
     /// An idle process for such calls, the one that was needed last.

@@ -120,13 +120,6 @@ impl Turn {
 
     /// Also of the model, a turn of no text at all would not be one.
     fn would_be_dropped(&self) -> bool {
-        if self
-            .parts
-            .iter()
-            .any(|part| part.get("functionCall").is_some() || part.get("functionResponse").is_some())
-        {
-            return false;
-        }
         let texts = self.parts.iter().filter_map(|part| part.get("text")?.as_str());
         let text: String = texts.collect();
         let text = text.trim_start();
@@ -151,9 +144,6 @@ fn part_of(part: &Value) -> Result<Option<Value>, Failure> {
             }
             "inlineData" => {
                 kept.insert(name, inline_data(value)?);
-            }
-            "functionCall" | "functionResponse" if value.is_object() => {
-                kept.insert(name, value.clone());
             }
             _ if value.is_null() => {}
             "text" => return Err(wrong("text")),
@@ -237,6 +227,7 @@ mod tests {
             json!({"role": "user", "parts": [{"fileData": {"fileUri": "gs://a/b"}}]}),
             json!({"role": "user", "parts": [{"inlineData": {"data": "AAAA"}}]}),
             json!({"role": "user", "parts": [{"text": 1}]}),
+            json!({"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]}),
             json!(1),
         ] {
             assert!(Session::read(&json!([content])).is_err(), "{content}");

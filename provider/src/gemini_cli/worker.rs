@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tokio::process::{ChildStdin, ChildStdout};
@@ -27,7 +27,8 @@ pub(super) struct Worker {
     /// After the process, which must not find it gone.
     home: Arc<Home>,
     session_id: String,
-    login: Login,
+    /// Its token's; with another it is another.
+    ends_at: Option<SystemTime>,
     /// With which it was started.
     model: String,
     calls: u32,
@@ -40,12 +41,22 @@ pub(super) struct Job {
     pub(super) said: mpsc::Sender<Said>,
 }
 
-/// How a call went, for the process.
+/// How a call went, for the process, and the last that is said of it.
 enum End {
     /// It can serve another.
-    Good,
+    Good(Said),
     /// It is not to be trusted any more.
     Odd(Failure),
+    /// It can serve another, and nobody waits.
+    Left,
+}
+
+/// What is to be done at the end of a call.
+pub(super) struct Served {
+    /// Whether another may come to the process.
+    pub(super) is_fit: bool,
+    /// To be said once that is settled, so that the client's next call finds the process free.
+    pub(super) last: Option<Said>,
 }
 
 /// The method of a call to the program was not authorised: its word for an account that is refused.
@@ -60,13 +71,13 @@ impl Worker {
     pub(super) async fn start(
         settings: &GeminiCliSettings,
         state: &Arc<State>,
-        login: Login,
+        login: &Login,
         endpoint: &str,
         job: &Job,
     ) -> Result<Self, Failure> {
         let plain = plain::settings(&job.model, &job.asked.config);
         let home = Home::make(state, &plain).map_err(|_| Failure::Program("it can have no folder"))?;
-        let environment = environment(&settings.program, &home, &login, endpoint);
+        let environment = environment(&settings.program, &home, login, endpoint);
         let arguments = ["--acp", "-m", &job.model].map(OsStr::new);
         let mut process = Process::start(&settings.program, &home, &environment, &arguments, false)
             .map_err(|_| Failure::Program("it cannot be started"))?;
@@ -77,7 +88,7 @@ impl Worker {
             process,
             home: Arc::new(home),
             session_id: session_id(),
-            login,
+            ends_at: login.ends_at(),
             model: job.model.clone(),
             calls: 0,
         };
@@ -91,25 +102,23 @@ impl Worker {
         }
     }
 
-    /// Serves a call. Whether it can serve another.
-    pub(super) async fn serve(&mut self, job: &Job, settings: &GeminiCliSettings) -> bool {
+    /// Serves a call, up to its last word.
+    pub(super) async fn serve(&mut self, job: &Job, settings: &GeminiCliSettings) -> Served {
         self.calls += 1;
         let end = match timeout(settings.call_timeout, self.converse(job, settings)).await {
             Ok(Ok(end)) => end,
             Ok(Err(Broken(why))) => End::Odd(Failure::Program(why)),
             Err(_) => End::Odd(Failure::TimedOut),
         };
-        let is_good = match end {
-            End::Good => true,
-            End::Odd(failure) => {
-                // Whoever is gone need not know.
-                let _gone = job.said.send(Said::Failed(failure)).await;
-                false
-            }
+        let (is_good, last) = match end {
+            End::Good(said) => (true, Some(said)),
+            End::Odd(failure) => (false, Some(Said::Failed(failure))),
+            End::Left => (true, None),
         };
         let home = self.home.clone();
         let cleared = tokio::task::spawn_blocking(move || home.clear()).await;
-        is_good && matches!(cleared, Ok(Ok(()))) && self.is_fit(settings)
+        let is_fit = is_good && matches!(cleared, Ok(Ok(()))) && self.is_fit(settings);
+        Served { is_fit, last }
     }
 
     /// Whether another call may come to it.
@@ -117,7 +126,7 @@ impl Worker {
         let has_room = self.process.resident_bytes();
         self.calls < settings.calls_max
             && has_room.is_none_or(|bytes| bytes <= settings.resident_bytes_max)
-            && !self.login.is_ending()
+            && self.ends_at.is_none_or(|at| SystemTime::now() < at)
             && self.process.is_alive()
     }
 
@@ -140,7 +149,7 @@ impl Worker {
             Err(_) => return Ok(End::Odd(Failure::Program("it does not read the conversation"))),
         }
         if job.said.is_closed() {
-            return Ok(End::Good);
+            return Ok(End::Left);
         }
         self.prompt(job, settings).await
     }
@@ -194,7 +203,7 @@ impl Worker {
                     Said::Text(text)
                 }
                 Message::Answer { id: of, result } if of == id => {
-                    return Ok(self.ended(job, &result, is_told).await);
+                    return Ok(ended(&result, is_told));
                 }
                 Message::Error { id: of, error } if of == id => {
                     let failure = self.failure(error).await;
@@ -202,8 +211,7 @@ impl Worker {
                     if is_account {
                         return Ok(End::Odd(failure));
                     }
-                    let _gone = job.said.send(Said::Failed(failure)).await;
-                    return Ok(End::Good);
+                    return Ok(End::Good(Said::Failed(failure)));
                 }
                 Message::Answer { .. } | Message::Error { .. } => return Err(Broken("it answered twice")),
                 Message::Update(_) | Message::Other => continue,
@@ -217,22 +225,6 @@ impl Worker {
             // Whoever is gone is noticed above.
             let _gone = job.said.send(said).await;
         }
-    }
-
-    /// The program says that the model's turn is over, but not why.
-    async fn ended(&self, job: &Job, result: &Value, is_told: bool) -> End {
-        let said = match result.get("stopReason").and_then(Value::as_str) {
-            Some("cancelled") => return End::Good,
-            Some("end_turn") if is_told => Said::Done(counts(result)),
-            Some("end_turn") => Said::Failed(Failure::Nothing),
-            // Said before anything was sent, by the program's own estimate.
-            Some("max_tokens") if !is_told => Said::Failed(Failure::TooLong),
-            Some("max_tokens") => Said::Done(counts(result)),
-            Some("refusal") => Said::Failed(Failure::Nothing),
-            _ => return End::Odd(Failure::Program("it ended its turn in a way of its own")),
-        };
-        let _gone = job.said.send(said).await;
-        End::Good
     }
 
     /// What an error of the program means.
@@ -268,6 +260,19 @@ impl Worker {
             }
         }
     }
+}
+
+/// The program says that the model's turn is over, but not why.
+fn ended(result: &Value, is_told: bool) -> End {
+    End::Good(match result.get("stopReason").and_then(Value::as_str) {
+        Some("cancelled") => return End::Left,
+        Some("end_turn") if is_told => Said::Done(counts(result)),
+        Some("end_turn" | "refusal") => Said::Failed(Failure::Nothing),
+        // Said before anything was sent, by the program's own estimate.
+        Some("max_tokens") if !is_told => Said::Failed(Failure::TooLong),
+        Some("max_tokens") => Said::Done(counts(result)),
+        _ => return End::Odd(Failure::Program("it ended its turn in a way of its own")),
+    })
 }
 
 fn words(error: &RpcError) -> String {

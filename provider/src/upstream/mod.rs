@@ -143,6 +143,10 @@ pub enum SendFault {
     Account(AccountRefusal),
     #[error("no process of the program became free in time")]
     Busy,
+    #[error("the model said nothing, or what it said was held back")]
+    Nothing,
+    #[error("the answer is too large")]
+    TooLarge,
     #[error("the program failed")]
     Program,
 }

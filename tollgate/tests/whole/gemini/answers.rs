@@ -1,13 +1,21 @@
 //! What a client gets, and what Google was sent for it.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
+use testkit::code_assist::Generation;
+use testkit::process::Installation;
 
 use super::desk::{Desk, FINE, MODEL};
+use crate::sdk::{PACKAGES, client, setting};
 
 /// The second call is answered by the process of the first, and gets nothing of that.
 #[test]
 fn a_stream_comes_as_the_model_says_it_from_a_process_that_is_kept() {
-    let Some(desk) = Desk::of(&[FINE]) else { return };
+    let one = |installation: Installation| installation.set("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX", "1");
+    let Some(desk) = Desk::with(&[FINE], one) else {
+        return;
+    };
     for country in ["Italy", "Spain"] {
         let asked = format!("And of {country}?");
         let body = json!({
@@ -66,4 +74,57 @@ fn chunks(body: &[u8]) -> Vec<Value> {
     data.iter()
         .map(|data| serde_json::from_str(data).unwrap())
         .collect()
+}
+
+/// What is wanted of the model stands in the settings of the process, so that each of these calls has one of its own.
+#[test]
+fn what_is_wanted_of_the_model_reaches_it() {
+    let Some(desk) = Desk::of(&[FINE]) else { return };
+    let body = json!({
+        "model": MODEL, "messages": [{"role": "user", "content": "one two three ((play think=1))"}],
+        "temperature": 0.25, "top_p": 0.5, "seed": 7, "max_completion_tokens": 3, "reasoning_effort": "low",
+        "response_format": {"type": "json_object"},
+    });
+    let told = desk.post("/v1/chat/completions", &body).json();
+    // The program does not tell why the model ended: it is seen by the count.
+    assert_eq!(told["choices"][0]["finish_reason"], "length", "{told}");
+    let config = &desk.google.last().body["request"]["generationConfig"];
+    let wanted = json!({
+        "temperature": 0.25, "topP": 0.5, "topK": 64, "seed": 7, "maxOutputTokens": 3,
+        "responseMimeType": "application/json",
+        "thinkingConfig": {"includeThoughts": true, "thinkingBudget": 1024},
+    });
+    assert_eq!(*config, wanted);
+    let schema = json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"type": "string"}}});
+    let body = json!({
+        "contents": [{"role": "user", "parts": [{"text": "one"}]}],
+        "generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": schema},
+    });
+    let answer = desk.post(
+        "/v1beta/models/gemini-cli%2Fgemini-2.5-pro:generateContent",
+        &body,
+    );
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    let asked = desk.google.last().body;
+    assert_eq!(asked["model"], "gemini-2.5-pro");
+    assert_eq!(asked["request"]["generationConfig"]["responseJsonSchema"], schema);
+}
+
+/// By each kind of client's own library, from the process of one tenant.
+#[test]
+fn each_kind_of_client_is_answered_whole_and_streamed() {
+    let Some(packages) = setting(PACKAGES) else { return };
+    let Some(desk) = Desk::of(&[FINE]) else { return };
+    let mut command = Command::new("node");
+    command
+        .arg(client("gemini_cli.mjs"))
+        .env("PACKAGES", packages)
+        .env("BASE_URL", desk.serving.url())
+        .env("KEY", &desk.keys[0]);
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}\n{}", desk.serving.log());
+    let asked = desk.google.generations();
+    let with_image = |asked: &Generation| asked.body.to_string().contains("image/png");
+    assert_eq!(asked.iter().filter(|asked| with_image(asked)).count(), 4);
 }

@@ -4,4 +4,7 @@
 //! say so.
 
 mod answers;
+mod apart;
 mod desk;
+mod faults;
+mod life;
