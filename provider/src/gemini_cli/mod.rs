@@ -10,6 +10,7 @@ mod answer;
 mod body;
 mod credential;
 mod environment;
+mod examine;
 mod fault;
 mod headless;
 mod home;
@@ -44,6 +45,7 @@ use stop::StopCutter;
 use worker::Job;
 
 pub use answer::Framing;
+pub use examine::{Examined, examine};
 pub use fault::AccountRefusal;
 pub use models::MODELS;
 pub use settings::{GeminiCliSettings, Mode, Program};
