@@ -9,6 +9,7 @@ use dialect::refusal::Refusal;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method};
 use policy::Plan;
+use provider::gemini_cli::MODELS;
 use provider::{Errand, Provider, ProviderKind, Timeouts, echo};
 
 use crate::call::{Caller, identify, not_found, route, rules};
@@ -75,6 +76,9 @@ impl Worker {
         let Some(credential) = caller.tenant.credentials(&provider.name).first() else {
             return Vec::new();
         };
+        if provider.kind == ProviderKind::GeminiCli {
+            return self.models_of_gemini_cli(provider);
+        }
         if !provider.lists_models {
             return Vec::new();
         }
@@ -82,6 +86,17 @@ impl Worker {
         let asked = self.ask_for_models(provider, credential, &attempt_id);
         let listed = self.gateway.model_lists().of(&credential.id, asked).await;
         listed.map(|list| list.as_ref().clone()).unwrap_or_default()
+    }
+
+    /// Those that the program can be asked for, where it is switched on: it has no list of its own.
+    fn models_of_gemini_cli(&self, provider: &Provider) -> Vec<ModelEntry> {
+        let entry = |model: &&str| ModelEntry {
+            id: (*model).to_owned(),
+            created_at_s: 0,
+            owned_by: provider.name.clone(),
+        };
+        let models = self.upstreams.gemini_cli().map_or(&[][..], |_| &MODELS);
+        models.iter().map(entry).collect()
     }
 
     async fn ask_for_models(

@@ -1,12 +1,13 @@
 //! Talking to vendors: who they are ([`Catalog`]), where they are ([`BaseUrl`]), which addresses may be reached on a
 //! tenant's word ([`address`]), and sending them a request ([`Upstreams`]);
-//! and [`echo`], the provider that needs no account.
+//! [`gemini_cli`], the program that is run as a provider; and [`echo`], the provider that needs no account.
 
 pub mod address;
 mod base_url;
 mod catalog;
 pub mod echo;
 mod endpoint;
+pub mod gemini_cli;
 mod glob;
 mod profile;
 mod upstream;

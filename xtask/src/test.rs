@@ -20,6 +20,8 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     if had("slowhttptest", program("slowhttptest", "-h"))?.is_some() {
         command.env("TOLLGATE_TEST_SLOWHTTPTEST", "slowhttptest");
     }
+    // Shows which files a program opens; what needs it looks for it, and says when it is not there.
+    had("strace", program("strace", "--version"))?;
     // Held until the tests are done.
     let postgres = had("Postgres", Postgres::start())?;
     if let Some(postgres) = &postgres {

@@ -13,6 +13,7 @@ use dialect::translate::Crossing;
 use dialect::{Dialect, Envelope};
 use http::{Method, StatusCode};
 use policy::{Plan, Target};
+use provider::gemini_cli::{Commission, Framing};
 use provider::{Errand, Provider, ProviderKind, SendFault, echo};
 
 use super::fault;
@@ -96,6 +97,7 @@ pub(super) async fn attempt(
     }
     let upstream = match send(
         worker,
+        caller,
         &candidate,
         (dialect, pieces, &path),
         envelope.stream,
@@ -213,18 +215,31 @@ fn candidates<'a>(
 
 async fn send(
     worker: &Worker,
+    caller: &Caller,
     candidate: &Candidate<'_>,
     (dialect, body, path): (Dialect, Vec<Bytes>, &str),
     streamed: bool,
     request: &Request<'_>,
     number: u32,
 ) -> Result<provider::Answer, SendFault> {
-    if candidate.provider.kind == ProviderKind::GeminiCli {
-        return Err(SendFault::SwitchedOff);
-    }
     let Some(credential) = &candidate.credential else {
         return Ok(echo::answer(&body, now_ms() / 1000, request.call_id.as_str()));
     };
+    if candidate.provider.kind == ProviderKind::GeminiCli {
+        let gemini_cli = worker.upstreams.gemini_cli().ok_or(SendFault::SwitchedOff)?;
+        let commission = Commission {
+            tenant_id: &caller.tenant.id,
+            credential_id: &credential.id,
+            secret: credential.secret.as_ref(),
+            base_url: &credential.base_url,
+            model: &candidate.target.model,
+            body: &body,
+            framing: framing(request, dialect, streamed),
+            attempt_id: &request.call_id.of_attempt(number),
+        };
+        // In a box, since it is large and rare: all calls would carry room for it.
+        return Box::pin(gemini_cli.answer(commission)).await;
+    }
     let errand = Errand {
         credential_id: &credential.id,
         base_url: &credential.base_url,
@@ -241,6 +256,15 @@ async fn send(
         timeouts: &worker.gateway.settings().timeouts,
     };
     worker.upstreams.send(errand).await
+}
+
+/// How an answer of Gemini's is written for this client, or to be translated.
+fn framing(request: &Request<'_>, dialect: Dialect, streamed: bool) -> Framing {
+    match streamed {
+        false => Framing::Whole,
+        true if request.asked.in_path.is_array && request.asked.dialect == dialect => Framing::Array,
+        true => Framing::Events,
+    }
 }
 
 fn record(candidate: &Candidate<'_>, dialect: Dialect, number: u32, started: Instant) -> AttemptRecord {

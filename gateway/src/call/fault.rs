@@ -20,6 +20,11 @@ pub(super) fn no_answer(provider: &str, fault: SendFault) -> Failed {
         SendFault::Encoded | SendFault::Flooded => (Code::ProviderBadAnswer, Outcome::ProviderError),
         SendFault::BadSecret | SendFault::TokenRefused => (Code::ProviderCredentialRefused, Outcome::Refused),
         SendFault::BadRequest => (Code::Internal, Outcome::Refused),
+        SendFault::Account(_) => (Code::ProviderAccountRefused, Outcome::Refused),
+        SendFault::Busy => (Code::Overloaded, Outcome::Refused),
+        SendFault::Nothing => (Code::ProviderEmptyOrBlocked, Outcome::ProviderError),
+        SendFault::TooLarge => (Code::ProviderAnswerTooLarge, Outcome::ProviderError),
+        SendFault::Program => (Code::ProviderBadAnswer, Outcome::ProviderError),
         SendFault::SwitchedOff => (Code::ProviderSwitchedOff, Outcome::Refused),
     };
     let message = format!("Provider `{provider}` gave no answer: {fault}.");

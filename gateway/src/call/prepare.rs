@@ -110,7 +110,8 @@ impl Preparation<'_> {
     /// Where the provider cannot count, the gateway guesses.
     fn count(&self, client: Counter) -> Result<Prepared, Refusal> {
         let provider = self.candidate.provider.dialect_for(self.request.asked.dialect);
-        let Some(counter) = Counter::of(provider) else {
+        let cannot = self.candidate.provider.kind == ProviderKind::GeminiCli;
+        let Some(counter) = Counter::of(provider).filter(|_| !cannot) else {
             let answer = estimate(client, self.body, self.request.asked.in_path)?;
             return Ok(Prepared::Answered(answer));
         };
@@ -131,7 +132,10 @@ impl Preparation<'_> {
 
     fn embed(&self, client: Form) -> Result<Prepared, Refusal> {
         let provider = self.candidate.provider.dialect_for(self.request.asked.dialect);
-        let has_none = self.candidate.provider.kind == ProviderKind::Echo;
+        let has_none = matches!(
+            self.candidate.provider.kind,
+            ProviderKind::Echo | ProviderKind::GeminiCli
+        );
         let Some(form) = Form::of(provider).filter(|_| !has_none) else {
             return Err(self.no_such_operation());
         };

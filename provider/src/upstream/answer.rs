@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 
 use super::SendFault;
 use super::exchange::Busy;
+use crate::gemini_cli;
 
 /// An answer whose body has not been read.
 pub struct Answer {
@@ -30,6 +31,8 @@ enum Source {
     Provider(Arriving),
     /// Made in this process.
     Ready(VecDeque<Bytes>),
+    /// Said by another.
+    GeminiCli(Box<gemini_cli::Body>),
 }
 
 /// A body that is on its way.
@@ -126,6 +129,10 @@ impl Answer {
 }
 
 impl AnswerBody {
+    pub(crate) fn of_gemini_cli(body: gemini_cli::Body) -> Self {
+        Self(Source::GeminiCli(Box::new(body)))
+    }
+
     /// The next piece; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, BodyFault>> {
         std::future::poll_fn(|context| self.poll_next(context)).await
@@ -145,7 +152,7 @@ impl AnswerBody {
                     return Err(BodyFault::QuietTimeout);
                 }
             }
-            Source::Ready(_) => {}
+            Source::Ready(_) | Source::GeminiCli(_) => {}
         }
         Ok(())
     }
@@ -154,6 +161,7 @@ impl AnswerBody {
         match &mut self.0 {
             Source::Provider(arriving) => arriving.poll_next(context),
             Source::Ready(pieces) => Poll::Ready(pieces.pop_front().map(Ok)),
+            Source::GeminiCli(body) => body.poll_next(context),
         }
     }
 }

@@ -22,6 +22,7 @@ use vault::Secret;
 
 use crate::base_url::{BaseUrl, Trust};
 use crate::catalog::AuthStyle;
+use crate::gemini_cli::{AccountRefusal, GeminiCli};
 use crate::glob::Glob;
 
 pub use answer::{Answer, AnswerBody, BodyFault};
@@ -37,10 +38,11 @@ pub struct Upstreams {
     for_operators: Connector,
     for_tenants: Connector,
     tokens: Tokens,
+    gemini_cli: Option<GeminiCli>,
 }
 
 /// What all upstream connections have in common.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct UpstreamSettings {
     /// More certificate authorities to believe, in PEM.
     pub extra_ca_pem: Option<Vec<u8>>,
@@ -48,6 +50,8 @@ pub struct UpstreamSettings {
     pub connect_timeout: Duration,
     /// Of Google service accounts.
     pub tokens: Tokens,
+    /// Where it is switched on.
+    pub gemini_cli: Option<GeminiCli>,
 }
 
 impl Default for UpstreamSettings {
@@ -56,6 +60,7 @@ impl Default for UpstreamSettings {
             extra_ca_pem: None,
             connect_timeout: Duration::from_secs(5),
             tokens: Tokens::default(),
+            gemini_cli: None,
         }
     }
 }
@@ -134,6 +139,16 @@ pub enum SendFault {
     NoToken,
     #[error("it is switched off on this gateway")]
     SwitchedOff,
+    #[error("{0}")]
+    Account(AccountRefusal),
+    #[error("no process of the program became free in time")]
+    Busy,
+    #[error("the model said nothing, or what it said was held back")]
+    Nothing,
+    #[error("the answer is too large")]
+    TooLarge,
+    #[error("the program failed")]
+    Program,
 }
 
 impl SendFault {
@@ -168,7 +183,13 @@ impl Upstreams {
             for_operators: connector(Trust::Operator),
             for_tenants: connector(Trust::Tenant),
             tokens: settings.tokens.clone(),
+            gemini_cli: settings.gemini_cli.clone(),
         })
+    }
+
+    /// The Gemini CLI, where it is switched on.
+    pub fn gemini_cli(&self) -> Option<&GeminiCli> {
+        self.gemini_cli.as_ref()
     }
 
     /// Sends a request and waits for the head of its answer.

@@ -64,7 +64,10 @@ pub(super) fn load(token: &str, body: &Value) -> Play {
     }
 }
 
-pub(super) fn onboard() -> Play {
+pub(super) fn onboard(token: &str) -> Play {
+    if kind(token) == "ineligible" {
+        return ok(&json!({"name": "operations/1", "done": true, "response": {}}));
+    }
     ok(&json!({
         "name": "operations/1", "done": true,
         "response": {"cloudaicompanionProject": {"id": PROJECT, "name": PROJECT}},

@@ -127,7 +127,7 @@ fn answer(seen: &Seen) -> Play {
     }
     match method(&seen.path) {
         Some("loadCodeAssist") => accounts::load(token, &body),
-        Some("onboardUser") => accounts::onboard(),
+        Some("onboardUser") => accounts::onboard(token),
         Some("retrieveUserQuota") => ok(&accounts::quota()),
         Some("listExperiments") => ok(&json!({"experimentIds": [], "flags": []})),
         Some("countTokens") => ok(&json!({"totalTokens": scene::words(&body["request"]["contents"])})),

@@ -143,8 +143,16 @@ impl Scene {
             }
             _ => {
                 let reason = self.told("reason").unwrap_or("UNKNOWN");
-                let message = format!("This is told as it was played: {reason}.");
-                google(status, word(status), &message, &[info(reason)])
+                let message = match reason {
+                    "TOS_VIOLATION" => {
+                        "This service has been disabled in this account for violation of Terms of Service."
+                    }
+                    "SERVICE_DISABLED" => {
+                        "Cloud Code Private API has not been used in project 424242 before."
+                    }
+                    _ => "This is told as it was played.",
+                };
+                google(status, word(status), message, &[info(reason)])
             }
         }
     }

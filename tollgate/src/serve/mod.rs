@@ -20,6 +20,7 @@ use std::time::Duration;
 use clap::Args;
 use gateway::ledger::LedgerWriter;
 use gateway::{Gateway, GatewaySettings, Worker, limits, live};
+use provider::gemini_cli::GeminiCli;
 use provider::{Catalog, Upstreams};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::{Balance, Connections, Door, ListenError, Listeners, Phase};
@@ -120,6 +121,8 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
     let offer = Offer::make(&settings.data_dir, address, sockets.clone())
         .inspect_err(|error| tracing::warn!(%error, "no other process will be able to take over"))
         .ok();
+    let mut settings = settings;
+    settings.upstream.gemini_cli = gemini_cli(&settings, &control)?;
     let workers = start_workers(&settings, &sockets, &parts.gateway, &connections, &told)?;
     inheritance.enter();
     print(&format!("listening on http://{address}"))?;
@@ -211,6 +214,17 @@ async fn open(
         store,
         ledger,
     })
+}
+
+/// The Gemini CLI, where it is switched on. Its processes are children of the control runtime, which lives longest.
+fn gemini_cli(settings: &Settings, control: &Runtime) -> Result<Option<GeminiCli>, Failure> {
+    let Some(of_it) = &settings.gemini_cli else {
+        return Ok(None);
+    };
+    let opened = GeminiCli::open(of_it.clone(), control.handle().clone());
+    opened
+        .map(Some)
+        .map_err(|error| Failure::other(format!("{}: {error}", of_it.state_dir.display())))
 }
 
 fn start_workers(

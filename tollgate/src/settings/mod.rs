@@ -3,6 +3,7 @@
 //! [`SETTINGS`] is the one list: it names what is known (anything else that begins with `TOLLGATE_` is refused), holds
 //! the defaults, and is what `docs/configuration.md` is made from.
 
+mod gemini_cli;
 mod source;
 mod table;
 
@@ -14,6 +15,7 @@ use gateway::ledger::{Durability, SpoolSettings};
 use gateway::seeing::TraceSettings;
 use gateway::{GatewaySettings, live::DirectorySettings};
 use percent_encoding::percent_decode_str;
+use provider::gemini_cli::GeminiCliSettings;
 use provider::{BaseUrl, Timeouts, Trust, UpstreamSettings};
 use server::{FailureLimit, FrontLimits, TrustedProxies};
 use store::StoreOptions;
@@ -50,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) failure_limit: FailureLimit,
     pub(crate) gateway: GatewaySettings,
     pub(crate) upstream: UpstreamSettings,
+    /// Where the program is switched on.
+    pub(crate) gemini_cli: Option<GeminiCliSettings>,
     pub(crate) traces: Option<TraceSettings>,
     pub(crate) store: StoreOptions,
 }
@@ -84,6 +88,7 @@ impl Settings {
                 .map(|url| url.trim_end_matches('/').to_owned()),
             database_url: database_url(source, &data_dir),
             master_key: master_key(source, &data_dir)?,
+            gemini_cli: gemini_cli::gemini_cli(source, &data_dir)?,
             data_dir,
             admin_key: admin_key(source)?,
             log: source.text("TOLLGATE_LOG").to_owned(),

@@ -23,6 +23,7 @@ mod faithful;
 mod faults;
 mod flood;
 mod front;
+mod gemini;
 mod inference;
 mod kept;
 mod keys;

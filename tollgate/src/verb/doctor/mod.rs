@@ -4,6 +4,7 @@
 //! something before it is broken, is left out, and the broken thing is said.
 
 mod database;
+mod gemini_cli;
 mod machine;
 mod network;
 mod report;
@@ -49,6 +50,7 @@ async fn examine(config: Option<&Path>, report: &mut Report) {
     machine::file_descriptors(&settings, report);
     network::listeners(&settings, report).await;
     network::collector(&settings, report).await;
+    gemini_cli::gemini_cli(&settings, report).await;
     let path = machine::sqlite_file(&settings);
     if let Some(path) = &path {
         machine::disk(path, report);

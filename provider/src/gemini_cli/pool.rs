@@ -1,0 +1,242 @@
+//! The processes of all tenants.
+//!
+//! A process belongs to one credential with one token, and to calls that want the same of the model. It serves one call at a
+//! time: the program reads some of its files anew for all of its sessions. A call waits in line for its tenant's turn, and
+//! then for anybody's; what idles makes room for what is wanted.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use vault::Secret;
+
+use super::answer::Said;
+use super::credential::Login;
+use super::fault::Failure;
+use super::headless;
+use super::home::State;
+use super::settings::{GeminiCliSettings, Mode};
+use super::worker::{Job, Worker};
+
+pub(super) struct Pool {
+    settings: GeminiCliSettings,
+    state: Arc<State>,
+    /// On which all processes live: their parent is one of its threads.
+    runtime: Handle,
+    idle: Mutex<Vec<Idle>>,
+    turns: Arc<Semaphore>,
+    tenants: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
+    waiting: AtomicUsize,
+}
+
+/// For which calls a process is.
+#[derive(Clone)]
+pub(super) struct WorkerKey {
+    pub(super) tenant_id: Arc<str>,
+    pub(super) credential_id: Arc<str>,
+    /// A credential may be given another.
+    pub(super) secret: Secret,
+    pub(super) endpoint: String,
+    /// What is wanted of the model, as its settings say it; empty for what is usual, with any model.
+    pub(super) parameters: String,
+}
+
+struct Idle {
+    key: WorkerKey,
+    worker: Worker,
+    since: Instant,
+}
+
+/// The right to have a process.
+struct Turn {
+    _of_tenant: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+/// A call that waits, counted.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl WorkerKey {
+    fn serves(&self, other: &Self) -> bool {
+        self.is_of(other)
+            && self.secret.matches(&other.secret)
+            && self.endpoint == other.endpoint
+            && self.parameters == other.parameters
+    }
+
+    fn is_of(&self, other: &Self) -> bool {
+        self.tenant_id == other.tenant_id && self.credential_id == other.credential_id
+    }
+}
+
+impl Pool {
+    pub(super) fn new(settings: GeminiCliSettings, state: State, runtime: Handle) -> Self {
+        Self {
+            turns: Arc::new(Semaphore::new(settings.processes_max)),
+            settings,
+            state: Arc::new(state),
+            runtime,
+            idle: Mutex::new(Vec::new()),
+            tenants: Mutex::new(HashMap::new()),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes a call. What comes of it is said to whom it names.
+    pub(super) fn serve(self: &Arc<Self>, key: WorkerKey, login: Login, job: Job) {
+        let pool = self.clone();
+        self.runtime.spawn(async move {
+            let last = match pool.turn(&key, &job).await {
+                // The turn ends with the run: before the last word, after which the client may ask for more.
+                Ok(Some(turn)) => pool.run(turn, key, login, &job).await,
+                Ok(None) => return,
+                Err(failure) => Some(Said::Failed(failure)),
+            };
+            if let Some(last) = last {
+                // Whoever is gone need not know.
+                let _gone = job.said.send(last).await;
+            }
+        });
+    }
+
+    /// Waits in line. None when the client has gone in the meantime.
+    async fn turn(&self, key: &WorkerKey, job: &Job) -> Result<Option<Turn>, Failure> {
+        let of_tenant = self.of_tenant(&key.tenant_id);
+        if let (Ok(of_tenant), Ok(of_all)) = (
+            of_tenant.clone().try_acquire_owned(),
+            self.turns.clone().try_acquire_owned(),
+        ) {
+            return Ok(Some(Turn {
+                _of_tenant: of_tenant,
+                _of_all: of_all,
+            }));
+        }
+        let _waiting = self.wait()?;
+        let in_line = async {
+            let of_tenant = of_tenant.acquire_owned().await.ok()?;
+            let of_all = self.turns.clone().acquire_owned().await.ok()?;
+            Some(Turn {
+                _of_tenant: of_tenant,
+                _of_all: of_all,
+            })
+        };
+        tokio::select! {
+            turn = in_line => Ok(turn),
+            () = job.said.closed() => Ok(None),
+            () = tokio::time::sleep(self.settings.queue_timeout) => Err(Failure::Busy),
+        }
+    }
+
+    fn wait(&self) -> Result<Waiting<'_>, Failure> {
+        let waiting = Waiting(&self.waiting);
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.settings.queue_max {
+            return Err(Failure::Busy);
+        }
+        Ok(waiting)
+    }
+
+    fn of_tenant(&self, tenant_id: &Arc<str>) -> Arc<Semaphore> {
+        let mut tenants = locked(&self.tenants);
+        // Those of whom no call is under way.
+        tenants.retain(|_, turns| Arc::strong_count(turns) > 1);
+        let new = || Arc::new(Semaphore::new(self.settings.per_tenant_max));
+        tenants.entry(tenant_id.clone()).or_insert_with(new).clone()
+    }
+
+    /// Serves a call, up to its last word, which is returned.
+    async fn run(self: &Arc<Self>, _turn: Turn, key: WorkerKey, login: Login, job: &Job) -> Option<Said> {
+        let (settings, state) = (&self.settings, &self.state);
+        if settings.mode == Mode::Cold {
+            self.make_room(&key);
+            return headless::run(settings, state, &login, &key.endpoint, job).await;
+        }
+        let mut worker = match self.take(&key) {
+            Some(worker) => worker,
+            None => {
+                self.make_room(&key);
+                match Worker::start(settings, state, &login, &key.endpoint, job).await {
+                    Ok(worker) => worker,
+                    // One that cannot be kept may still do for this call.
+                    Err(Failure::Program(why)) => {
+                        tracing::warn!(
+                            why,
+                            "the Gemini CLI cannot be kept; this call has a process of its own"
+                        );
+                        return headless::run(settings, state, &login, &key.endpoint, job).await;
+                    }
+                    Err(failure) => return Some(Said::Failed(failure)),
+                }
+            }
+        };
+        let served = worker.serve(job, settings).await;
+        if served.is_fit {
+            self.keep(key, worker);
+        }
+        served.last
+    }
+
+    /// An idle process for such calls, the one that was needed last.
+    fn take(&self, key: &WorkerKey) -> Option<Worker> {
+        let mut idle = locked(&self.idle);
+        // Those that have an older token are of no use to anybody.
+        idle.retain(|idle| !idle.key.is_of(key) || idle.key.secret.matches(&key.secret));
+        while let Some(at) = idle.iter().rposition(|idle| idle.key.serves(key)) {
+            let mut found = idle.remove(at);
+            if found.worker.is_fit(&self.settings) {
+                return Some(found.worker);
+            }
+        }
+        None
+    }
+
+    /// Ends idle processes until another may be started: first the tenant's own, those first that have idled longest.
+    fn make_room(&self, key: &WorkerKey) {
+        let mut idle = locked(&self.idle);
+        let busy = self
+            .settings
+            .processes_max
+            .saturating_sub(self.turns.available_permits());
+        let of_tenant = self.of_tenant(&key.tenant_id);
+        let busy_of_tenant = self
+            .settings
+            .per_tenant_max
+            .saturating_sub(of_tenant.available_permits());
+        let theirs = |idle: &Idle| idle.key.tenant_id == key.tenant_id;
+        let mut kept_of_tenant = idle.iter().filter(|idle| theirs(idle)).count();
+        while busy_of_tenant + kept_of_tenant > self.settings.per_tenant_max {
+            let Some(at) = idle.iter().position(theirs) else {
+                break;
+            };
+            idle.remove(at);
+            kept_of_tenant = kept_of_tenant.saturating_sub(1);
+        }
+        while busy + idle.len() > self.settings.processes_max && !idle.is_empty() {
+            idle.remove(0);
+        }
+    }
+
+    /// Keeps a process for the next call, for a while.
+    fn keep(self: &Arc<Self>, key: WorkerKey, worker: Worker) {
+        let since = Instant::now();
+        locked(&self.idle).push(Idle { key, worker, since });
+        let pool = self.clone();
+        self.runtime.spawn(async move {
+            tokio::time::sleep(pool.settings.idle_timeout).await;
+            let now = Instant::now();
+            locked(&pool.idle).retain(|idle| now.duration_since(idle.since) < pool.settings.idle_timeout);
+        });
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

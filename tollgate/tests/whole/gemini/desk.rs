@@ -1,0 +1,106 @@
+//! What these tests begin with: tenants that have signed in, a Google for them, and a gateway that runs the program.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use testkit::client::{self, Answer, Open};
+use testkit::code_assist::CodeAssist;
+use testkit::database::TestDatabase;
+use testkit::process::{Installation, Serving};
+
+use crate::sdk::setting;
+use crate::world::PROGRAM;
+
+/// One installation with one Google.
+pub(super) struct Desk {
+    pub(super) google: CodeAssist,
+    pub(super) serving: Serving,
+    pub(super) installation: Installation,
+    pub(super) database: TestDatabase,
+    /// Of each tenant, in the order of the tokens.
+    pub(super) keys: Vec<String>,
+}
+
+pub(super) const MODEL: &str = "gemini-cli/gemini-2.5-flash";
+pub(super) const FINE: &str = "ya29.fine-1";
+
+impl Desk {
+    /// With a tenant for each of these access tokens; none where the program is not installed.
+    pub(super) fn of(tokens: &[&str]) -> Option<Self> {
+        Self::with(tokens, |installation| installation)
+    }
+
+    pub(super) fn with(tokens: &[&str], settings: impl FnOnce(Installation) -> Installation) -> Option<Self> {
+        let script = script()?;
+        let google = CodeAssist::start();
+        let database = TestDatabase::sqlite();
+        let installation = Installation::new(PROGRAM, database.url())
+            .set("TOLLGATE_GEMINI_CLI", &script.display().to_string())
+            // It reaches nothing but what it is told to: everything else is asked of this proxy, which refuses.
+            .set("TOLLGATE_GEMINI_CLI_PROXY", &google.base_url());
+        let installation = settings(installation);
+        installation.ask(&["migrate"]);
+        let keys = tokens.iter().enumerate().map(|(number, token)| {
+            let tenant = format!("tenant-{number}");
+            installation.ask(&["tenant", "create", &tenant]);
+            sign_in(&installation, &tenant, token, &google.base_url());
+            let key = installation.ask(&["key", "create", "--tenant", &tenant, "--name", "tests"]);
+            key["secret"].as_str().unwrap().to_owned()
+        });
+        let keys = keys.collect();
+        Some(Self {
+            serving: installation.serve(),
+            google,
+            database,
+            installation,
+            keys,
+        })
+    }
+
+    /// Asks as the first tenant.
+    pub(super) fn post(&self, path: &str, body: &Value) -> Answer {
+        self.open(path, body).finish()
+    }
+
+    pub(super) fn open(&self, path: &str, body: &Value) -> Open {
+        client::open_post(
+            &self.serving.endpoint(path),
+            &self.keys[0],
+            body.to_string().as_bytes(),
+        )
+    }
+
+    /// Asks for a chat completion as the first tenant.
+    pub(super) fn chat(&self, prompt: &str) -> Answer {
+        self.post("/v1/chat/completions", &chat(prompt))
+    }
+}
+
+pub(super) fn chat(prompt: &str) -> Value {
+    json!({"model": MODEL, "messages": [{"role": "user", "content": prompt}]})
+}
+
+/// Where the program is, or that it is not there.
+pub(super) fn script() -> Option<PathBuf> {
+    let folder = setting("TOLLGATE_TEST_AGENTS")?;
+    Some(PathBuf::from(folder).join("node_modules/@google/gemini-cli/bundle/gemini.js"))
+}
+
+/// Gives a tenant a login, as the program's own file has it.
+pub(super) fn sign_in(installation: &Installation, tenant: &str, token: &str, base_url: &str) {
+    let login = json!({
+        "access_token": token, "refresh_token": "1//never-used", "token_type": "Bearer",
+        "scope": "https://www.googleapis.com/auth/cloud-platform", "expiry_date": 4_102_444_800_000_i64,
+    });
+    let add = [
+        "credential",
+        "add",
+        "--tenant",
+        tenant,
+        "--provider",
+        "gemini-cli",
+        "--base-url",
+        base_url,
+    ];
+    installation.ask_with(&add, &login.to_string());
+}

@@ -1,0 +1,10 @@
+//! The real Gemini CLI as a provider, against the testkit's Google.
+//!
+//! `cargo xtask test` installs the program and says where: `TOLLGATE_TEST_AGENTS`. Without it these tests are skipped, and
+//! say so.
+
+mod answers;
+mod apart;
+mod desk;
+mod faults;
+mod life;
