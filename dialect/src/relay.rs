@@ -62,6 +62,16 @@ impl<M: StreamMeter> StreamRelay<M> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn meter(&self) -> &M {
+        &self.meter
+    }
+
+    #[cfg(test)]
+    pub(crate) fn meter_mut(&mut self) -> &mut M {
+        &mut self.meter
+    }
+
     /// Takes what the provider sent and appends what the client gets.
     ///
     /// # Errors

@@ -67,7 +67,6 @@ impl Translation {
         while let Some(event) = self.events.next_event() {
             self.pipe.read(event, &mut written);
         }
-        self.pipe.end_where_cut(&mut written);
         send(written, out);
         Ok(())
     }
@@ -134,7 +133,8 @@ impl Pipe {
         self.write(out);
     }
 
-    /// Writes what was read, turned back.
+    /// Writes what was read, turned back. What comes after the end concerns nobody but the ledger: the client is told the
+    /// same whether it came in the same chunk or later.
     fn write(&mut self, out: &mut Vec<u8>) {
         for event in self.read.drain(..) {
             self.said |= event != Event::KeepAlive;
@@ -144,6 +144,7 @@ impl Pipe {
             if let Event::Fault(fault) = &mut event {
                 fault.message = discreet(&fault.message).into_owned();
             }
+            let is_done = self.end != StreamEnd::Cut;
             match &event {
                 Event::Usage(usage) => self.usage = Some(*usage),
                 Event::Start(start) => self.usage = start.usage.or(self.usage),
@@ -151,8 +152,11 @@ impl Pipe {
                 Event::End if self.end == StreamEnd::Cut => self.end = StreamEnd::Complete,
                 _ => {}
             }
-            self.writer.write(&event, out);
+            if !is_done {
+                self.writer.write(&event, out);
+            }
         }
+        self.end_where_cut(out);
     }
 
     /// Tells the client the end where the text was ended at a stop sequence: what the provider would still say is not for it.
