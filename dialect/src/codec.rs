@@ -136,11 +136,11 @@ impl Dialect {
         }
     }
 
-    /// Writes a refusal of ours as the last event of a stream.
-    pub fn write_refusal_event(self, refusal: &Refusal) -> Vec<u8> {
+    /// Writes a refusal of ours as the last event of a stream; `number` is the event's, in the dialect that numbers them.
+    pub fn write_refusal_event(self, refusal: &Refusal, number: u64) -> Vec<u8> {
         match self {
             Self::OpenaiChat => openai_chat::write_refusal_event(refusal),
-            Self::OpenaiResponses => openai_responses::write_refusal_event(refusal),
+            Self::OpenaiResponses => openai_responses::write_refusal_event(refusal, number),
             Self::AnthropicMessages => anthropic_messages::write_refusal_event(refusal),
             Self::GeminiGenerate => gemini_generate::write_refusal_event(refusal),
         }
@@ -259,6 +259,10 @@ impl StreamMeter for Meter {
 
     fn usage(&self) -> Option<Usage> {
         self.meter().usage()
+    }
+
+    fn next_number(&self) -> u64 {
+        self.meter().next_number()
     }
 }
 
