@@ -154,7 +154,8 @@ impl Dialect {
             Self::GeminiGenerate => {
                 let models = gemini_generate::read_model_list(body)?.models.into_iter();
                 let answers = |model: &gemini_generate::ModelEntry| {
-                    model.methods.iter().any(|method| method == "generateContent")
+                    let is_ours = |method: &String| method == "generateContent" || method == "embedContent";
+                    model.methods.iter().any(is_ours)
                 };
                 let entry = |model: gemini_generate::ModelEntry| ModelEntry {
                     id: model.id,
@@ -198,12 +199,17 @@ impl Dialect {
     }
 }
 
+/// No list of OpenAI's or Anthropic's says what a model can do, but all vendors name those that make vectors so.
 fn as_geminis(model: &ModelEntry) -> gemini_generate::ModelEntry {
     gemini_generate::ModelEntry {
         id: model.id.clone(),
         input_tokens_max: None,
         output_tokens_max: None,
-        methods: ["generateContent", "countTokens"].map(str::to_owned).to_vec(),
+        methods: if model.id.contains("embed") {
+            vec!["embedContent".to_owned()]
+        } else {
+            ["generateContent", "countTokens"].map(str::to_owned).to_vec()
+        },
     }
 }
 
