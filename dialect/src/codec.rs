@@ -136,11 +136,11 @@ impl Dialect {
         }
     }
 
-    /// Writes a refusal of ours as the last event of a stream.
-    pub fn write_refusal_event(self, refusal: &Refusal) -> Vec<u8> {
+    /// Writes a refusal of ours as the last event of a stream; `number` is the event's, in the dialect that numbers them.
+    pub fn write_refusal_event(self, refusal: &Refusal, number: u64) -> Vec<u8> {
         match self {
             Self::OpenaiChat => openai_chat::write_refusal_event(refusal),
-            Self::OpenaiResponses => openai_responses::write_refusal_event(refusal),
+            Self::OpenaiResponses => openai_responses::write_refusal_event(refusal, number),
             Self::AnthropicMessages => anthropic_messages::write_refusal_event(refusal),
             Self::GeminiGenerate => gemini_generate::write_refusal_event(refusal),
         }
@@ -154,7 +154,8 @@ impl Dialect {
             Self::GeminiGenerate => {
                 let models = gemini_generate::read_model_list(body)?.models.into_iter();
                 let answers = |model: &gemini_generate::ModelEntry| {
-                    model.methods.iter().any(|method| method == "generateContent")
+                    let is_ours = |method: &String| method == "generateContent" || method == "embedContent";
+                    model.methods.iter().any(is_ours)
                 };
                 let entry = |model: gemini_generate::ModelEntry| ModelEntry {
                     id: model.id,
@@ -198,12 +199,17 @@ impl Dialect {
     }
 }
 
+/// No list of OpenAI's or Anthropic's says what a model can do, but all vendors name those that make vectors so.
 fn as_geminis(model: &ModelEntry) -> gemini_generate::ModelEntry {
     gemini_generate::ModelEntry {
         id: model.id.clone(),
         input_tokens_max: None,
         output_tokens_max: None,
-        methods: ["generateContent", "countTokens"].map(str::to_owned).to_vec(),
+        methods: if model.id.contains("embed") {
+            vec!["embedContent".to_owned()]
+        } else {
+            ["generateContent", "countTokens"].map(str::to_owned).to_vec()
+        },
     }
 }
 
@@ -259,6 +265,10 @@ impl StreamMeter for Meter {
 
     fn usage(&self) -> Option<Usage> {
         self.meter().usage()
+    }
+
+    fn next_number(&self) -> u64 {
+        self.meter().next_number()
     }
 }
 

@@ -7,6 +7,8 @@ pub mod anthropic_messages;
 mod cap;
 pub mod codec;
 mod count;
+#[cfg(test)]
+mod cuts;
 mod dialect;
 pub mod embeddings;
 mod envelope;

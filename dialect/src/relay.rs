@@ -21,6 +21,11 @@ pub trait StreamMeter {
 
     /// The last usage that the provider reported.
     fn usage(&self) -> Option<Usage>;
+
+    /// The number of the next event, in the dialect that numbers them.
+    fn next_number(&self) -> u64 {
+        0
+    }
 }
 
 /// How a stream ended.
@@ -62,6 +67,16 @@ impl<M: StreamMeter> StreamRelay<M> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn meter(&self) -> &M {
+        &self.meter
+    }
+
+    #[cfg(test)]
+    pub(crate) fn meter_mut(&mut self) -> &mut M {
+        &mut self.meter
+    }
+
     /// Takes what the provider sent and appends what the client gets.
     ///
     /// # Errors
@@ -99,6 +114,11 @@ impl<M: StreamMeter> StreamRelay<M> {
     /// How the stream stands if nothing more comes.
     pub fn end(&self) -> StreamEnd {
         self.meter.end()
+    }
+
+    /// The number of the next event, in the dialect that numbers them.
+    pub fn next_number(&self) -> u64 {
+        self.meter.next_number()
     }
 
     /// Whether the stream's own last event has been passed on: nothing that comes after it concerns the client.

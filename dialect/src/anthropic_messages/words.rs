@@ -13,13 +13,14 @@ pub(super) fn read_finish(word: &str, sequence: Option<String>, explanation: Opt
         "tool_use" => Finish::ToolCall,
         "pause_turn" => Finish::Paused,
         "refusal" => Finish::Refused(explanation),
+        // `compaction` too, for which nobody else has a word.
         _ => Finish::Other(word.to_owned()),
     }
 }
 
-/// `stop_reason`.
-pub(super) fn finish(finish: &Finish) -> &str {
-    match finish {
+/// `stop_reason`, and beside it (`native_finish_reason`, as in the other dialects) the word that has no equal here.
+pub(super) fn finish(finish: &Finish) -> (&'static str, Option<&str>) {
+    let word = match finish {
         // Which sequence was met must be told with the word.
         Finish::End | Finish::StopSequence(None) => "end_turn",
         Finish::StopSequence(Some(_)) => "stop_sequence",
@@ -28,8 +29,10 @@ pub(super) fn finish(finish: &Finish) -> &str {
         Finish::ToolCall => "tool_use",
         Finish::Paused => "pause_turn",
         Finish::Refused(_) | Finish::Blocked(_) => "refusal",
-        Finish::BadToolCall(word) | Finish::Other(word) => word,
-    }
+        Finish::Other(word) if word == "compaction" => "compaction",
+        Finish::BadToolCall(word) | Finish::Other(word) => return ("end_turn", Some(word)),
+    };
+    (word, None)
 }
 
 pub(super) fn read_role(word: String) -> Role {

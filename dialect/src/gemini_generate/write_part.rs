@@ -149,7 +149,7 @@ pub(super) fn media(media: &Media, out: &mut Vec<u8>) {
     match &media.source {
         MediaSource::Base64(data) => {
             let mut inner = object.object("inlineData");
-            inner.optional("mimeType", media_type(media, data));
+            inner.optional("mimeType", data_url::type_of(media, data));
             inner.member("data", data);
             own(&media.raw, "inlineData.", &mut inner);
             inner.end();
@@ -173,18 +173,6 @@ pub(super) fn media(media: &Media, out: &mut Vec<u8>) {
     }
     own(&media.raw, "", &mut object);
     object.end();
-}
-
-/// The type that is told, or else the one that the first bytes show. Clients mistake one kind of image for another; the
-/// bytes do not.
-pub(super) fn media_type<'a>(media: &'a Media, data: &str) -> Option<&'a str> {
-    let shown = data_url::media_type(data);
-    match media.media_type.as_deref() {
-        Some(told) if told.starts_with("image/") => {
-            shown.filter(|shown| shown.starts_with("image/")).or(Some(told))
-        }
-        told => told.or(shown),
-    }
 }
 
 /// Google wants a type beside an address; its end tells one.

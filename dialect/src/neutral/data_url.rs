@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::MediaSource;
+use super::{Media, MediaSource};
 
 /// What a URL holds and of which media type it is, where that is known; a URL that is no `data:` URL stays one. `None`
 /// when the data are no base64.
@@ -74,6 +74,18 @@ pub fn media_type(base64: &str) -> Option<&'static str> {
     // Sounds and films begin with RIFF too; which it is stands in bytes 9 to 12: WEBP.
     let is_other_riff = *found == "image/webp" && base64.get(12..16) != Some("RUJQ");
     (!is_other_riff).then_some(*found)
+}
+
+/// The type that is told, or else the one that the first bytes show. Clients mistake one kind of image for another; the
+/// bytes do not.
+pub fn type_of<'a>(media: &'a Media, data: &str) -> Option<&'a str> {
+    let shown = media_type(data);
+    match media.media_type.as_deref() {
+        Some(told) if told.starts_with("image/") => {
+            shown.filter(|shown| shown.starts_with("image/")).or(Some(told))
+        }
+        told => told.or(shown),
+    }
 }
 
 fn encode(bytes: &[u8]) -> String {

@@ -71,6 +71,8 @@ const OPENAI_CHAT: &[Row] = &[
 #[rustfmt::skip]
 const OPENAI_RESPONSES: &[Row] = &[
     ("background",                  Fate::Refuse, &["false"]),
+    // What Codex says of itself and of its session.
+    ("client_metadata",             Fate::Mention, &["{}"]),
     ("context_management",          Fate::Drop,   &["[]"]),
     ("conversation",                Fate::Refuse, &[]),
     ("include",                     Fate::Drop,   &["[]", "[\"reasoning.encrypted_content\"]"]),
@@ -102,7 +104,8 @@ const ANTHROPIC_MESSAGES: &[Row] = &[
     ("messages.content.caller",     Fate::Drop,   &["{\"type\":\"direct\"}"]),
     ("messages.content.citations",  Fate::Drop,   &["{\"enabled\":false}"]),
     ("tools.allowed_callers",       Fate::Drop,   &["[\"direct\"]"]),
-    ("tools.defer_loading",         Fate::Drop,   &["false"]),
+    // All tools are told of at once instead.
+    ("tools.defer_loading",         Fate::Mention, &["false"]),
     ("tools.eager_input_streaming", Fate::Pass,   &[]),
 ];
 

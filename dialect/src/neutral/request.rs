@@ -37,6 +37,9 @@ pub struct Request {
     pub metadata: Vec<(String, String)>,
     /// A mark for a prompt cache over the whole request (Anthropic's top-level `cache_control`).
     pub cache: Option<CacheMark>,
+    /// Whether the client has its tools as `functions`, as before there were tools: its answer tells of one call, in the
+    /// words of that time.
+    pub has_functions: bool,
     /// Members that have no slot here.
     pub raw: Vec<Raw>,
 }

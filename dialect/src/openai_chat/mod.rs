@@ -3,6 +3,7 @@
 mod event;
 mod fault;
 mod figures;
+pub(crate) mod functions;
 mod look;
 mod meter;
 mod models;

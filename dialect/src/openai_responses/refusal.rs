@@ -6,15 +6,15 @@ use crate::sse;
 
 pub use crate::openai_chat::write_refusal;
 
-/// A refusal as the last event of a stream that has begun. How many events came before it is not known here.
-pub fn write_refusal_event(refusal: &Refusal) -> Vec<u8> {
+/// A refusal as the last event of a stream that has begun, with its number in that stream.
+pub fn write_refusal_event(refusal: &Refusal, number: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     sse::begin_event(Some("error"), &mut out);
     let body = write_refusal(refusal);
     let mut object = ObjectWriter::new(&mut out);
     object
         .member("type", "error")
-        .member("sequence_number", &0)
+        .member("sequence_number", &number)
         .member("code", refusal.code.as_str())
         .member("message", &refusal.message)
         .member("param", &refusal.param);

@@ -19,6 +19,8 @@ pub type StreamRelay = relay::StreamRelay<EventMeter>;
 pub struct EventMeter {
     end: Option<StreamEnd>,
     usage: Option<Usage>,
+    /// The number of the event that comes next.
+    next_number: u64,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +44,9 @@ impl relay::StreamRelay<EventMeter> {
 
 impl StreamMeter for EventMeter {
     fn read(&mut self, event: &[u8]) -> bool {
+        if let Some(number) = number_of(event) {
+            self.next_number = number.saturating_add(1);
+        }
         if !may_matter(event) {
             return true;
         }
@@ -73,6 +78,20 @@ impl StreamMeter for EventMeter {
     fn usage(&self) -> Option<Usage> {
         self.usage
     }
+
+    fn next_number(&self) -> u64 {
+        self.next_number
+    }
+}
+
+/// The number that an event has, found without parsing it. Inside a text its name would stand behind a backslash.
+fn number_of(event: &[u8]) -> Option<u64> {
+    const NAME: &[u8] = b"\"sequence_number\":";
+    let at = memmem::find_iter(event, NAME)
+        .find(|at| at.checked_sub(1).and_then(|before| event.get(before)) != Some(&b'\\'))?;
+    let value = event.get(at + NAME.len()..)?.trim_ascii_start();
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(value.get(..digits)?).ok()?.parse().ok()
 }
 
 /// Whether an event can hold anything that matters: most hold a few letters of text, and are not worth parsing. A quote

@@ -13,6 +13,8 @@ pub(super) struct Response<'a> {
     pub status: Status,
     /// Code and message of what went wrong.
     pub error: Option<(&'a str, &'a str)>,
+    /// The vendor's own word for an ending that has no equal here.
+    pub native: Option<&'a str>,
     /// The items, written and parted by commas.
     pub output: &'a [u8],
     pub usage: Option<Usage>,
@@ -63,6 +65,7 @@ impl Response<'_> {
             write_usage(usage, object.object("usage"));
         }
         object.json("metadata", "{}");
+        object.optional("native_finish_reason", self.native);
         object.end();
     }
 

@@ -136,6 +136,16 @@ pub(super) fn status(finish: &Finish, has_refusal: bool) -> Status {
     }
 }
 
+/// The word of another vendor's for an ending that has no equal here, as `native_finish_reason` beside the rest.
+pub(super) fn native(finish: &Finish) -> Option<&str> {
+    match finish {
+        Finish::Paused => Some("pause_turn"),
+        Finish::Other(word) => Some(word),
+        Finish::Blocked(word) => word.as_deref(),
+        _ => None,
+    }
+}
+
 /// Code and message of what makes a response a failed one.
 pub(super) fn error_of(finish: &Finish) -> Option<(&'static str, &'static str)> {
     let message = "the model wrote a call of a tool that makes no sense";

@@ -4,6 +4,7 @@
 mod cases;
 mod face;
 mod gist;
+mod golden;
 mod page;
 mod recorded;
 mod seals;

@@ -31,6 +31,7 @@ impl Crossing {
             undo: written.undo,
             heading,
             lossy: losses.header(),
+            has_functions: false,
             purpose: Purpose::Count(client, provider),
         };
         Ok((crossing, written.body))

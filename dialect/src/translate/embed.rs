@@ -38,6 +38,7 @@ impl Crossing {
             undo: Undo::default(),
             heading,
             lossy: losses.header(),
+            has_functions: false,
             purpose: Purpose::Embed(Box::new(Vectors {
                 client,
                 provider,

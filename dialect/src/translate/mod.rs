@@ -18,7 +18,7 @@ use crate::neutral::{
     BadAnswer, Fault, Losses, OwnedHeading, Profile, Reply, Target, Undo, collect, discreet,
 };
 use crate::refusal::Refusal;
-use crate::{Dialect, Envelope, Usage};
+use crate::{Dialect, Envelope, Usage, openai_chat};
 use embed::Vectors;
 
 /// The two dialects of a call, and what its answer needs.
@@ -30,6 +30,8 @@ pub struct Crossing {
     undo: Undo,
     heading: OwnedHeading,
     lossy: Option<String>,
+    /// Whether the client knows of `function_call` alone.
+    has_functions: bool,
     purpose: Purpose,
 }
 
@@ -90,6 +92,10 @@ impl Crossing {
         if provider != Dialect::AnthropicMessages {
             found::name_found_tools(&mut request);
         }
+        if request.has_functions {
+            // One call is all that the answer can tell of.
+            request.parallel_tools = Some(false);
+        }
         request.user = request.user.map(|user| user::opaque(sent.tenant, &user));
         let mut losses = Losses::new(strict);
         let written = provider.write_request(&request, target, &mut losses)?;
@@ -100,6 +106,7 @@ impl Crossing {
             undo: written.undo,
             heading,
             lossy: losses.header(),
+            has_functions: request.has_functions,
             purpose: Purpose::Generate,
         };
         Ok((crossing, written.body))
@@ -122,8 +129,12 @@ impl Crossing {
         }
         let mut reply = self.read(body)?;
         self.undo.reply(&mut reply);
+        let mut body = self.client.write_reply(&reply, &self.heading.as_heading());
+        if self.has_functions {
+            body = openai_chat::functions::turn_back(&body);
+        }
         Ok(Answered {
-            body: self.client.write_reply(&reply, &self.heading.as_heading()),
+            body,
             usage: reply.usage,
         })
     }

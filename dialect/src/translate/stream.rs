@@ -9,7 +9,7 @@ use crate::neutral::{Event, Undo, discreet};
 use crate::refusal::Refusal;
 use crate::relay::StreamEnd;
 use crate::sse::{Events, StreamLimits, StreamTooLarge};
-use crate::{Envelope, Usage};
+use crate::{Envelope, Usage, openai_chat};
 
 /// One stream on its way from one dialect to another.
 pub struct Translation {
@@ -22,6 +22,8 @@ struct Pipe {
     reader: Reader,
     undo: Undo,
     writer: Writer,
+    /// Whether what is written is rewritten for a client that knows of `function_call` alone.
+    has_functions: bool,
     /// Room for what one event comes to, kept so that it is not made anew for each.
     read: Vec<Event>,
     undone: Vec<Event>,
@@ -39,12 +41,14 @@ impl Translation {
             profile,
             undo,
             heading,
+            has_functions,
             ..
         } = crossing;
         let pipe = Pipe {
             reader: Reader::new(provider, &profile),
             undo,
             writer: Writer::new(client, heading, envelope, in_path),
+            has_functions,
             read: Vec::new(),
             undone: Vec::new(),
             usage: None,
@@ -67,7 +71,6 @@ impl Translation {
         while let Some(event) = self.events.next_event() {
             self.pipe.read(event, &mut written);
         }
-        self.pipe.end_where_cut(&mut written);
         send(written, out);
         Ok(())
     }
@@ -134,8 +137,19 @@ impl Pipe {
         self.write(out);
     }
 
-    /// Writes what was read, turned back.
+    /// Writes what was read, turned back. What comes after the end concerns nobody but the ledger: the client is told the
+    /// same whether it came in the same chunk or later.
     fn write(&mut self, out: &mut Vec<u8>) {
+        let before = out.len();
+        self.write_all(out);
+        if self.has_functions && out.len() > before {
+            let written = openai_chat::functions::turn_back_events(out.get(before..).unwrap_or_default());
+            out.truncate(before);
+            out.extend(written);
+        }
+    }
+
+    fn write_all(&mut self, out: &mut Vec<u8>) {
         for event in self.read.drain(..) {
             self.said |= event != Event::KeepAlive;
             self.undo.events(event, &mut self.undone);
@@ -144,6 +158,7 @@ impl Pipe {
             if let Event::Fault(fault) = &mut event {
                 fault.message = discreet(&fault.message).into_owned();
             }
+            let is_done = self.end != StreamEnd::Cut;
             match &event {
                 Event::Usage(usage) => self.usage = Some(*usage),
                 Event::Start(start) => self.usage = start.usage.or(self.usage),
@@ -151,8 +166,11 @@ impl Pipe {
                 Event::End if self.end == StreamEnd::Cut => self.end = StreamEnd::Complete,
                 _ => {}
             }
-            self.writer.write(&event, out);
+            if !is_done {
+                self.writer.write(&event, out);
+            }
         }
+        self.end_where_cut(out);
     }
 
     /// Tells the client the end where the text was ended at a stop sequence: what the provider would still say is not for it.

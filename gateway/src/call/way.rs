@@ -98,7 +98,7 @@ impl Way {
     /// What the client is told when the stream breaks.
     pub(super) fn refuse(&mut self, refusal: &Refusal) -> Vec<u8> {
         match self {
-            Self::Pass(dialect, _) => dialect.write_refusal_event(refusal),
+            Self::Pass(dialect, relay) => dialect.write_refusal_event(refusal, relay.next_number()),
             Self::Array(relay) => relay.refuse(refusal),
             Self::Cross(translation) => translation.refuse(refusal),
         }

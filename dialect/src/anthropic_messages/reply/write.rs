@@ -46,9 +46,11 @@ pub(in super::super) fn write_stop(finish: &Finish, object: &mut ObjectWriter<'_
         Finish::StopSequence(sequence) => sequence.as_deref(),
         _ => None,
     };
+    let (word, native) = words::finish(finish);
     object
-        .member("stop_reason", words::finish(finish))
-        .member("stop_sequence", &sequence);
+        .member("stop_reason", word)
+        .member("stop_sequence", &sequence)
+        .optional("native_finish_reason", native);
     if let Finish::Refused(Some(explanation)) | Finish::Blocked(Some(explanation)) = finish {
         let mut details = object.object("stop_details");
         details

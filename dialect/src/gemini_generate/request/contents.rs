@@ -10,6 +10,7 @@ use super::write::is_third;
 use crate::Dialect;
 use crate::json::{ObjectWriter, write_array};
 use crate::neutral::check::{self, Order};
+use crate::neutral::data_url;
 use crate::neutral::names;
 use crate::neutral::{Losses, Media, MediaSource, Part, Request, Role, Target, ToolCall, ToolResult, Turn};
 use crate::refusal::{Code, Refusal};
@@ -303,7 +304,7 @@ impl Gather<'_> {
             MediaSource::File { origin, .. } if *origin != Dialect::GeminiGenerate => {
                 Err(Losses::refuse("file_id"))
             }
-            MediaSource::Base64(data) if write_part::media_type(media, data).is_none() => {
+            MediaSource::Base64(data) if data_url::type_of(media, data).is_none() => {
                 let message = "the type of a medium is neither told nor known from its first bytes";
                 Err(Refusal::new(Code::InvalidValue, message).param("media_type"))
             }

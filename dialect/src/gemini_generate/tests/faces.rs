@@ -403,3 +403,19 @@ fn every_word_for_the_end_has_its_meaning_and_its_way_back() {
     }
     assert_eq!(write_finish(&Finish::Refused(None), true).0, "SAFETY");
 }
+
+#[test]
+fn a_list_says_which_models_make_vectors_and_names_those_of_a_provider() {
+    use crate::Dialect;
+    let list = br#"{"models":[
+        {"name":"models/gemini-3-pro","supportedGenerationMethods":["generateContent","countTokens"]},
+        {"name":"models/gemini-embedding-001","supportedGenerationMethods":["embedContent"]},
+        {"name":"models/aqa","supportedGenerationMethods":["generateAnswer"]}]}"#;
+    let entries = Dialect::GeminiGenerate.read_model_list(list, "google").unwrap();
+    let told: serde_json::Value =
+        serde_json::from_slice(&Dialect::GeminiGenerate.write_model_list(&entries)).unwrap();
+    let methods = |at: usize| told["models"][at]["supportedGenerationMethods"].to_string();
+    assert_eq!(told["models"].as_array().unwrap().len(), 2);
+    assert_eq!(methods(0), r#"["generateContent","countTokens"]"#);
+    assert_eq!(methods(1), r#"["embedContent"]"#);
+}

@@ -452,11 +452,7 @@ fn audio(media: &Media, object: &mut ObjectWriter<'_>) -> Result<(), Refusal> {
 }
 
 fn type_of<'m>(media: &'m Media, data: &str, usual: &'m str) -> &'m str {
-    media
-        .media_type
-        .as_deref()
-        .or_else(|| data_url::media_type(data))
-        .unwrap_or(usual)
+    data_url::type_of(media, data).unwrap_or(usual)
 }
 
 /// Members of our own dialect, put back.

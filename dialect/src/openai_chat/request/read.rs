@@ -182,6 +182,7 @@ fn read_tools(members: &mut Members<'_>, request: &mut Request) -> Result<(), Wr
         request.tools.push(read_tool(json)?);
     }
     let functions: Vec<&RawValue> = members.read_member("functions")?.unwrap_or_default();
+    request.has_functions = !functions.is_empty() && request.tools.is_empty();
     for json in functions {
         let mut function = Members::read(json.get()).ok_or(WrongType("functions"))?;
         let tool = read_function(&mut function, None)?;

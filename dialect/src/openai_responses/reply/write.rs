@@ -60,6 +60,7 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
         },
         status,
         error: words::error_of(&reply.finish),
+        native: words::native(&reply.finish),
         output: &items.list,
         usage: reply.usage,
         service_tier: reply.service_tier.as_ref(),

@@ -352,7 +352,7 @@ fn write_media(media: &Media, profile: &Profile, is_marked: bool, out: &mut Vec<
 fn write_image(media: &Media, profile: &Profile, is_marked: bool, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let (member, value) = match &media.source {
         MediaSource::Base64(data) => {
-            let told = media.media_type.as_deref().or_else(|| data_url::media_type(data));
+            let told = data_url::type_of(media, data);
             ("image_url", data_url::write(told.unwrap_or("image/png"), data))
         }
         MediaSource::Url(url) if profile.image_urls => ("image_url", url.clone()),
@@ -379,7 +379,7 @@ fn write_document(media: &Media, is_marked: bool, out: &mut Vec<u8>) -> Result<(
             return Ok(());
         }
         MediaSource::Base64(data) => {
-            let told = media.media_type.as_deref().or_else(|| data_url::media_type(data));
+            let told = data_url::type_of(media, data);
             (
                 "file_data",
                 data_url::write(told.unwrap_or("application/pdf"), data),

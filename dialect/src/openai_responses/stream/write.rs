@@ -90,7 +90,7 @@ impl StreamWriter {
         self.service_tier.clone_from(&start.service_tier);
         self.usage = start.usage;
         for name in ["response.created", "response.in_progress"] {
-            self.respond(name, IN_PROGRESS, None, out);
+            self.respond(name, IN_PROGRESS, None, None, out);
         }
     }
 
@@ -296,7 +296,8 @@ impl StreamWriter {
             "incomplete" => "response.incomplete",
             _ => "response.completed",
         };
-        self.respond(name, status, words::error_of(&finish), out);
+        let native = words::native(&finish);
+        self.respond(name, status, words::error_of(&finish), native, out);
         self.has_ended = true;
     }
 
@@ -304,12 +305,20 @@ impl StreamWriter {
     fn fail(&mut self, fault: &Fault, out: &mut Vec<u8>) {
         fault::write_event(fault, self.pen.next(), out);
         let code = fault::code_of(fault);
-        self.respond("response.failed", FAILED, Some((code, &fault.message)), out);
+        let error = Some((code, fault.message.as_str()));
+        self.respond("response.failed", FAILED, error, None, out);
         self.has_ended = true;
     }
 
     /// Tells how the whole response stands.
-    fn respond(&mut self, name: &str, status: Status, error: Option<(&str, &str)>, out: &mut Vec<u8>) {
+    fn respond(
+        &mut self,
+        name: &str,
+        status: Status,
+        error: Option<(&str, &str)>,
+        native: Option<&str>,
+        out: &mut Vec<u8>,
+    ) {
         let mut output = Vec::new();
         for done in self.items.iter().filter_map(|item| item.done.as_deref()) {
             if !output.is_empty() {
@@ -322,6 +331,7 @@ impl StreamWriter {
             heading,
             status,
             error,
+            native,
             output: &output,
             usage: self.usage.filter(|_| status != IN_PROGRESS),
             service_tier: self.service_tier.as_ref(),

@@ -491,10 +491,10 @@ fn p53_a_fault_is_an_error_and_a_failed_response_and_nothing_after_it() {
         );
     }
     let refusal = crate::refusal::Refusal::new(crate::refusal::Code::ShuttingDown, "later");
-    let event: Value = serde_json::from_slice(&events(&write_refusal_event(&refusal))[0].1).unwrap();
+    let event: Value = serde_json::from_slice(&events(&write_refusal_event(&refusal, 7))[0].1).unwrap();
     assert_eq!(
-        (&event["type"], &event["error"]["code"]),
-        (&json!("error"), &json!("shutting_down"))
+        (&event["type"], &event["sequence_number"], &event["error"]["code"]),
+        (&json!("error"), &json!(7), &json!("shutting_down"))
     );
 }
 
@@ -641,4 +641,25 @@ fn p62_error_answers_are_read_whatever_they_are() {
     assert_eq!(fault.retry_after_ms, Some(360_000));
     let long = format!("{{\"error\":{{\"message\":\"{}\"}}}}", "\u{e9}".repeat(5_000));
     assert!(read_fault(500, long.as_bytes()).message.len() <= 2_048);
+}
+
+/// Clients hold events to their numbers, also the one by which the gateway says that a passing stream has broken.
+#[test]
+fn p56_a_passing_stream_is_broken_off_with_the_next_number() {
+    use crate::openai_responses::StreamRelay;
+    let mut relay = StreamRelay::new(StreamLimits::default());
+    assert_eq!(relay.next_number(), 0);
+    for (event, next) in [
+        (r#"{"type":"response.created","sequence_number":0}"#, 1),
+        (r#"{"sequence_number" : 1,"type":"x"}"#, 1),
+        (
+            r#"{"type":"response.output_text.delta","delta":"\"sequence_number\":70","sequence_number": 41}"#,
+            42,
+        ),
+        (r#"{"type":"response.output_text.delta","delta":"a"}"#, 42),
+    ] {
+        let event = format!("data: {event}\n\n");
+        relay.push(event.into(), &mut Vec::new()).unwrap();
+        assert_eq!(relay.next_number(), next);
+    }
 }
