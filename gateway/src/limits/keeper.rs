@@ -1,7 +1,7 @@
 //! Asks the database for leases, and gives back what is not needed. Runs on the control runtime.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use policy::lease::{Holder, HolderSettings, Incarnation};
 use store::Store;
@@ -13,6 +13,8 @@ use crate::failpoint::failpoint;
 
 /// Between two questions.
 const TICK: Duration = Duration::from_millis(100);
+/// Between two times that old leases are looked for.
+const TIDY: Duration = Duration::from_secs(60);
 /// After a question without an answer.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -30,8 +32,13 @@ pub async fn keep(limits: Arc<Limits>, store: Store) {
     loop {
         limits.needed.notified().await;
         begin(&limits, &store).await;
+        let mut tidied = Instant::now();
         while !is_superseded(&limits) {
             failpoint("limits");
+            if tidied.elapsed() > TIDY {
+                tidied = Instant::now();
+                tidy(&store).await;
+            }
             let is_idle = limits.held().as_ref().is_none_or(Holder::holds_nothing);
             if is_idle {
                 limits.needed.notified().await;
@@ -50,6 +57,17 @@ pub async fn give_back(limits: &Limits, store: &Store) {
     let stop = || limits.held().as_mut().and_then(Holder::stop);
     if let Some(request) = stop() {
         let _told_or_not = store.refill(&request).await;
+    }
+    let from = limits.held().as_ref().map(|holder| holder.incarnation().clone());
+    if let Some(from) = from.filter(|from| from.number > 0) {
+        let _ended_or_not = store.end_incarnation(&from).await;
+    }
+}
+
+/// Leaves behind what long closed windows have left in the database.
+async fn tidy(store: &Store) {
+    if let Err(error) = store.tidy_leases().await {
+        tracing::debug!(%error, "old leases stay for another minute");
     }
 }
 

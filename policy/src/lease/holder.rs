@@ -345,6 +345,11 @@ impl Holder {
         let _nothing_known_before = self.clock.learn(asked, told, database_ms);
     }
 
+    /// Which run of which replica this is.
+    pub fn incarnation(&self) -> &Incarnation {
+        &self.from
+    }
+
     /// Whether nothing is held, wanted or owed, so that there is nothing to ask.
     pub fn holds_nothing(&self) -> bool {
         self.pools.is_empty()

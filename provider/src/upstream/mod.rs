@@ -162,8 +162,16 @@ impl SendFault {
             | Self::BadRequest
             | Self::TokenRefused
             | Self::NoToken
-            | Self::SwitchedOff => true,
-            Self::FirstByteTimeout | Self::Broken | Self::Encoded | Self::Flooded => false,
+            | Self::SwitchedOff
+            | Self::Busy => true,
+            Self::FirstByteTimeout
+            | Self::Broken
+            | Self::Encoded
+            | Self::Flooded
+            | Self::Account(_)
+            | Self::Nothing
+            | Self::TooLarge
+            | Self::Program => false,
         }
     }
 

@@ -30,7 +30,6 @@ struct Chance(u64);
 
 impl Chance {
     fn new(part: u64) -> Self {
-        println!("seed {SEED:#x}, part {part}");
         Self(SEED.wrapping_add(part.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
