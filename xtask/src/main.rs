@@ -6,6 +6,7 @@ mod fuzz;
 mod needs;
 mod scale;
 mod serve;
+mod simulate;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Measures what many tenants cost that nobody calls.
     Scale(scale::Arguments),
+    /// Plays many replicas over one database, with all that can go wrong, and looks for a limit that was passed.
+    Simulate(simulate::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -47,5 +50,6 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Scale(arguments) => scale::scale(&arguments),
+        Task::Simulate(arguments) => simulate::simulate(&arguments),
     }
 }

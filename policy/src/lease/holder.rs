@@ -154,6 +154,14 @@ impl Holder {
         }
     }
 
+    /// Takes in what time it was at the database, asked at `asked` and known at `answered`: a replica that is told when it
+    /// begins saves its first callers a question.
+    pub fn begin_clock(&mut self, asked: Moment, answered: Moment, database_ms: i64) {
+        if self.clock.at(answered).is_none() {
+            self.clock.learn(asked, answered, database_ms);
+        }
+    }
+
     /// Takes what a call needs from all of its limits, or nothing from any.
     ///
     /// # Errors

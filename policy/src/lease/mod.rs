@@ -22,3 +22,6 @@ pub use exchange::{
 };
 pub use holder::{Denied, DeniedWhy, Holder, HolderSettings, Remaining, Reservation, Used, Want};
 pub use journal::{JournalError, Replay};
+
+#[cfg(test)]
+mod tests;

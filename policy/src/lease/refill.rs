@@ -202,6 +202,10 @@ impl Holder {
         self.replicas = answer.replicas;
         let unheard_us = self.heard_at.map(|heard| asked.saturating_sub(heard));
         self.heard_at = Some(answered);
+        // Whoever waits has waited for the time alone so far, and need not wait for the next tick as well.
+        if self.clock.at(answered).is_none() {
+            self.asked_at = None;
+        }
         if unheard_us > Some(GONE_US) {
             let all = self.pools.values_mut().flat_map(Pool::all);
             all.filter(|held| held.is_endless()).for_each(Held::burn_all);

@@ -105,8 +105,9 @@ impl Fate {
         };
         let at_ms = (EPOCH_US + i64::try_from(*at_us).unwrap_or(0)).div_euclid(1_000);
         let after = cap(changed);
+        // Where the clock jumps, the change may lie in any window by it.
         let was_granted_before = self.jump.is_some() || window.start_ms - EARLY_MS < at_ms;
-        let rolls_on = window.end_ms.saturating_add(60_000) > at_ms;
+        let rolls_on = self.jump.is_some() || window.end_ms.saturating_add(60_000) > at_ms;
         match (was_granted_before, rolls_on) {
             (true, true) => before.max(after),
             (true, false) => before,

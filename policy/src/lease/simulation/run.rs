@@ -288,6 +288,9 @@ impl World {
         let mut request = asking.request;
         match asking.answer {
             Some(mut answer) if !asking.lost_back => {
+                if self.plan.wrong == Some(Wrong::OwnClock) {
+                    answer.database_ms = wrong::shown_ms(replica, self.database_ms(now_us));
+                }
                 if self.plan.wrong == Some(Wrong::LateAnswerUnlabelled) {
                     wrong::unlabel(&mut replica.holder, &mut request, &mut answer, local);
                 }

@@ -8,10 +8,14 @@ use crate::lease::holder::Holder;
 
 /// A clock that is believed to show exactly the database's time.
 pub(super) fn own_clock(replica: &mut Replica, database_ms: i64, local: Moment) {
-    let shown_ms = database_ms + replica.wall_off_us / 1_000;
     let mut clock = DatabaseClock::default();
-    clock.learn(local, local, shown_ms);
+    clock.learn(local, local, shown_ms(replica, database_ms));
     replica.holder.clock = clock;
+}
+
+/// What the replica's own clock shows.
+pub(super) fn shown_ms(replica: &Replica, database_ms: i64) -> i64 {
+    database_ms + replica.wall_off_us / 1_000
 }
 
 /// What was wished for counts as granted, although nobody said so.

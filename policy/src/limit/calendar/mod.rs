@@ -96,3 +96,6 @@ fn even(at_ms: i64, length_ms: i64) -> Window {
         end_ms: start_ms.saturating_add(length_ms),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! Two replicas and their database, step by step.
+
+use std::sync::Arc;
+
+use super::simulation::bank::Bank;
+use super::*;
+use crate::limit::{Cap, Firmness, Limit, Mode, Period, Subject, Unit};
+
+const EPOCH_MS: i64 = 1_700_000_040_000;
+const TICK_US: u64 = 100_000;
+const ROUND_TRIP_US: u64 = 20_000;
+
+struct World {
+    bank: Bank,
+    holders: Vec<Holder>,
+    limits: Vec<Arc<Limit>>,
+    tenant_id: Arc<str>,
+    now: Moment,
+}
+
+fn limit(id: &str, unit: Unit, period: Period, cap: Cap) -> Limit {
+    Limit {
+        id: Arc::from(id),
+        subject: Subject::Tenant,
+        unit,
+        period,
+        zone: Arc::from("UTC"),
+        cap,
+        mode: Mode::Enforce,
+        firmness: Firmness::Hard,
+    }
+}
+
+impl World {
+    fn new(limits: Vec<Limit>) -> Self {
+        let limits: Vec<Arc<Limit>> = limits.into_iter().map(Arc::new).collect();
+        let mut bank = Bank::new(None, &limits);
+        let holders = ["one", "another"].map(|name| {
+            let from = bank.begin(&Arc::from(name));
+            let first = u128::from(name.len() as u64) << 64;
+            let mut holder = Holder::new(from, 1, first, HolderSettings::default());
+            holder.begin_clock(0, 1, EPOCH_MS);
+            holder
+        });
+        Self {
+            bank,
+            holders: holders.into(),
+            limits,
+            tenant_id: Arc::from("tenant"),
+            now: 1,
+        }
+    }
+
+    fn reserve(&mut self, who: usize, units: u64) -> Result<Reservation, Box<Denied>> {
+        let wants: Vec<Want<'_>> = self
+            .limits
+            .iter()
+            .map(|limit| Want {
+                tenant_id: &self.tenant_id,
+                limit,
+                units,
+            })
+            .collect();
+        self.holders[who].reserve(self.now, &wants)
+    }
+
+    /// A tick of both: what they ask is answered.
+    fn tick(&mut self) {
+        self.now += TICK_US;
+        let (asked, arrives) = (self.now, self.now + ROUND_TRIP_US / 2);
+        for holder in &mut self.holders {
+            if let Some(request) = holder.due(asked) {
+                let database_ms = EPOCH_MS + i64::try_from(arrives / 1_000).unwrap();
+                let answer = self.bank.refill(&request, database_ms);
+                holder.answered(&request, &answer, asked, asked + ROUND_TRIP_US);
+            }
+        }
+        self.now += ROUND_TRIP_US;
+    }
+
+    /// A caller who waits until it is admitted; how long that took.
+    fn served(&mut self, who: usize, units: u64) -> u64 {
+        let came = self.now;
+        while self.reserve(who, units).is_err() {
+            assert!(self.now < came + 10_000_000, "nobody serves");
+            self.tick();
+        }
+        self.now - came
+    }
+}
+
+fn minute(cap: u64) -> Vec<Limit> {
+    vec![limit("minute", Unit::Requests, Period::Minute, Cap::Units(cap))]
+}
+
+#[test]
+fn a_refusal_while_another_holds_idle_units_lasts_at_most_two_ticks_and_a_round_trip() {
+    let mut world = World::new(minute(8));
+    // The first one takes all of it, for callers who then go away.
+    assert!(world.reserve(0, 8).is_err());
+    world.tick();
+    let all = world.reserve(0, 8).unwrap();
+    world.holders[0].unused(all, world.now);
+    let waited_us = world.served(1, 1);
+    assert!(waited_us <= 2 * TICK_US + 2 * ROUND_TRIP_US, "{waited_us}");
+    assert!(waited_us <= 300_000, "{waited_us}");
+}
+
+#[test]
+fn the_first_call_of_a_cold_limit_waits_for_one_question() {
+    let mut world = World::new(minute(100));
+    assert_eq!(world.reserve(0, 1).unwrap_err().why, DeniedWhy::Waiting);
+    world.tick();
+    world.reserve(0, 1).unwrap();
+}
+
+#[test]
+fn a_cap_of_nothing_one_that_never_fits_and_none_at_all_are_three_things() {
+    let mut world = World::new(minute(0));
+    assert_eq!(world.reserve(0, 1).unwrap_err().why, DeniedWhy::NeverFits);
+    let mut world = World::new(minute(5));
+    assert_eq!(world.reserve(0, 6).unwrap_err().why, DeniedWhy::NeverFits);
+    assert_eq!(world.served(0, 5), TICK_US + ROUND_TRIP_US);
+    let unlimited = limit("any", Unit::Requests, Period::Day, Cap::Unlimited);
+    let mut world = World::new(vec![unlimited]);
+    assert_eq!(world.served(0, 1_000_000), 0);
+}
+
+#[test]
+fn what_is_only_observed_refuses_nothing_and_holds_up_nothing() {
+    let mut observed = limit("seen", Unit::Requests, Period::Minute, Cap::Units(1));
+    observed.mode = Mode::Observe;
+    let mut world = World::new(vec![observed]);
+    for _ in 0..50 {
+        let reservation = world.reserve(0, 1).unwrap();
+        assert!(world.holders[0].may_send(&reservation, world.now + 60_000_000));
+        world.holders[0].settle(reservation, &Used::default(), world.now);
+        world.tick();
+    }
+}
+
+#[test]
+fn nothing_is_taken_from_any_when_one_has_not_enough() {
+    let mut world = World::new(vec![
+        limit("wide", Unit::Requests, Period::Day, Cap::Units(100)),
+        limit("narrow", Unit::Requests, Period::Minute, Cap::Units(3)),
+    ]);
+    for _ in 0..3 {
+        world.served(0, 1);
+    }
+    for _ in 0..5 {
+        let denied = world.reserve(0, 1).unwrap_err();
+        assert_eq!(&*denied.limit.id, "narrow");
+        world.tick();
+    }
+    let spent: u64 = world.holders[0]
+        .pools
+        .values()
+        .flat_map(|pool| pool.iter())
+        .map(|held| held.spent)
+        .sum();
+    assert_eq!(spent, 6);
+}
+
+#[test]
+fn calls_under_way_are_limited_and_come_back_when_they_end() {
+    let mut world = World::new(vec![limit(
+        "calls",
+        Unit::Concurrent,
+        Period::Always,
+        Cap::Units(2),
+    )]);
+    world.served(0, 1);
+    let one = {
+        while world.reserve(0, 1).is_err() {
+            world.tick();
+        }
+        world.tick();
+        world.reserve(0, 1)
+    };
+    assert!(one.is_err(), "a third call was admitted");
+}
+
+#[test]
+fn a_call_is_not_sent_after_its_window() {
+    let mut world = World::new(minute(10));
+    world.served(0, 1);
+    while world.reserve(0, 1).is_err() {
+        world.tick();
+    }
+    let reservation = {
+        world.tick();
+        world.reserve(0, 1).unwrap()
+    };
+    let holder = &world.holders[0];
+    assert!(holder.may_send(&reservation, world.now + 1_000_000));
+    assert!(!holder.may_send(&reservation, world.now + 60_000_000));
+}
+
+#[test]
+fn a_clean_stop_gives_everything_back() {
+    let mut world = World::new(minute(100));
+    for _ in 0..10 {
+        world.served(0, 1);
+    }
+    for _ in 0..3 {
+        if let Some(request) = world.holders[0].stop() {
+            let answer = world.bank.refill(&request, EPOCH_MS + 30_000);
+            world.holders[0].answered(&request, &answer, world.now, world.now + 1);
+        }
+    }
+    assert!(world.holders[0].stop().is_none());
+    let (granted, returned, settled) = world.bank.books();
+    assert_eq!((granted - returned, settled), (10, 10));
+}
