@@ -46,6 +46,8 @@ pub(super) struct Counter {
     /// What is added to the sums of leases that are no longer kept.
     past: Past,
     changed: bool,
+    /// Its row makes no sense: it is left as it is.
+    unreadable: bool,
 }
 
 #[derive(Debug, Default)]
@@ -135,7 +137,7 @@ impl Books {
         let told = i64::try_from(returned_in_all)
             .unwrap_or(i64::MAX)
             .min(lease.amount);
-        let more = told - lease.returned;
+        let more = told.saturating_sub(lease.returned);
         if more <= 0 {
             return;
         }
@@ -190,10 +192,14 @@ impl Books {
         };
         lease.forgotten = true;
         if let Some(counter) = self.counters.get_mut(&lease.key) {
-            counter.past.amount += lease.amount;
-            counter.past.returned += lease.returned;
-            counter.past.settled += lease.settled;
-            counter.past.overdraft += lease.overdraft;
+            for (sum, of_this) in [
+                (&mut counter.past.amount, lease.amount),
+                (&mut counter.past.returned, lease.returned),
+                (&mut counter.past.settled, lease.settled),
+                (&mut counter.past.overdraft, lease.overdraft),
+            ] {
+                *sum = sum.saturating_add(of_this);
+            }
             counter.changed = true;
         }
     }
@@ -238,10 +244,12 @@ impl Books {
     /// The most that was granted of any slots in a row that a slot is one of.
     fn granted_around(&self, key: &Key) -> i64 {
         let sum = |first_ms: i64| -> i64 {
-            let slots = self.counters.range(key.at(first_ms)..=key.at(first_ms + NEAR_MS));
-            slots.map(|(_, counter)| counter.granted).sum()
+            let slots = self
+                .counters
+                .range(key.at(first_ms)..=key.at(first_ms.saturating_add(NEAR_MS)));
+            slots.fold(0, |sum, (_, counter)| sum.saturating_add(counter.granted))
         };
-        let firsts = (0..ROLLING_SLOTS).map(|slot| key.starts_at_ms - slot * ROLLING_SLOT_MS);
+        let firsts = (0..ROLLING_SLOTS).map(|slot| key.starts_at_ms.saturating_sub(slot * ROLLING_SLOT_MS));
         firsts.map(sum).max().unwrap_or(0)
     }
 
@@ -252,10 +260,18 @@ impl Books {
         };
         let burnt = match lease.closed {
             Closed::Open => 0,
-            _ => (lease.amount - lease.returned - lease.settled).max(0),
+            _ => lease
+                .amount
+                .saturating_sub(lease.returned)
+                .saturating_sub(lease.settled)
+                .max(0),
         };
         if let Some(counter) = self.counters.get_mut(&lease.key) {
-            counter.burnt = (counter.burnt + burnt - lease.burnt).max(0);
+            counter.burnt = counter
+                .burnt
+                .saturating_add(burnt)
+                .saturating_sub(lease.burnt)
+                .max(0);
             counter.changed |= burnt != lease.burnt;
         }
         lease.changed |= burnt != lease.burnt;
@@ -285,7 +301,7 @@ impl Books {
         let counters: Vec<_> = self
             .counters
             .iter()
-            .filter(|(_, counter)| counter.changed)
+            .filter(|(_, counter)| counter.changed && !counter.unreadable)
             .map(|(key, counter)| {
                 json!({
                     "tenant_id": &*key.tenant_id, "limit_id": &*key.limit_id, "starts_at_ms": key.starts_at_ms,
@@ -318,6 +334,17 @@ impl Key {
         Self {
             starts_at_ms,
             ..self.clone()
+        }
+    }
+}
+
+impl Counter {
+    /// It counts as used up.
+    fn unreadable() -> Self {
+        Self {
+            granted: i64::MAX,
+            unreadable: true,
+            ..Self::default()
         }
     }
 }
@@ -448,7 +475,7 @@ async fn lock_counters(
         let rule = rules.get(&(key.tenant_id.clone(), key.limit_id.clone()));
         if rule.is_some_and(|rule| rule.period == Period::RollingMinute) {
             let near = (1 - ROLLING_SLOTS)..ROLLING_SLOTS;
-            windows.extend(near.map(|slot| key.at(key.starts_at_ms + slot * ROLLING_SLOT_MS)));
+            windows.extend(near.map(|slot| key.at(key.starts_at_ms.saturating_add(slot * ROLLING_SLOT_MS))));
         }
     }
     let windows = windows.iter().map(|key| {
@@ -460,20 +487,25 @@ async fn lock_counters(
         .bind(given::rows(windows))
         .fetch_all(connection)
         .await?;
-    Ok(rows.iter().filter_map(read_counter).collect())
+    let mut counters = BTreeMap::new();
+    for row in &rows {
+        if let Some(key) = read_key(row) {
+            counters.insert(key, read_counter(row).unwrap_or_else(Counter::unreadable));
+        }
+    }
+    Ok(counters)
 }
 
-fn read_counter(row: &AnyRow) -> Option<(Key, Counter)> {
+fn read_counter(row: &AnyRow) -> Option<Counter> {
     let number = |column| row.try_get::<i64, _>(column).ok();
-    let counter = Counter {
+    Some(Counter {
         cap: row.try_get("cap").ok()?,
         ceiling: number("ceiling")?,
         granted: number("granted")?,
         burnt: number("burnt")?,
         contended_until_ms: number("contended_until_ms")?,
         ..Counter::default()
-    };
-    Some((read_key(row)?, counter))
+    })
 }
 
 /// The limit's row is locked, so nobody else makes them at the same time.
