@@ -13,6 +13,7 @@ mod leases;
 mod ledger;
 mod nouns;
 mod poison;
+mod prices;
 mod schema;
 mod sealed;
 mod world;
