@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::output::Form;
 use crate::serve;
 use crate::settings;
-use crate::verb::{audit, completions, credential, key, route, tenant, usage, vault};
+use crate::verb::{audit, completions, credential, key, prices, route, tenant, usage, vault};
 
 /// A gateway between many tenants and many LLM providers.
 #[derive(Parser)]
@@ -40,6 +40,9 @@ pub(crate) enum Verb {
     /// Routes: which provider a model name leads to.
     #[command(subcommand)]
     Route(route::Verb),
+    /// Prices: what models cost.
+    #[command(subcommand)]
+    Prices(prices::Verb),
     /// What was used.
     Usage(usage::Arguments),
     /// The master key, and what is sealed under it.

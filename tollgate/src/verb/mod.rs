@@ -6,6 +6,7 @@ pub(crate) mod credential;
 mod doctor;
 pub(crate) mod key;
 mod migrate;
+pub(crate) mod prices;
 pub(crate) mod route;
 pub(crate) mod tenant;
 pub(crate) mod usage;
@@ -58,6 +59,7 @@ async fn at_desk(desk: &Desk, verb: Verb) -> Result<(), Failure> {
         Verb::Key(verb) => key::run(desk, verb).await,
         Verb::Credential(verb) => credential::run(desk, verb).await,
         Verb::Route(verb) => route::run(desk, verb).await,
+        Verb::Prices(verb) => prices::run(desk, verb).await,
         Verb::Usage(arguments) => usage::run(desk, &arguments).await,
         Verb::Vault(verb) => vault::run(desk, &verb).await,
         Verb::Audit(arguments) => audit::run(desk, &arguments).await,

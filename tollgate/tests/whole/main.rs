@@ -31,6 +31,7 @@ mod metrics;
 mod outage;
 mod panics;
 mod poison;
+mod prices;
 mod raw;
 mod replicas;
 mod rotate;
