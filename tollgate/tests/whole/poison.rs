@@ -9,7 +9,7 @@ use testkit::vendor::{Play, Vendor};
 use crate::world::{TENANT, World, completion, request};
 
 /// What is done to the tenant whose id stands for `$T`; `$B` stands for bytes that mean nothing.
-const POISONS: [&str; 15] = [
+const POISONS: [&str; 16] = [
     "UPDATE credentials SET base_url_by = 'martian' WHERE tenant_id = $T",
     "UPDATE credentials SET disabled = 7 WHERE tenant_id = $T",
     "UPDATE credentials SET weight = -9223372036854775807 WHERE tenant_id = $T",
@@ -19,6 +19,7 @@ const POISONS: [&str; 15] = [
     "UPDATE routes SET targets = '/' WHERE scope = $T",
     "UPDATE routes SET targets = '{\"provider\": 1' WHERE scope = $T",
     "UPDATE routes SET pattern = '' WHERE scope = $T",
+    "UPDATE prices SET price = 'gold' WHERE scope = $T",
     "UPDATE tenants SET disabled = 2 WHERE id = $T",
     "UPDATE tenants SET strict = 2 WHERE id = $T",
     "UPDATE data_keys SET wrapped = $B WHERE scope = $T",
@@ -43,6 +44,10 @@ fn a_row_that_makes_no_sense_concerns_its_tenant_alone() {
                 let key = ask(&["key", "create", "--tenant", &name], "");
                 let add = ["credential", "add", "--tenant", &name, "--provider", "openai"];
                 ask(&add, "sk-of-this-one");
+                ask(
+                    &["prices", "set", "echo", "echo-1", "input 1", "--tenant", &name],
+                    "",
+                );
                 ask(
                     &["route", "set", "alias", "--to", "echo/echo-1", "--tenant", &name],
                     "",
