@@ -111,7 +111,7 @@ fn the_first_call_of_a_cold_limit_waits_for_one_question() {
     let mut world = World::new(minute(100));
     assert_eq!(world.reserve(0, 1).unwrap_err().why, DeniedWhy::Waiting);
     world.tick();
-    world.reserve(0, 1).unwrap();
+    let _kept = world.reserve(0, 1).unwrap();
 }
 
 #[test]
