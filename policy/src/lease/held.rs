@@ -189,14 +189,15 @@ impl Held {
     pub(super) fn close(&mut self, is_over: bool) {
         let (mut done, mut lost) = (self.spent - self.under_way_units.min(self.spent), self.burnt);
         for lease in &mut self.leases {
-            let settled = done.min(lease.rest());
-            let burnt = lost.min(lease.rest() - settled);
-            done -= settled;
-            lost -= burnt;
-            if settled + burnt < lease.rest() && !is_over {
-                continue;
-            }
-            if lease.settled.is_none() {
+            let settled = lease.settled.unwrap_or(done.min(lease.rest()));
+            let burnt = if lease.settled.is_some() {
+                lease.rest() - settled
+            } else {
+                lost.min(lease.rest() - settled)
+            };
+            done = done.saturating_sub(settled);
+            lost = lost.saturating_sub(burnt);
+            if lease.settled.is_none() && (is_over || settled + burnt == lease.rest()) {
                 lease.settled = Some(settled);
                 lease.overdraft = std::mem::take(&mut self.overdraft);
             }

@@ -25,7 +25,7 @@ const QUIET_US: u64 = 5_000_000;
 /// been given to others. No call lasts that long.
 const GONE_US: u64 = 65 * 60 * 1_000_000;
 /// Empty answers before a window counts as used up.
-const DRY_ANSWERS: u32 = 2;
+const DRY_ANSWERS: u32 = 4;
 
 impl Holder {
     /// The question that is due now, if there is one.
@@ -160,7 +160,7 @@ impl Holder {
             window,
             cap,
             units,
-            contended: unmet > left.unwrap_or(u64::MAX),
+            contended: unmet > left.unwrap_or_default(),
         };
         // To ask how a window stands needs no answer.
         if units > 0 {
@@ -231,7 +231,12 @@ impl Holder {
         }
         for standing in &answer.counters {
             if let Some(pool) = self.pools.get_mut(&standing.limit_id) {
-                pool.held(standing.window).told(standing);
+                let held = pool.held(standing.window);
+                held.told(standing);
+                // Somebody waits for what is idle here: that is told in half a tick.
+                if standing.contended && held.free > 0 && held.unmet == 0 {
+                    self.asked_at = Some(asked.saturating_sub(self.settings.tick_us / 2));
+                }
             }
         }
     }
