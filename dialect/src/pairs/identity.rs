@@ -84,7 +84,7 @@ prop_compose! {
         is_cut in any::<bool>(),
         (input, cached, output) in (1_u64..5_000, 0_u64..500, 1_u64..5_000),
     ) -> Reply {
-        let mut parts: Vec<Part> = said.iter().map(|text| Part::text(text)).collect();
+        let mut parts: Vec<Part> = said.iter().map(Part::text).collect();
         parts.extend(calls.iter().enumerate().map(|(at, arguments)| call(&format!("call_{at}"), "weather", arguments)));
         let finish = if is_cut { Finish::MaxTokens } else { Finish::End.by_content(!calls.is_empty()) };
         let usage = Usage {
