@@ -22,19 +22,19 @@ const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 const PDF: &str = "JVBERi0xLjQKJcOkw7zDtsOfCg==";
 
-fn user(text: &str) -> Turn {
+pub(super) fn user(text: &str) -> Turn {
     Turn::new(Role::User, vec![Part::text(text)])
 }
 
-fn assistant(parts: Vec<Part>) -> Turn {
+pub(super) fn assistant(parts: Vec<Part>) -> Turn {
     Turn::new(Role::Assistant, parts)
 }
 
-fn system(text: &str) -> Turn {
+pub(super) fn system(text: &str) -> Turn {
     Turn::new(Role::System, vec![Part::text(text)])
 }
 
-fn of(turns: Vec<Turn>) -> Request {
+pub(super) fn of(turns: Vec<Turn>) -> Request {
     Request {
         model: "model".to_owned(),
         turns,
@@ -183,7 +183,7 @@ pub(super) fn call(id: &str, name: &str, arguments: &str) -> Part {
     })
 }
 
-fn result(id: &str, parts: Vec<Part>, is_error: bool) -> Part {
+pub(super) fn result(id: &str, parts: Vec<Part>, is_error: bool) -> Part {
     Part::ToolResult(ToolResult {
         call_id: id.to_owned(),
         name: None,
@@ -227,7 +227,7 @@ fn now() -> Tool {
     }
 }
 
-fn tooled(mut turns: Vec<Turn>, choice: Option<ToolChoice>) -> Request {
+pub(super) fn tooled(mut turns: Vec<Turn>, choice: Option<ToolChoice>) -> Request {
     turns.insert(0, user("What is the weather?"));
     Request {
         tools: vec![weather(), now()],

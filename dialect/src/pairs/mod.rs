@@ -5,6 +5,7 @@ mod cases;
 mod face;
 mod gist;
 mod golden;
+mod identity;
 mod page;
 mod recorded;
 mod seals;

@@ -1,12 +1,17 @@
 //! What was recorded of each dialect, over every crossing.
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::face::{FACES, Face, heading};
-use super::gist::{differences, of_reply};
+use super::gist::{differences, of_reply, of_request};
+use crate::codec::{InPath, Meter};
+use crate::json::Limits;
 use crate::neutral::collect::Collector;
 use crate::neutral::{Event, Fault, FaultKind, Finish, Losses, Part, Profile, Reply, Target};
 use crate::spec::{Spec, recorded};
+use crate::sse::StreamLimits;
+use crate::{Dialect, StreamRelay, splice};
 
 /// What may differ in an answer between two dialects, whatever they are: neither has a place for what the other tells.
 const OPEN: [&str; 4] = ["citations", "names", "cache", "seals"];
@@ -238,4 +243,107 @@ fn recorded_streams_cross() {
         problems.len(),
         problems.join("\n")
     );
+}
+
+/// How many of a dialect's recordings went each of the three ways, of how many.
+#[derive(Default)]
+struct Tally {
+    passed: (usize, usize),
+    written_again: (usize, usize),
+    crossed: (usize, usize),
+}
+
+const IN_PATH: InPath<'static> = InPath {
+    model: "model",
+    stream: false,
+    is_array: false,
+};
+
+fn count(place: &mut (usize, usize), is_fine: bool) {
+    place.0 += usize::from(is_fine);
+    place.1 += 1;
+}
+
+fn tally_requests(face: &Face, target: &Target<'_>, tally: &mut Tally) {
+    for (_, body) in recorded(face.folder, ".request.json") {
+        let Ok(envelope) = face.dialect.look(&body, IN_PATH, &Limits::default()) else {
+            continue;
+        };
+        let body = Bytes::from(body);
+        // Gemini's model is in the path, and its bodies are passed as they are.
+        let passed = match face.dialect {
+            Dialect::GeminiGenerate => body.to_vec(),
+            _ => splice(&body, &envelope, &envelope.model, false).concat(),
+        };
+        count(&mut tally.passed, passed == body);
+        let Ok(request) = (face.read_request)(&body) else {
+            continue;
+        };
+        let write = |to: &Face| (to.write_request)(&request, target, &mut Losses::new(false));
+        let again = write(face)
+            .ok()
+            .and_then(|written| (face.read_request)(&written.body).ok());
+        let is_same =
+            again.is_some_and(|again| differences(&of_request(&request), &of_request(&again)).is_empty());
+        count(&mut tally.written_again, is_same);
+        for to in FACES.iter().filter(|to| to.dialect != face.dialect) {
+            count(&mut tally.crossed, write(to).is_ok());
+        }
+    }
+}
+
+fn tally_streams(face: &Face, tally: &mut Tally) {
+    let asked = br#"{"model":"m","max_tokens":9,"messages":[],"contents":[],"stream":true,"stream_options":{"include_usage":true}}"#;
+    let envelope = face.dialect.look(asked, IN_PATH, &Limits::default()).unwrap();
+    for (_, stream) in recorded(face.folder, ".stream.sse") {
+        let meter = Meter::new(face.dialect, &envelope);
+        let mut relay = StreamRelay::over(meter, StreamLimits::default());
+        let mut out = Vec::new();
+        relay.push(Bytes::from(stream.clone()), &mut out).unwrap();
+        relay.finish(&mut out);
+        // A stream that breaks off is not passed on beyond its last whole event.
+        count(&mut tally.passed, stream.starts_with(&out.concat()));
+        let events = (face.read_stream)(&stream);
+        let again = (face.read_stream)(&(face.write_stream)(&events));
+        let is_same = match (collected(&events), collected(&again)) {
+            (Some(told), Some(again)) => has_raw(&told) || unlike(&told, &again).is_empty(),
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
+        count(&mut tally.written_again, is_same);
+        for to in FACES.iter().filter(|to| to.dialect != face.dialect) {
+            let is_checked = (to.check_stream)(&(to.write_stream)(&events)).is_ok();
+            count(&mut tally.crossed, is_checked || collected(&events).is_none());
+        }
+    }
+}
+
+/// The counts of all three ways, for whoever wants to know what the other tests stand on. Requests that the usual model
+/// refuses, or that it is told otherwise, are neither written again as they were nor do they cross; that no others are
+/// among them, each dialect's own tests show.
+#[test]
+fn it_is_told_how_much_was_recorded_and_which_ways_it_went() {
+    let profile = Profile::default();
+    let target = Target {
+        model: "model",
+        profile: &profile,
+    };
+    for face in &FACES {
+        let mut requests = Tally::default();
+        tally_requests(face, &target, &mut requests);
+        let mut streams = Tally::default();
+        tally_streams(face, &mut streams);
+        for (what, tally) in [("requests", &requests), ("streams", &streams)] {
+            let Tally {
+                passed,
+                written_again,
+                crossed,
+            } = tally;
+            println!(
+                "{}, {what}: same bytes {}/{}, written again {}/{}, crossed {}/{}",
+                face.folder, passed.0, passed.1, written_again.0, written_again.1, crossed.0, crossed.1
+            );
+            assert_eq!(passed.0, passed.1, "{}, {what}: other bytes", face.folder);
+        }
+    }
 }

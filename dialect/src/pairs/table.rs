@@ -97,7 +97,7 @@ impl fmt::Display for Became {
     }
 }
 
-fn write(face: &Face, request: &Request) -> Result<(Vec<u8>, Undo, Losses), Refusal> {
+pub(super) fn write(face: &Face, request: &Request) -> Result<(Vec<u8>, Undo, Losses), Refusal> {
     let profile = Profile::default();
     let target = Target {
         model: "model",
@@ -224,7 +224,7 @@ fn is_in_other_words(case: &str, to: Dialect, subject: &str) -> bool {
 }
 
 /// What the gateway does to the answer, done to the request.
-fn undone(mut request: Request, undo: &Undo) -> Request {
+pub(super) fn undone(mut request: Request, undo: &Undo) -> Request {
     for tool in &mut request.tools {
         undo.names.turn_back(&mut tool.name);
     }
