@@ -63,6 +63,15 @@ impl PriceBook {
         Self { tenant, global }
     }
 
+    /// The same, with this list for every tenant.
+    #[must_use]
+    pub fn with_global(&self, global: Arc<PriceList>) -> Self {
+        Self {
+            tenant: self.tenant.clone(),
+            global: Some(global),
+        }
+    }
+
     /// The price of a model at an instant: of the very name where any list has it, else of its family; of those the
     /// tenant's, the operator's for all, the one that comes with the program.
     pub fn find(&self, provider: &str, model: &str, at_ms: i64) -> Option<Found> {

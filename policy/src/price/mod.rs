@@ -8,6 +8,7 @@
 //! the lists, the same sum comes out of the same rows ([`Rates::of_version`]).
 
 mod book;
+mod import;
 mod list;
 mod quote;
 mod rates;
@@ -15,6 +16,7 @@ mod shipped;
 mod tier;
 
 pub use book::{Found, Layer, PriceBook, Priced};
+pub use import::{Import, ImportError, Skipped, Taken, import};
 pub use list::{ModelPrice, PriceList, family};
 pub use quote::{Price, PriceError};
 pub use rates::{Component, NANO_DOLLARS, Rate, Rates};

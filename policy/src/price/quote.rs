@@ -77,6 +77,13 @@ impl Price {
         self.parts.iter().map(|part| (part.over, part.tier, &part.rates))
     }
 
+    /// A price that is there and that nobody knows: what costs so is unpriced.
+    pub fn unknown() -> Self {
+        Self {
+            parts: Box::default(),
+        }
+    }
+
     /// A price with nothing but these rates.
     ///
     /// # Errors

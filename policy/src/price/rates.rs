@@ -110,6 +110,17 @@ impl Rates {
         }
     }
 
+    /// Takes the rates that it lacks from others.
+    pub(super) fn fill_from(&mut self, others: &Self) {
+        for (own, other) in self.0.iter_mut().zip(others.0) {
+            *own = own.or(other);
+        }
+    }
+
+    pub(super) fn is_free(&self) -> bool {
+        self.0.iter().flatten().all(|rate| rate.0 == 0)
+    }
+
     /// The dearest rate that input can have, or output; `None` where there is none for it.
     pub fn dearest(&self, of_output: bool) -> Option<Rate> {
         let kinds = Component::ALL.into_iter();
