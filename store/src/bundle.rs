@@ -1,7 +1,10 @@
 //! What the live state loads: everything about one tenant, as it was at one moment, in a handful of queries.
 
+use std::sync::Arc;
+
 use policy::Route;
 use policy::limit::Limit;
+use policy::price::PriceList;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use vault::{DataKey, DigestKey, Secret};
@@ -13,6 +16,7 @@ use crate::gateway_key::GatewayKey;
 use crate::limit::load_limits;
 use crate::master::{INSTALLATION, opened};
 use crate::open::Store;
+use crate::price::{load_global_prices, load_prices};
 use crate::route::{read_pattern_alone, read_rule};
 use crate::row::Columns;
 use crate::tenant::Tenant;
@@ -28,6 +32,8 @@ pub struct TenantBundle {
     pub credentials: Vec<CredentialBundle>,
     pub routes: Vec<Route>,
     pub limits: Vec<Limit>,
+    /// What the tenant pays where that is its own.
+    pub prices: Arc<PriceList>,
 }
 
 /// A gateway key with the digests of its secrets, each with the instant until which it opens, if there is one.
@@ -51,8 +57,9 @@ pub struct GlobalBundle {
     /// The number of the last change that this takes in.
     pub revision: i64,
     pub routes: Vec<Route>,
-    /// What is wrong with routes that make no sense. Where the pattern of such a one can be read, the route is there
-    /// without targets.
+    pub prices: Arc<PriceList>,
+    /// What is wrong with rows that make no sense. Where the pattern of a route can be read, it is there without targets;
+    /// where the model of a price can, that has a price that nobody knows.
     pub broken: Vec<StoreError>,
 }
 
@@ -99,6 +106,7 @@ impl Store {
             credentials: load_credentials(&mut reading, id, &data_key).await?,
             routes: load_routes(&mut reading, id).await?,
             limits: load_limits(&mut reading, id).await?,
+            prices: load_prices(&mut reading, id).await?,
         };
         reading.commit().await?;
         Ok(Some(bundle))
@@ -114,11 +122,14 @@ impl Store {
             .fetch_one(&mut *reading)
             .await?;
         let rows = select_routes(&mut reading, EVERY_TENANT).await?;
+        let mut broken = Vec::new();
+        let prices = load_global_prices(&mut reading, &mut broken).await?;
         reading.commit().await?;
         let mut global = GlobalBundle {
             revision,
             routes: Vec::with_capacity(rows.len()),
-            broken: Vec::new(),
+            prices,
+            broken,
         };
         for row in &rows {
             match read_rule(row) {

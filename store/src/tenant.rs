@@ -189,6 +189,7 @@ impl Store {
             "DELETE FROM data_keys WHERE scope = $1",
             "DELETE FROM admin_keys WHERE scope = $1",
             "DELETE FROM routes WHERE scope = $1",
+            "DELETE FROM prices WHERE scope = $1",
         ] {
             sqlx::query(statement)
                 .bind(id)

@@ -92,7 +92,7 @@ pub(super) async fn attempt(
     let sent = Instant::now();
     let rates = limited.rates;
     let begun = record(&candidate, dialect, number, sent);
-    if let Err(refusal) = settlement.attempt(begun, limited, &caller.tenant.prices).await {
+    if let Err(refusal) = settlement.attempt(begun, limited, &caller.prices).await {
         return Err(settlement.refuse(refusal, Outcome::Refused));
     }
     let upstream = match send(

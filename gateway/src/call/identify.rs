@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dialect::refusal::{Code, Refusal};
+use policy::price::PriceBook;
 use vault::gateway_key::{self, KeyKind, Presented};
 
 use crate::live::{Directory, GatewayKey, LookupError, TenantState};
@@ -11,6 +12,8 @@ use crate::live::{Directory, GatewayKey, LookupError, TenantState};
 pub(crate) struct Caller {
     pub tenant: Arc<TenantState>,
     pub key: Arc<GatewayKey>,
+    /// What its calls cost.
+    pub prices: PriceBook,
 }
 
 /// A digest that no secret has, compared with when there is no key to compare with, so that an unknown key costs the
@@ -49,7 +52,8 @@ pub(crate) async fn identify(
         .map_err(|error| unavailable(&error))?;
     let found = tenant.and_then(|tenant| {
         let key = tenant.key(id).cloned()?;
-        Some(Caller { tenant, key })
+        let prices = tenant.prices.with_global(Arc::clone(&directory.global().prices));
+        Some(Caller { tenant, key, prices })
     });
     let Some(caller) = found else {
         directory.digest_key().verify(secret, &NO_DIGEST);

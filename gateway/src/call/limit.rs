@@ -55,7 +55,7 @@ impl Limiting<'_> {
             return None;
         }
         let weight = weigh(self.request.asked.dialect, self.body);
-        Some(Bound::of(&self.ask(&weight), &self.caller.tenant.prices))
+        Some(Bound::of(&self.ask(&weight), &self.caller.prices))
     }
 
     /// What the answer has to be capped to, so that the bound holds; `None` where it need not be.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use policy::limit::Limit;
-use policy::price::PriceBook;
+use policy::price::{PriceBook, PriceList};
 use policy::{ModelAllow, PatternError, Route};
 use provider::{BaseUrl, Catalog, Trust};
 use store::{BaseUrlBy, CredentialBundle, GlobalBundle, KeyBundle, TenantBundle};
@@ -24,7 +24,7 @@ pub struct TenantState {
     pub routes: Vec<Route>,
     /// All of them; those that concern a call are found by what it is of.
     pub limits: Vec<Arc<Limit>>,
-    /// What its calls cost.
+    /// What its calls cost where that is its own affair.
     pub prices: PriceBook,
     /// Rows that cannot be used and were left out.
     pub left_out: Vec<LeftOut>,
@@ -72,7 +72,9 @@ pub struct Credential {
 pub struct GlobalState {
     pub revision: i64,
     pub routes: Vec<Route>,
-    /// Routes that cannot be read.
+    /// What calls cost where the operator says so for all.
+    pub prices: Arc<PriceList>,
+    /// Routes and prices that cannot be read.
     pub broken: u64,
 }
 
@@ -117,9 +119,9 @@ impl TenantState {
             left_out,
             keys,
             credentials,
-            prices: PriceBook::default(),
             limits_on: Limits::of(&limits),
             limits,
+            prices: PriceBook::new(Some(bundle.prices), None),
         }
     }
 
@@ -247,11 +249,12 @@ impl GlobalState {
     /// the others from being true.
     pub fn build(bundle: GlobalBundle) -> Self {
         for why in &bundle.broken {
-            tracing::error!(%why, "a route for every tenant makes no sense; what it matches leads nowhere");
+            tracing::error!(%why, "a row for every tenant makes no sense; what its route matches leads nowhere, what its price is of has none");
         }
         Self {
             revision: bundle.revision,
             routes: bundle.routes,
+            prices: bundle.prices,
             broken: bundle.broken.len() as u64,
         }
     }

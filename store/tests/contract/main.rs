@@ -17,6 +17,7 @@ mod lost_answers;
 mod many;
 mod nouns;
 mod poison;
+mod prices;
 mod schema;
 mod sealed;
 mod world;
