@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::output::Form;
 use crate::serve;
 use crate::settings;
-use crate::verb::{audit, completions, credential, key, ledger, limit, route, tenant, usage, vault};
+use crate::verb::{audit, completions, credential, key, ledger, limit, prices, route, tenant, usage, vault};
 
 /// A gateway between many tenants and many LLM providers.
 #[derive(Parser)]
@@ -43,6 +43,9 @@ pub(crate) enum Verb {
     /// Limits: what may be used in a minute, a day or a month.
     #[command(subcommand)]
     Limit(limit::Verb),
+    /// Prices: what models cost.
+    #[command(subcommand)]
+    Prices(prices::Verb),
     /// What was used.
     Usage(usage::Arguments),
     /// How the ledger is: what waits to be shipped, whether its sums are right.

@@ -8,6 +8,7 @@ pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod limit;
 mod migrate;
+pub(crate) mod prices;
 pub(crate) mod route;
 pub(crate) mod tenant;
 pub(crate) mod usage;
@@ -62,6 +63,7 @@ async fn at_desk(desk: &Desk, verb: Verb) -> Result<(), Failure> {
         Verb::Route(verb) => route::run(desk, verb).await,
         Verb::Limit(verb) => limit::run(desk, verb).await,
         Verb::Ledger(verb) => ledger::run(desk, &verb).await,
+        Verb::Prices(verb) => prices::run(desk, verb).await,
         Verb::Usage(arguments) => usage::run(desk, &arguments).await,
         Verb::Vault(verb) => vault::run(desk, &verb).await,
         Verb::Audit(arguments) => audit::run(desk, &arguments).await,

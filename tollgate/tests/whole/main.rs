@@ -33,6 +33,7 @@ mod metrics;
 mod outage;
 mod panics;
 mod poison;
+mod prices;
 mod raw;
 mod replicas;
 mod rotate;

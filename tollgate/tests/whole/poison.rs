@@ -9,7 +9,7 @@ use testkit::vendor::{Play, Vendor};
 use crate::world::{TENANT, World, completion, request};
 
 /// What is done to the tenant whose id stands for `$T`; `$B` stands for bytes that mean nothing.
-const POISONS: [&str; 15] = [
+const POISONS: [&str; 16] = [
     "UPDATE credentials SET base_url_by = 'martian' WHERE tenant_id = $T",
     "UPDATE credentials SET disabled = 7 WHERE tenant_id = $T",
     "UPDATE credentials SET weight = -9223372036854775807 WHERE tenant_id = $T",
@@ -27,6 +27,7 @@ const POISONS: [&str; 15] = [
      VALUES ($T, 'lim-martian', 'tenant', '', 'martians', 'day', 'UTC', 5, 'enforce', 'hard', 0)",
     "INSERT INTO limits (tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, created_at_ms) \
      VALUES ($T, 'lim-less', 'tenant', '', 'requests', 'day', 'UTC', -5, 'enforce', 'hard', 0)",
+    "UPDATE prices SET price = 'gold' WHERE scope = $T",
 ];
 const NOTICED: Duration = Duration::from_secs(10);
 
@@ -43,6 +44,10 @@ fn a_row_that_makes_no_sense_concerns_its_tenant_alone() {
                 let key = ask(&["key", "create", "--tenant", &name], "");
                 let add = ["credential", "add", "--tenant", &name, "--provider", "openai"];
                 ask(&add, "sk-of-this-one");
+                ask(
+                    &["prices", "set", "echo", "echo-1", "input 1", "--tenant", &name],
+                    "",
+                );
                 ask(
                     &["route", "set", "alias", "--to", "echo/echo-1", "--tenant", &name],
                     "",

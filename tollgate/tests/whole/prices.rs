@@ -1,0 +1,171 @@
+//! What `tollgate prices` says, sets and takes from files.
+
+use serde_json::{Value, json};
+use testkit::database::TestDatabase;
+use testkit::process::Installation;
+
+use crate::world::{PROGRAM, TENANT};
+
+const FILE: &str = r#"{
+    "gpt-4o": {"litellm_provider": "openai", "mode": "chat", "max_input_tokens": 128000, "max_output_tokens": 16384,
+        "input_cost_per_token": 2e-06, "output_cost_per_token": 8e-06},
+    "xai/grok-x": {"litellm_provider": "xai", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06},
+    "tts-x": {"litellm_provider": "openai", "mode": "audio_speech", "input_cost_per_character": 1.5e-05}
+}"#;
+
+fn installation(database: &TestDatabase) -> Installation {
+    let installation = Installation::new(PROGRAM, database.url());
+    installation.ask(&["migrate"]);
+    installation.ask(&["tenant", "create", TENANT]);
+    installation
+}
+
+/// Who says what `gpt-4o` costs at OpenAI, and what that is.
+fn held(installation: &Installation, more: &[&str]) -> (Value, Value) {
+    let list = [
+        "prices",
+        "list",
+        "--model",
+        "gpt-4o-2024-08-06",
+        "--provider",
+        "openai",
+    ];
+    let rows = installation.ask(&[&list[..], more].concat());
+    (rows[0]["by"].clone(), rows[0]["price"].clone())
+}
+
+#[test]
+fn the_nearest_price_is_told_with_whose_it_is() {
+    for database in TestDatabase::each() {
+        let installation = installation(&database);
+        let ask = |arguments: &[&str]| installation.ask(arguments);
+        let of_tenant = ["--tenant", TENANT];
+        assert_eq!(held(&installation, &[]).0, "comes with the program");
+        let set = ["prices", "set", "openai", "gpt-4o", "output 9, input 3"];
+        let for_all = ask(&set);
+        assert_eq!(for_all["price"], "input 3, output 9");
+        assert_eq!(
+            held(&installation, &of_tenant),
+            (json!("for all tenants"), json!("input 3, output 9"))
+        );
+        let own = ask(&[
+            &[
+                "prices",
+                "set",
+                "openai",
+                "gpt-4o",
+                "input 1",
+                "--from",
+                "2026-01-01",
+            ][..],
+            &of_tenant,
+        ]
+        .concat());
+        assert_eq!(own["from"], "2026-01-01T00:00:00Z");
+        assert_eq!(
+            held(&installation, &of_tenant),
+            (json!("the tenant's own"), json!("input 1"))
+        );
+        assert_eq!(held(&installation, &[]).0, "for all tenants");
+        let later = [
+            "prices",
+            "set",
+            "openai",
+            "gpt-4o",
+            "input 7",
+            "--from",
+            "2100-01-01",
+        ];
+        ask(&[&later[..], &of_tenant].concat());
+        assert_eq!(
+            held(&installation, &of_tenant).1,
+            "input 1",
+            "what is to come does not hold yet"
+        );
+        let listed = ask(&[&["prices", "list"][..], &of_tenant].concat());
+        assert_eq!(listed.as_array().unwrap().len(), 2);
+        let id = own["id"].as_str().unwrap();
+        ask(&[&["prices", "remove", id][..], &of_tenant].concat());
+        ask(&["prices", "remove", for_all["id"].as_str().unwrap()]);
+        assert_eq!(held(&installation, &of_tenant).0, "comes with the program");
+        let audit = ask(&["audit", "--limit", "2"]);
+        assert_eq!(audit[0]["action"], "price.remove");
+        let shipped = ask(&["prices", "list", "--shipped", "--provider", "anthropic"]);
+        assert!(shipped.as_array().unwrap().len() > 10);
+        assert!(shipped[0]["source"].as_str().unwrap().starts_with("https://"));
+        assert_eq!(ask(&["prices", "list", "--model", "no-such-model"]), json!([]));
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let database = TestDatabase::sqlite();
+    let installation = installation(&database);
+    let table: [(&[&str], i32, &str); 6] = [
+        (&["set", "openai", "m", "cheap"], 1, "`cheap` is not a rate"),
+        (&["set", "openai", "m", "output 1"], 1, "no price for input"),
+        (
+            &["set", "nobody", "m", "input 1"],
+            8,
+            "there is no provider nobody",
+        ),
+        (
+            &["set", "openai", "m", "input 1", "--tenant", "nobody"],
+            8,
+            "there is no tenant nobody",
+        ),
+        (&["set", "openai", "a b", "input 1"], 1, "without spaces"),
+        (&["import", "no-such-file.json"], 1, "no-such-file.json"),
+    ];
+    for (arguments, code, why) in table {
+        let output = installation.run(&[&["prices"], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(why), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_file_of_prices_is_taken_whole_and_what_is_left_out_is_told() {
+    for database in TestDatabase::each() {
+        let installation = installation(&database);
+        let file = installation.folder().join("prices.json");
+        std::fs::write(&file, FILE).unwrap();
+        let import = ["prices", "import", file.to_str().unwrap()];
+        let told = installation.ask(&[&import[..], &["--dry-run"]].concat());
+        assert_eq!(told["taken"].as_array().unwrap().len(), 2);
+        let why = "it has no price for tokens of input; it is charged by input_cost_per_character";
+        assert_eq!(told["skipped"], json!([{"name": "tts-x", "why": why}]));
+        assert_eq!(
+            installation.ask(&["prices", "list"]),
+            json!([]),
+            "a dry run takes nothing"
+        );
+
+        installation.ask(&[&import[..], &["--provider", "openai"]].concat());
+        let listed = installation.ask(&["prices", "list"]);
+        let row = &listed[0];
+        assert_eq!(
+            (listed.as_array().unwrap().len(), &row["source"]),
+            (1, &json!("prices.json"))
+        );
+        assert_eq!(
+            (&row["context"], &row["max_output"]),
+            (&json!(128_000), &json!(16_384))
+        );
+        assert_eq!(
+            held(&installation, &[]),
+            (json!("for all tenants"), json!("input 2, output 8"))
+        );
+
+        let twice = [&import[..], &["--tenant", TENANT, "--from", "2026-05-01"]].concat();
+        installation.ask(&twice);
+        installation.ask(&twice);
+        let own = installation.ask(&["prices", "list", "--tenant", TENANT]);
+        assert_eq!(
+            own.as_array().unwrap().len(),
+            2,
+            "the same file again changes nothing"
+        );
+    }
+}
