@@ -28,6 +28,7 @@ const POISONS: [&str; 16] = [
      VALUES ($T, 'lim-martian', 'tenant', '', 'martians', 'day', 'UTC', 5, 'enforce', 'hard', 0)",
     "INSERT INTO limits (tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, created_at_ms) \
      VALUES ($T, 'lim-less', 'tenant', '', 'requests', 'day', 'UTC', -5, 'enforce', 'hard', 0)",
+    "UPDATE prices SET price = 'gold' WHERE scope = $T",
 ];
 const NOTICED: Duration = Duration::from_secs(10);
 
