@@ -28,6 +28,7 @@ mod inference;
 mod kept;
 mod keys;
 mod limit_verbs;
+mod limits;
 mod memory;
 mod metrics;
 mod outage;

@@ -1,0 +1,144 @@
+//! Limits, as the provider sees them: what reaches it never exceeds them, through however many replicas it comes.
+//!
+//! The windows are days, so that none ends while a test runs.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testkit::client::{self, Answer};
+use testkit::database::TestDatabase;
+use testkit::process::Serving;
+use testkit::vendor::{Play, Vendor};
+
+use crate::world::{TENANT, World, completion, request};
+
+const CALLERS: usize = 24;
+const PATIENCE: Duration = Duration::from_secs(30);
+/// So often nobody gets through before it counts as used up.
+const REFUSED_IN_A_ROW: usize = 12;
+
+/// Makes so many calls at once, spread over the replicas; then goes on until nobody gets through any more.
+fn use_up(replicas: &[&Serving], key: &str, body: &[u8], calls: usize) -> usize {
+    let (next, served) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let call = |number: usize| -> Answer {
+        let replica = replicas[number % replicas.len()];
+        client::post(&replica.endpoint("/v1/chat/completions"), key, body)
+    };
+    thread::scope(|scope| {
+        for _ in 0..CALLERS {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= calls {
+                        return;
+                    }
+                    let answer = call(number);
+                    match answer.status {
+                        200 => _ = served.fetch_add(1, Ordering::Relaxed),
+                        status => assert_eq!(
+                            (status, answer.json()["error"]["code"].clone()),
+                            (429, json!("limit_reached"))
+                        ),
+                    }
+                }
+            });
+        }
+    });
+    let deadline = Instant::now() + PATIENCE;
+    let (mut refused, mut number) = (0, 0);
+    while refused < REFUSED_IN_A_ROW {
+        assert!(Instant::now() < deadline, "it is never used up");
+        if call(number).status == 200 {
+            served.fetch_add(1, Ordering::Relaxed);
+            refused = 0;
+        } else {
+            refused += 1;
+            thread::sleep(Duration::from_millis(50));
+        }
+        number += 1;
+    }
+    served.load(Ordering::Relaxed)
+}
+
+fn set(world: &World, on: &str, rest: &str) {
+    let rest: Vec<&str> = rest.split(' ').collect();
+    world
+        .installation
+        .ask(&[&["limit", "set", "--on", on][..], &rest].concat());
+}
+
+#[test]
+fn exactly_as_many_calls_as_a_limit_allows_reach_the_provider_through_three_replicas() {
+    for database in TestDatabase::each() {
+        let is_sqlite = database.is_sqlite();
+        let vendor = Vendor::start(|_| Play::json(200, completion()));
+        let world = World::new(database, &vendor);
+        // Nested: the tenant's is the tightest, whatever its key may use.
+        let key_id = vault::gateway_key::parse(&world.key).unwrap().id.to_owned();
+        set(&world, &format!("key:{key_id}"), "--per day --requests 500");
+        set(
+            &world,
+            "tenant:acme",
+            "--per day --requests 100 --tokens unlimited",
+        );
+        // They begin when it is there, so that no call is made without.
+        let more: Vec<Serving> = (0..if is_sqlite { 0 } else { 2 })
+            .map(|_| world.installation.serve())
+            .collect();
+        let replicas: Vec<&Serving> = more.iter().chain([&world.serving]).collect();
+        let served = use_up(&replicas, &world.key, &request("custom/m", false), 1000);
+        assert_eq!((vendor.seen().len(), served), (100, 100));
+    }
+}
+
+#[test]
+fn tokens_are_never_exceeded_and_nearly_all_used() {
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    set(&world, "tenant:acme", "--per day --tokens 2000");
+    let body = json!({
+        "model": "custom/m", "max_tokens": 10, "messages": [{"role": "user", "content": "one two three"}],
+    });
+    let body = body.to_string();
+    use_up(&[&world.serving], &world.key, body.as_bytes(), 400);
+    // Each call used four, as the provider told.
+    let used = vendor.seen().len() * 4;
+    assert!((1800..=2000).contains(&used), "{used}");
+}
+
+#[test]
+fn what_never_fits_is_told_so_and_what_is_only_observed_passes() {
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    let until = |status: u16, code: &str| {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = world.chat(&request("custom/m", false));
+            if answer.status == status && (status == 200 || answer.json()["error"]["code"] == code) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} instead of {status} {code}",
+                answer.status
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until(200, "");
+    set(&world, "model:acme/m", "--per day --tokens 5");
+    until(400, "limit_too_small");
+    set(&world, "model:acme/m", "--per day --tokens 5 --observe");
+    until(200, "");
+    set(&world, "model:acme/m", "--per day --tokens unlimited");
+    until(200, "");
+    set(&world, "model:acme/other", "--per day --requests 0");
+    until(200, "");
+    set(&world, "tenant:acme", "--per day --requests 0");
+    until(429, "limit_reached");
+    set(&world, "tenant:acme", "--per day --requests unlimited");
+    until(200, "");
+    assert_eq!(TENANT, "acme");
+}
