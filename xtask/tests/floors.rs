@@ -120,21 +120,25 @@ fn what_a_crate_must_not_do_it_cannot() {
     only(&["server"], &["axum"]);
     for pure in ["dialect", "policy"] {
         for dependency in dependencies(pure) {
-            let impure = [
-                "tokio",
-                "hyper",
-                "sqlx",
-                "jiff",
-                "futures-util",
-                "async-std",
-                "rand",
-            ];
+            let impure = ["tokio", "hyper", "sqlx", "futures-util", "async-std", "rand"];
             assert!(
                 !impure.contains(&dependency.as_str()),
                 "`{pure}` is pure and cannot have `{dependency}`"
             );
         }
     }
+}
+
+/// The calendar of limits is pure as long as it has no clock: the library has one where its `std` is on.
+#[test]
+fn the_calendar_of_limits_has_no_clock() {
+    let workspace: toml::Table = read("Cargo.toml").parse().unwrap();
+    let of_all = &workspace["workspace"]["dependencies"]["jiff"];
+    assert_eq!(of_all["default-features"].as_bool(), Some(false));
+    let policy: toml::Table = read("policy/Cargo.toml").parse().unwrap();
+    let features = policy["dependencies"]["jiff"]["features"].as_array().unwrap();
+    assert!(features.iter().all(|feature| feature.as_str() != Some("std")));
+    assert!(!dependencies("dialect").contains("jiff"));
 }
 
 /// The exporter of traces would bring an HTTP client of its own, one that follows redirects, unless it is told not to.

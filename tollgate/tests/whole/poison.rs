@@ -19,7 +19,6 @@ const POISONS: [&str; 16] = [
     "UPDATE routes SET targets = '/' WHERE scope = $T",
     "UPDATE routes SET targets = '{\"provider\": 1' WHERE scope = $T",
     "UPDATE routes SET pattern = '' WHERE scope = $T",
-    "UPDATE prices SET price = 'gold' WHERE scope = $T",
     "UPDATE tenants SET disabled = 2 WHERE id = $T",
     "UPDATE tenants SET strict = 2 WHERE id = $T",
     "UPDATE data_keys SET wrapped = $B WHERE scope = $T",
