@@ -160,7 +160,7 @@ impl Holder {
             window,
             cap,
             units,
-            contended: unmet > left.unwrap_or_default(),
+            contended: unmet > left.unwrap_or(u64::MAX),
         };
         // To ask how a window stands needs no answer.
         if units > 0 {
@@ -264,6 +264,10 @@ impl Holder {
             held.granted(grant);
         }
         held.dry = if grant.units == 0 { held.dry + 1 } else { 0 };
+        // Callers wait who found nothing: that is told in half a tick, so that others give what they do not need.
+        if held.dry == 1 {
+            self.asked_at = Some(now.saturating_sub(self.settings.tick_us / 2));
+        }
         if held.dry >= DRY_ANSWERS {
             held.dry = 0;
             held.dry_until = now.saturating_add(dry_us);
