@@ -16,6 +16,8 @@ mod error;
 mod gateway_key;
 mod given;
 mod lease;
+mod google_attempt;
+mod google_login;
 mod ledger;
 mod limit;
 mod limit_use;
@@ -30,6 +32,7 @@ mod revision;
 mod route;
 mod row;
 mod tenant;
+mod ui_session;
 mod usage;
 
 pub use admin_key::{AdminKey, AdminKeyBundle, AdminRole, NewAdminKey};
@@ -40,6 +43,8 @@ pub use credential::{BaseUrlBy, Credential, NewCredential};
 pub use error::StoreError;
 pub use gateway_key::{GatewayKey, NewGatewayKey};
 pub use lease::{Begun, LeaseSums, Tidied, WindowReport};
+pub use google_attempt::{GoogleAttempt, NewGoogleAttempt, TakenAttempt};
+pub use google_login::{GoogleFailure, GoogleKind, GoogleLogin, NewGoogleLogin};
 pub use ledger::{Appended, AttemptRow, AttemptUsage};
 pub use limit::{LimitRow, NewLimit};
 pub use limit_use::LimitUse;
@@ -50,6 +55,7 @@ pub use price::{NewPrice, PriceRow};
 pub use revision::{Changes, Wakeups};
 pub use route::{NewRoute, RouteRow};
 pub use tenant::{NewTenant, Tenant};
+pub use ui_session::UiSession;
 pub use usage::{UsageBy, UsageDifference, UsageLine, UsageQuery};
 
 /// The scope of what belongs to every tenant, where a tenant's id stands otherwise.
