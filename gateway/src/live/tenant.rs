@@ -212,7 +212,12 @@ impl GatewayKey {
             let current = live.valid_until_ms.is_none_or(|until_ms| now_ms < until_ms);
             matched |= digest_key.verify(secret, &live.digest) & current;
         }
-        matched && self.revoked_at_ms.is_none() && self.expires_at_ms.is_none_or(|at_ms| now_ms < at_ms)
+        matched && self.is_live(now_ms)
+    }
+
+    /// Whether it is neither revoked nor at its end.
+    pub fn is_live(&self, now_ms: i64) -> bool {
+        self.revoked_at_ms.is_none() && self.expires_at_ms.is_none_or(|at_ms| now_ms < at_ms)
     }
 }
 
