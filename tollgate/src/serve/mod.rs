@@ -6,6 +6,7 @@ mod hand_over;
 mod log;
 mod memory;
 mod replica;
+mod pages;
 mod seeing;
 mod sockets;
 mod stop;
@@ -34,6 +35,7 @@ use crate::output::print;
 use crate::settings::{Settings, Source};
 use hand_over::{Inheritance, Offer};
 use replica::Replica;
+use pages::Pages;
 use seeing::{Seeing, SeeingTasks};
 use sockets::Sockets;
 use stop::StopSignals;
@@ -62,6 +64,7 @@ struct GoingDown {
     phase: watch::Sender<Phase>,
     workers: Vec<JoinHandle<()>>,
     seeing: SeeingTasks,
+    pages: Pages,
 }
 
 /// Why this process ends.
@@ -123,7 +126,8 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         .ok();
     let mut settings = settings;
     settings.upstream.gemini_cli = gemini_cli(&settings, &control)?;
-    let workers = start_workers(&settings, &sockets, &parts.gateway, &connections, &told)?;
+    let pages = Pages::prepare(&settings, &parts, &control, address)?;
+    let workers = start_workers(&settings, &sockets, &parts.gateway, &connections, &pages, &told)?;
     inheritance.enter();
     print(&format!("listening on http://{address}"))?;
     let going_down = GoingDown {
@@ -133,6 +137,7 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         phase,
         workers,
         seeing,
+        pages,
     };
     run(&control, parts, &settings, going_down);
     Ok(())
@@ -232,6 +237,7 @@ fn start_workers(
     sockets: &Sockets,
     gateway: &Arc<Gateway>,
     connections: &Arc<Connections>,
+    pages: &Pages,
     told: &watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
     let door = Arc::new(Door::new(
@@ -248,13 +254,13 @@ fn start_workers(
             upstreams,
         });
         let (limits, door, to_serve) = (settings.front, door.clone(), told.clone());
-        let sockets = sockets.clone();
+        let (sockets, ui) = (sockets.clone(), pages.ui());
         let work = move || {
             let listener = sockets.one(number).map_err(|error| error.to_string())?;
             let runtime = Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| error.to_string())?;
             let (worker, seat, door) = (worker.clone(), seat.clone(), door.clone());
-            let serve = server::serve(worker, listener, seat, limits, door, to_serve.clone());
+            let serve = server::serve(worker, listener, seat, limits, door, ui.clone(), to_serve.clone());
             runtime.block_on(serve).map_err(|error| error.to_string())
         };
         let thread = supervise_thread(format!("worker-{number}"), gateway.vitals(), told.clone(), work);
@@ -273,6 +279,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         phase,
         workers,
         seeing,
+        pages,
     } = going_down;
     let Control {
         gateway,
@@ -293,6 +300,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
     let keeping = supervise(handle, &vitals, "limits", move || {
         limits::keep(limits.clone(), to_ask.clone())
     });
+    let renewing = pages.renew(handle, &vitals);
     let giving_back = supervise(handle, &vitals, "memory", memory::give_back);
     control.block_on(async {
         if until_told(&mut signals, offer).await == Told::TakenOver {
@@ -318,6 +326,8 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         }
         following.abort();
         giving_back.abort();
+        renewing.abort();
+        drop(pages);
         seeing.stop_observing();
         let limits = gateway.limits().clone();
         drop(gateway);

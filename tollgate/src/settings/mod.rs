@@ -4,6 +4,7 @@
 //! the defaults, and is what `docs/configuration.md` is made from.
 
 mod gemini_cli;
+mod google;
 mod source;
 mod table;
 
@@ -22,6 +23,7 @@ use store::StoreOptions;
 use vault::Secret;
 use vault::gateway_key::{self, KeyKind};
 
+pub(crate) use google::GoogleSettings;
 pub(crate) use source::Source;
 pub(crate) use table::help;
 
@@ -51,6 +53,7 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) failure_limit: FailureLimit,
     pub(crate) gateway: GatewaySettings,
+    pub(crate) google: GoogleSettings,
     pub(crate) upstream: UpstreamSettings,
     /// Where the program is switched on.
     pub(crate) gemini_cli: Option<GeminiCliSettings>,
@@ -119,6 +122,7 @@ impl Settings {
                 ..FailureLimit::default()
             },
             gateway: gateway(source, spool)?,
+            google: GoogleSettings::read(source)?,
             upstream: upstream(source)?,
             traces: traces(source)?,
             store: StoreOptions {

@@ -1,0 +1,88 @@
+//! The OAuth server in Google's place: a process of its own, that ends with this.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+use testkit::process::Installation;
+
+use crate::sdk::{client, setting};
+
+/// A folder with the packages of `xtask/needs/browser.json`.
+pub(super) const PACKAGES: &str = "TOLLGATE_TEST_BROWSER";
+
+pub(super) struct Google {
+    child: Child,
+    talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+    pub(super) url: String,
+}
+
+impl Google {
+    /// None, with a printed line, where its package is missing.
+    pub(super) fn start() -> Option<Self> {
+        let packages = setting(PACKAGES)?;
+        let mut child = Command::new("node")
+            .arg(client("google.mjs"))
+            .env("PACKAGES", packages)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node starts");
+        let stdin = child.stdin.take().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let begun = read(&mut stdout);
+        Some(Self {
+            child,
+            url: begun["url"].as_str().unwrap().to_owned(),
+            talk: Mutex::new((stdin, stdout)),
+        })
+    }
+
+    /// How it answers from now on.
+    pub(super) fn next(&self, how: Value) {
+        self.say(&json!({"next": how}));
+    }
+
+    /// What it was asked so far.
+    pub(super) fn asked(&self) -> Value {
+        self.say(&json!({"tell": true}))
+    }
+
+    /// How often it was asked for tokens by this grant.
+    pub(super) fn grants(&self, grant: &str) -> usize {
+        self.asked()[grant].as_array().unwrap().len()
+    }
+
+    /// The settings by which a gateway takes it for Google.
+    pub(super) fn settings(&self, installation: Installation) -> Installation {
+        installation
+            .set("TOLLGATE_GEMINI_CLI", "true")
+            .set("GOOGLE_CLIENT_ID", "client-of-tests")
+            .set("GOOGLE_CLIENT_SECRET", CLIENT_SECRET)
+            .set("TOLLGATE_GOOGLE_AUTH_URL", &format!("{}/authorize", self.url))
+            .set("TOLLGATE_GOOGLE_TOKEN_URL", &format!("{}/token", self.url))
+            .set("TOLLGATE_GOOGLE_USERINFO_URL", &format!("{}/userinfo", self.url))
+    }
+
+    fn say(&self, line: &Value) -> Value {
+        let mut talk = self.talk.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(talk.0, "{line}").unwrap();
+        read(&mut talk.1)
+    }
+}
+
+pub(super) const CLIENT_SECRET: &str = "GOCSPX-client-canary-9Lw4";
+
+impl Drop for Google {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _waited = self.child.wait();
+    }
+}
+
+fn read(stdout: &mut BufReader<ChildStdout>) -> Value {
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|_| panic!("the OAuth server says {line}"))
+}
