@@ -37,7 +37,7 @@ mod usage;
 
 pub use admin_key::{AdminKey, AdminKeyBundle, AdminRole, NewAdminKey};
 pub use audit::AuditRow;
-pub use bundle::{CredentialBundle, GlobalBundle, KeyBundle, TenantBundle};
+pub use bundle::{CredentialBundle, GlobalBundle, KeyBundle, LoginBundle, TenantBundle};
 pub use change::Change;
 pub use credential::{BaseUrlBy, Credential, NewCredential};
 pub use error::StoreError;

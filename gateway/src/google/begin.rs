@@ -72,7 +72,7 @@ impl Logins {
     /// When the text is no such file, the wish makes no sense, or the database does not answer.
     pub async fn import(&self, who: &SignedIn, text: &Secret, wish: &Wish) -> Result<(), LoginFault> {
         let wish = self.checked(wish)?;
-        let mut tokens = TokenFile::read(text)?;
+        let mut tokens = TokenFile::read_lasting(text)?;
         // Whether a file is for our client is for that to say, not for the file.
         if tokens.kind == TokenKind::OwnClient {
             let own = self.client.as_ref().map(|client| client.client_id());
@@ -125,7 +125,7 @@ impl Logins {
         Ok(())
     }
 
-    fn checked(&self, wish: &Wish) -> Result<Wish, LoginFault> {
+    pub(super) fn checked(&self, wish: &Wish) -> Result<Wish, LoginFault> {
         if !self.is_enabled() {
             return Err(LoginFault::Disabled);
         }

@@ -5,6 +5,7 @@
 
 mod begin;
 mod callback;
+mod cli;
 mod manage;
 mod renew;
 
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use provider::UpstreamSettings;
+use provider::gemini_cli::GeminiCli;
 use provider::google::{OAuthClient, OAuthFault, OAuthSettings, OAuthSetupError, TokenFileError};
 use store::{Store, StoreError};
 use tokio::runtime::Handle;
@@ -22,6 +24,7 @@ use crate::live::Directory;
 
 pub use begin::{Begun, Wish};
 pub use callback::{Callback, CallbackRefusal, Finished};
+pub use cli::CodeTried;
 
 /// The logins of all tenants.
 pub struct Logins {
@@ -29,6 +32,9 @@ pub struct Logins {
     directory: Arc<Directory>,
     control: Handle,
     client: Option<OAuthClient>,
+    /// The program, where it is switched on.
+    cli: Option<GeminiCli>,
+    waiting: cli::Waiting,
     settings: LoginSettings,
     /// What this replica is called in claims.
     claimant: String,
@@ -39,8 +45,6 @@ pub struct Logins {
 /// How logins behave, as settled at start.
 #[derive(Clone)]
 pub struct LoginSettings {
-    /// Whether the operator has switched the provider on.
-    pub enabled: bool,
     /// The operator's own client, if there is one.
     pub client: Option<OAuthSettings>,
     /// How long before its end a token is renewed.
@@ -97,14 +101,17 @@ impl Logins {
             directory,
             control,
             client,
+            cli: upstream.gemini_cli.clone(),
+            waiting: cli::Waiting::default(),
             settings,
             claimant: Secret::random()?.expose().to_owned(),
             renewing: Mutex::default(),
         })
     }
 
+    /// Whether the operator has switched the provider on.
     pub fn is_enabled(&self) -> bool {
-        self.settings.enabled
+        self.cli.is_some()
     }
 
     /// Whether logins by the operator's own client can begin here.

@@ -19,6 +19,9 @@ const ACTOR: &str = "system";
 const TOO_LATE_MS: i64 = 30 * 1_000;
 /// How long a claim holds: longer than Google may take.
 const CLAIM_MS: i64 = 30 * 1_000;
+/// The program takes longer: it has to start.
+const CLI_CLAIM_MS: i64 = 120 * 1_000;
+const CLI_DOUBTS: i64 = 2;
 /// For one who waits for another's renewal.
 const PATIENCE_MS: i64 = 20 * 1_000;
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -35,6 +38,7 @@ impl Logins {
         loop {
             if self.is_enabled() {
                 self.renew_due().await;
+                self.waiting.end_over();
             }
             tokio::time::sleep(TICK).await;
         }
@@ -111,12 +115,13 @@ impl Logins {
             if login.retry_at_ms.is_some_and(|at_ms| now_ms < at_ms) {
                 return Err(LoginFault::Google(login.last_error.unwrap_or_default()));
             }
-            let claiming = self.store.claim_google_login(
-                &login,
-                &self.claimant,
-                now_ms,
-                now_ms.saturating_add(CLAIM_MS),
-            );
+            let until_ms = now_ms.saturating_add(match login.kind {
+                GoogleKind::OwnClient => CLAIM_MS,
+                GoogleKind::CliLogin => CLI_CLAIM_MS,
+            });
+            let claiming = self
+                .store
+                .claim_google_login(&login, &self.claimant, now_ms, until_ms);
             if self.store.in_time(claiming).await? {
                 self.ask(&login, &tokens).await?;
             } else if now_ms >= give_up_at_ms {
@@ -136,10 +141,14 @@ impl Logins {
             (GoogleKind::OwnClient, None) => Err(OAuthFault::Refused(
                 "the client of Google's by which this login was made is not set up here any more".to_owned(),
             )),
-            (GoogleKind::CliLogin, _) => Err(OAuthFault::Refused(
-                "this login is the gemini CLI's own, which is not set up here".to_owned(),
-            )),
+            (GoogleKind::CliLogin, _) => match &self.cli {
+                Some(cli) => cli.renew_login(tokens).await,
+                None => Err(OAuthFault::Refused(
+                    "this login is the gemini CLI's own, which is not set up here".to_owned(),
+                )),
+            },
         };
+        let asked = asked.map_err(|fault| believed(fault, login));
         let change = Change {
             actor: ACTOR,
             at_ms: now_ms(),
@@ -206,6 +215,16 @@ impl Logins {
         if renewing.get(id).is_some_and(|turn| Arc::strong_count(turn) == 1) {
             renewing.remove(id);
         }
+    }
+}
+
+/// The program asks to sign in also when it cannot reach Google; that is believed when it does so again and again.
+fn believed(fault: OAuthFault, login: &GoogleLogin) -> OAuthFault {
+    match fault {
+        OAuthFault::Revoked(why) if login.kind == GoogleKind::CliLogin && login.failures < CLI_DOUBTS => {
+            OAuthFault::Passing(why)
+        }
+        fault => fault,
     }
 }
 

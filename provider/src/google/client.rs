@@ -213,7 +213,10 @@ impl OAuthClient {
     /// # Errors
     /// When none come.
     pub async fn renew(&self, old: &TokenFile, now_ms: i64) -> Result<TokenFile, OAuthFault> {
-        let token = old.refresh_token.clone().unwrap_or_default();
+        let Some(token) = old.refresh_token.clone() else {
+            let why = "the login holds no refresh token: it cannot be renewed";
+            return Err(OAuthFault::Refused(why.to_owned()));
+        };
         let answered = self
             .client
             .exchange_refresh_token(&RefreshToken::new(token))

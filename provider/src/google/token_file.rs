@@ -62,7 +62,7 @@ impl TokenFile {
     /// Reads a file that somebody brings, or one of ours.
     ///
     /// # Errors
-    /// When it is none, or holds no token by which it can be renewed.
+    /// When it is none.
     pub fn read(text: &Secret) -> Result<Self, TokenFileError> {
         let file: Self = serde_json::from_str(text.expose()).map_err(|_| TokenFileError::Malformed)?;
         let tokens = [
@@ -76,6 +76,15 @@ impl TokenFile {
         if !tokens.into_iter().flatten().all(is_token) {
             return Err(TokenFileError::Malformed);
         }
+        Ok(file)
+    }
+
+    /// The same for a login that is to last.
+    ///
+    /// # Errors
+    /// Also when there is no token by which it can be renewed.
+    pub fn read_lasting(text: &Secret) -> Result<Self, TokenFileError> {
+        let file = Self::read(text)?;
         if file.refresh_token.is_none() {
             return Err(TokenFileError::NoRefreshToken);
         }
@@ -133,8 +142,9 @@ mod tests {
         ] {
             assert_eq!(read(text).err(), Some(TokenFileError::Malformed), "{text}");
         }
+        let short = Secret::new(r#"{"access_token":"a"}"#.to_owned());
         assert_eq!(
-            read(r#"{"access_token":"a"}"#).err(),
+            TokenFile::read_lasting(&short).err(),
             Some(TokenFileError::NoRefreshToken)
         );
     }

@@ -35,7 +35,6 @@ impl Pages {
             .ok();
         let google = &settings.google;
         let login_settings = LoginSettings {
-            enabled: google.enabled,
             client: google.client(origin.as_ref().map_or(url.as_str(), Origin::as_str)),
             ahead: google.ahead,
         };

@@ -8,9 +8,8 @@ use vault::Secret;
 use super::{Source, secret};
 use crate::failure::{Failure, Kind};
 
-/// The provider gemini-cli, and whose client signs in.
+/// Whose client signs in, and where.
 pub(crate) struct GoogleSettings {
-    pub(crate) enabled: bool,
     /// How long before its end a token is renewed.
     pub(crate) ahead: Duration,
     client: Option<(String, Secret)>,
@@ -34,7 +33,6 @@ impl GoogleSettings {
             }
         };
         Ok(Self {
-            enabled: source.flag("TOLLGATE_GEMINI_CLI")?,
             ahead: source.duration("TOLLGATE_GOOGLE_AHEAD")?,
             client,
             auth_url: source.text("TOLLGATE_GOOGLE_AUTH_URL").to_owned(),

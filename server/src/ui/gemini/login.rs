@@ -29,6 +29,12 @@ pub(super) struct Wanted {
     consent: Option<String>,
 }
 
+impl Wanted {
+    pub(super) fn wish(self) -> Wish {
+        wish(self.name, self.project, self.consent.as_deref())
+    }
+}
+
 /// The same with the file.
 ///
 /// Has no `Debug`: it holds tokens.
@@ -63,8 +69,7 @@ pub(super) async fn begin(
     let Ok(Form(wanted)) = form else {
         return show_fault(&parts, &who, &malformed()).await;
     };
-    let wish = wish(wanted.name, wanted.project, wanted.consent.as_deref());
-    match parts.logins.begin(&who, &wish).await {
+    match parts.logins.begin(&who, &wanted.wish()).await {
         Ok(begun) => {
             let mut response = page(StatusCode::OK, &Leave { url: &begun.url });
             if let Some(cookie) = Cookie::Login.keep(&parts.origin, &begun.browser) {

@@ -5,6 +5,7 @@
 
 mod act;
 mod callback;
+mod cli;
 mod login;
 mod page;
 mod sign_in;
@@ -33,6 +34,8 @@ pub(super) fn routes() -> Router<Arc<UiParts>> {
         .route("/ui/gemini/login", post(login::begin))
         .route("/ui/gemini/callback", get(callback::come_back))
         .route("/ui/gemini/done", get(callback::done))
+        .route("/ui/gemini/cli/login", post(cli::begin))
+        .route("/ui/gemini/cli/code", post(cli::code))
         .route("/ui/gemini/import", post(login::import))
         .route("/ui/gemini/consent", post(act::consent))
         .route("/ui/gemini/project", post(act::project))

@@ -67,6 +67,7 @@ impl Notice {
     /// What an address may ask to be said: one of these words, and nothing of its own.
     fn of(query: Option<&str>) -> Option<Self> {
         let text = match query? {
+            "done=cli" => "The login is kept, sealed, for your tenant alone.",
             "done=import" => "The login is taken in. Test it to see whether Google takes it.",
             "done=consent" => "Your agreement is noted.",
             "done=project" => "The project is set.",

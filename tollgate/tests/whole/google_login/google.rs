@@ -1,9 +1,11 @@
 //! The OAuth server in Google's place: a process of its own, that ends with this.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use provider::gemini_cli::VERSION;
 use serde_json::{Value, json};
 use testkit::process::Installation;
 
@@ -56,8 +58,9 @@ impl Google {
 
     /// The settings by which a gateway takes it for Google.
     pub(super) fn settings(&self, installation: Installation) -> Installation {
+        let program = no_program(&installation);
         installation
-            .set("TOLLGATE_GEMINI_CLI", "true")
+            .set("TOLLGATE_GEMINI_CLI", &program)
             .set("GOOGLE_CLIENT_ID", "client-of-tests")
             .set("GOOGLE_CLIENT_SECRET", CLIENT_SECRET)
             .set("TOLLGATE_GOOGLE_AUTH_URL", &format!("{}/authorize", self.url))
@@ -70,6 +73,20 @@ impl Google {
         writeln!(talk.0, "{line}").unwrap();
         read(&mut talk.1)
     }
+}
+
+/// Something in the gemini CLI's place: these tests make no call, and so never run it.
+pub(super) fn no_program(installation: &Installation) -> String {
+    let package = installation.folder().join("gemini-cli");
+    fs::create_dir_all(package.join("bundle")).unwrap();
+    fs::write(
+        package.join("package.json"),
+        json!({"version": VERSION}).to_string(),
+    )
+    .unwrap();
+    let script = package.join("bundle/gemini.js");
+    fs::write(&script, "process.exit(1);\n").unwrap();
+    script.display().to_string()
 }
 
 pub(super) const CLIENT_SECRET: &str = "GOCSPX-client-canary-9Lw4";

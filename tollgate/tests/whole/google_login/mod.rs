@@ -5,6 +5,8 @@
 
 mod google;
 mod own_client;
+mod pages;
+mod tokens;
 mod visitor;
 
 use testkit::client::{self, Answer};
@@ -26,16 +28,12 @@ struct Gate {
 
 impl Gate {
     fn new(database: TestDatabase, google: &Google) -> Self {
-        Self::with(database, google, |installation| installation)
+        Self::of(database, |installation| google.settings(installation))
     }
 
-    fn with(
-        database: TestDatabase,
-        google: &Google,
-        settings: impl FnOnce(Installation) -> Installation,
-    ) -> Self {
+    fn of(database: TestDatabase, settings: impl FnOnce(Installation) -> Installation) -> Self {
         let installation = Installation::new(PROGRAM, database.url()).set("TOLLGATE_LOG", "debug");
-        let installation = settings(google.settings(installation));
+        let installation = settings(installation);
         installation.ask(&["migrate"]);
         installation.ask(&["tenant", "create", TENANT]);
         let key = installation.ask(&["key", "create", "--tenant", TENANT, "--name", "tests"]);

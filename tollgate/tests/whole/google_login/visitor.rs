@@ -8,6 +8,8 @@ use testkit::client::{self, Answer};
 /// One browser.
 pub(super) struct Visitor {
     base: String,
+    /// Where that is.
+    to: String,
     cookies: Mutex<BTreeMap<String, String>>,
 }
 
@@ -15,6 +17,7 @@ impl Visitor {
     pub(super) fn new(base: &str) -> Self {
         Self {
             base: base.to_owned(),
+            to: base.to_owned(),
             cookies: Mutex::default(),
         }
     }
@@ -27,10 +30,11 @@ impl Visitor {
         visitor
     }
 
-    /// The same browser, at another replica under another address.
-    pub(super) fn at(&self, base: &str) -> Self {
+    /// The same browser, whose proxy takes it to another replica of the same gateway.
+    pub(super) fn by(&self, to: &str) -> Self {
         Self {
-            base: base.to_owned(),
+            base: self.base.clone(),
+            to: to.to_owned(),
             cookies: Mutex::new(self.cookies()),
         }
     }
@@ -59,13 +63,15 @@ impl Visitor {
             .collect();
         let cookies = cookies.join("; ");
         let mut all = headers.to_vec();
+        let host = self.base.trim_start_matches("http://");
+        all.push(("host", host));
         if !cookies.is_empty() {
             all.push(("cookie", &cookies));
         }
         if !body.is_empty() {
             all.push(("content-type", "application/x-www-form-urlencoded"));
         }
-        let answer = client::open(method, &format!("{}{path}", self.base), &all, body.as_bytes()).finish();
+        let answer = client::open(method, &format!("{}{path}", self.to), &all, body.as_bytes()).finish();
         self.keep(&answer);
         answer
     }
