@@ -337,7 +337,8 @@ impl Store {
         changing.finish(change, done).await
     }
 
-    /// Notes what a check of a login found: its tier, or what Google says against it.
+    /// Notes what a check of a login found: its tier, or what Google says against it. That nothing is said against a token
+    /// does not mend that no new one comes.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -349,7 +350,9 @@ impl Store {
         at_ms: i64,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE google_logins SET tier = COALESCE($1, tier), last_error = $2, last_error_at_ms = $3 \
+            "UPDATE google_logins SET tier = COALESCE($1, tier), \
+             last_error = CASE WHEN CAST($2 AS TEXT) IS NULL AND failures > 0 THEN last_error ELSE $2 END, \
+             last_error_at_ms = CASE WHEN CAST($3 AS BIGINT) IS NULL AND failures > 0 THEN last_error_at_ms ELSE $3 END \
              WHERE tenant_id = $4 AND credential_id = $5",
         )
         .bind(tier)

@@ -7,6 +7,9 @@ use anyhow::Context as _;
 use crate::command::run;
 use crate::needs::{Cache, Postgres, agents, browser, node, program, python};
 
+/// Where Debian's package puts it; what drives it wants a path.
+const CHROMIUM: &str = "/usr/bin/chromium";
+
 /// Gets what the tests need, tells them where it is, and runs them. What cannot be had is said, and what needs it is
 /// skipped; under CI (`CI` is set) it is a failure.
 pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
@@ -41,7 +44,7 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
         command.env("TOLLGATE_TEST_BROWSER", folder);
     }
     if had("Chromium", program("chromium", "--version"))?.is_some() {
-        command.env("TOLLGATE_TEST_CHROMIUM", "chromium");
+        command.env("TOLLGATE_TEST_CHROMIUM", CHROMIUM);
     }
     run(&mut command)
 }

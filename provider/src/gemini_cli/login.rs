@@ -57,6 +57,7 @@ const LIFE: Duration = Duration::from_secs(300);
 const TRIES: u32 = 2;
 /// For Google to take a code, or to renew a token.
 const PATIENCE: Duration = Duration::from_secs(30);
+const ACCOUNT_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const URL: &str = "https://accounts.google.com/";
 const CODE_LEN_MAX: usize = 1_024;
@@ -177,7 +178,12 @@ impl CliLogin {
         loop {
             if let Some(mut tokens) = self.running.written() {
                 tokens.kind = TokenKind::CliLogin;
-                tokens.email = self.running.email().or(tokens.email);
+                // It asks for the account right after, and may not be told.
+                let told_by = Instant::now() + ACCOUNT_PATIENCE;
+                while tokens.email.is_none() && Instant::now() < told_by {
+                    tokens.email = self.running.email();
+                    sleep(LOOK_AGAIN).await;
+                }
                 return Ok(tokens);
             }
             let again = Instant::now() + LOOK_AGAIN;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::to_bytes;
+use axum::routing::get;
 use bytes::Bytes;
 use dialect::Dialect;
 use gateway::Sessions;
@@ -48,13 +49,15 @@ const BODY_BYTES_MAX: usize = 128 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const PAGE_BYTES_MAX: usize = 4 << 20;
 const STYLE: &str = include_str!("../../assets/ui.css");
+const ICON: &str = include_str!("../../assets/icon.svg");
 
 impl Ui {
     /// Pages that are answered on `control`.
     pub fn new(parts: UiParts, control: Handle) -> Self {
         let parts = Arc::new(parts);
         let router = Router::new()
-            .route("/ui/style.css", axum::routing::get(style))
+            .route("/ui/style.css", get(|| file(STYLE, "text/css; charset=utf-8")))
+            .route("/ui/icon.svg", get(|| file(ICON, "image/svg+xml")))
             .merge(gemini::routes())
             .fallback(door::nothing_here)
             .method_not_allowed_fallback(door::other_method)
@@ -95,9 +98,10 @@ impl Ui {
     }
 }
 
-async fn style() -> Response<axum::body::Body> {
-    let mut response = Response::new(axum::body::Body::from(STYLE));
-    let kind = HeaderValue::from_static("text/css; charset=utf-8");
+/// A file that pages are made of.
+async fn file(text: &'static str, kind: &'static str) -> Response<axum::body::Body> {
+    let mut response = Response::new(axum::body::Body::from(text));
+    let kind = HeaderValue::from_static(kind);
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
 }

@@ -15,6 +15,7 @@ mod ledger;
 mod limits;
 mod lost_answers;
 mod many;
+mod logins;
 mod nouns;
 mod poison;
 mod prices;

@@ -79,7 +79,7 @@ pub(crate) struct Add {
     /// For a server that asks for none.
     #[arg(long)]
     no_secret: bool,
-    /// For `gemini-cli`: whoever owns the account has read in docs/gemini-cli.md what Google's terms say, and agrees.
+    /// For `gemini-cli`: whoever owns the account has read in docs/gemini-logins.md what Google's terms say, and agrees.
     /// Without it the login waits until somebody agrees at `/ui/gemini`.
     #[arg(long)]
     agree: bool,

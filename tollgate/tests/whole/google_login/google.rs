@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use provider::gemini_cli::VERSION;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use testkit::process::Installation;
 
 use crate::sdk::{client, setting};
@@ -18,15 +20,43 @@ pub(super) struct Google {
     child: Child,
     talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     pub(super) url: String,
+    /// Where its front with TLS is, and the proxy by which others come to it by Google's names.
+    pub(super) front: Option<String>,
+    pub(super) proxy: Option<String>,
+    folder: TempDir,
 }
 
 impl Google {
     /// None, with a printed line, where its package is missing.
     pub(super) fn start() -> Option<Self> {
+        Self::run(|_| Vec::new())
+    }
+
+    /// The same, with a front.
+    pub(super) fn with_front() -> Option<Self> {
+        Self::run(|folder| {
+            let names = ["localhost", "oauth2.googleapis.com", "www.googleapis.com"].map(str::to_owned);
+            let made = rcgen::generate_simple_self_signed(names).unwrap();
+            let files = [
+                ("CERT", made.cert.pem()),
+                ("KEY", made.signing_key.serialize_pem()),
+            ];
+            let written = files.map(|(name, pem)| {
+                let file = folder.join(name);
+                fs::write(&file, pem).unwrap();
+                (name, file)
+            });
+            written.to_vec()
+        })
+    }
+
+    fn run(files: impl FnOnce(&Path) -> Vec<(&'static str, PathBuf)>) -> Option<Self> {
         let packages = setting(PACKAGES)?;
+        let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new("node")
             .arg(client("google.mjs"))
             .env("PACKAGES", packages)
+            .envs(files(folder.path()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -34,11 +64,25 @@ impl Google {
         let stdin = child.stdin.take().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let begun = read(&mut stdout);
+        let text = |name: &str| begun[name].as_str().map(str::to_owned);
         Some(Self {
             child,
-            url: begun["url"].as_str().unwrap().to_owned(),
+            url: text("url").unwrap(),
+            front: text("front"),
+            proxy: text("proxy"),
             talk: Mutex::new((stdin, stdout)),
+            folder,
         })
+    }
+
+    /// Where the front leads to.
+    pub(super) fn lead_to(&self, url: &str) {
+        self.say(&json!({"front": url}));
+    }
+
+    /// The certificate of the front, which stands for itself.
+    pub(super) fn ca_file(&self) -> String {
+        self.folder.path().join("CERT").display().to_string()
     }
 
     /// How it answers from now on.

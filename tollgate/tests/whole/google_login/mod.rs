@@ -3,6 +3,8 @@
 //! `cargo xtask test` installs that server and says where: `TOLLGATE_TEST_BROWSER`. Without it these tests are skipped, and
 //! say so.
 
+mod browser;
+mod cli;
 mod google;
 mod own_client;
 mod pages;

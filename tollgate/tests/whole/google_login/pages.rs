@@ -181,7 +181,7 @@ fn what_is_not_set_up_is_said() {
     let output = half.run(&["serve"]);
     assert_eq!(
         output.status.code(),
-        Some(2),
+        Some(3),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );

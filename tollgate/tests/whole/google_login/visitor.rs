@@ -109,9 +109,8 @@ pub(super) fn text(answer: &Answer) -> String {
 /// Where the page leads to that sends a browser to Google.
 pub(super) fn link_away(answer: &Answer) -> String {
     let text = text(answer);
-    let (_, rest) = text
-        .split_once("id=\"leave\" rel=\"noreferrer\" href=\"")
-        .expect("a link to Google");
+    let (_, rest) = text.split_once("id=\"leave\"").expect("a link to Google");
+    let (_, rest) = rest.split_once("href=\"").unwrap();
     let link = rest.split('"').next().unwrap();
     link.replace("&#38;", "&").replace("&amp;", "&")
 }
