@@ -28,4 +28,4 @@ pub use door::{Door, FailureLimit, TrustedProxies};
 pub use limits::FrontLimits;
 pub use listen::{ListenError, Listeners};
 pub use observe::{Observed, observe};
-pub use ui::{Origin, OriginError, Ui, UiParts};
+pub use ui::{Origin, OriginError, Ui, UiParts, serve_ui};

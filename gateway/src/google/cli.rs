@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use provider::gemini_cli::{CliLogin, CliLoginFault};
 use vault::Secret;
@@ -20,6 +21,8 @@ pub(super) struct Waiting(Mutex<HashMap<String, One>>);
 struct One {
     session_id: String,
     wish: Wish,
+    /// After that it is over, whatever becomes of it.
+    until: Instant,
     /// None while it is begun, or a code is being tried.
     login: Option<CliLogin>,
 }
@@ -35,6 +38,8 @@ pub enum CodeTried {
 }
 
 const WAITING_MAX: usize = 4;
+/// With the start of the program and its last answer a little longer than the program itself waits.
+const LIFE: Duration = Duration::from_secs(400);
 
 impl Logins {
     /// Begins a login of the gemini CLI: where to sign in.
@@ -47,6 +52,7 @@ impl Logins {
         let one = One {
             session_id: who.session_id.clone(),
             wish,
+            until: Instant::now() + LIFE,
             login: None,
         };
         if !self.waiting.enter(&who.tenant.id, one) {
@@ -100,11 +106,17 @@ impl Logins {
     }
 }
 
+impl One {
+    fn lasts(&self) -> bool {
+        Instant::now() < self.until && self.login.as_ref().is_none_or(|login| !login.is_over())
+    }
+}
+
 impl Waiting {
     /// Takes a place, in place of an older login of the tenant.
     fn enter(&self, tenant_id: &str, one: One) -> bool {
         let mut waiting = self.all();
-        waiting.retain(|_, one| one.login.as_ref().is_none_or(|login| !login.is_over()));
+        waiting.retain(|_, one| one.lasts());
         if waiting.len() >= WAITING_MAX && !waiting.contains_key(tenant_id) {
             return false;
         }
@@ -142,8 +154,7 @@ impl Waiting {
 
     /// Ends those for which it is too late.
     pub(super) fn end_over(&self) {
-        self.all()
-            .retain(|_, one| one.login.as_ref().is_none_or(|login| !login.is_over()));
+        self.all().retain(|_, one| one.lasts());
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<String, One>> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use provider::google::{OAuthFault, TokenFile};
 use store::{Change, GoogleFailure, GoogleKind, GoogleLogin};
+use tokio::task::JoinSet;
 use vault::Secret;
 
 use super::{LoginFault, Logins};
@@ -31,6 +32,8 @@ const PAUSE_MAX_MS: i64 = 10 * 60 * 1_000;
 /// How often it is looked which tokens are about to end, and how many are taken at once.
 const TICK: Duration = Duration::from_secs(15);
 const DUE_MAX: i64 = 100;
+/// Of those, renewed side by side: for some of them a process is started.
+const AT_ONCE: usize = 4;
 
 impl Logins {
     /// Renews what is about to end, for ever.
@@ -83,7 +86,7 @@ impl Logins {
         }
     }
 
-    async fn renew_due(&self) {
+    async fn renew_due(self: &Arc<Self>) {
         let now_ms = now_ms();
         let before_ms = now_ms.saturating_add(self.ahead_ms());
         let due = match self
@@ -97,10 +100,16 @@ impl Logins {
                 return;
             }
         };
+        let mut renewals = JoinSet::new();
         for (tenant_id, id) in due {
-            // What went wrong is written down at the login.
-            let _renewed = self.fresh_tokens(&tenant_id, &id).await;
+            if renewals.len() >= AT_ONCE {
+                renewals.join_next().await;
+            }
+            let logins = self.clone();
+            // What goes wrong is written down at the login.
+            renewals.spawn(async move { drop(logins.fresh_tokens(&tenant_id, &id).await) });
         }
+        renewals.join_all().await;
     }
 
     /// Renews the token, or waits for who does; looks again first, since somebody may have been before us.

@@ -5,6 +5,7 @@
 
 mod door;
 mod gemini;
+mod listen;
 mod session;
 mod time;
 
@@ -29,6 +30,7 @@ use crate::answer::{self, Body};
 use crate::front;
 
 pub use door::{Origin, OriginError};
+pub use listen::serve_ui;
 
 /// All pages. Its clones are the same.
 #[derive(Clone)]

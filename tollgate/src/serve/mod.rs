@@ -119,14 +119,18 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         settings.connections_max,
         settings.connections_per_address_max,
     ));
-    let sockets = Sockets::new(listeners.into_each(), seeing.socket());
+    let door = pages::own_listener(&settings, &mut inheritance)?;
+    let sockets = Sockets::new(
+        listeners.into_each(),
+        seeing.socket().into_iter().chain(door.socket()),
+    );
     let seeing = seeing.begin(&control, &parts.gateway, &connections, &mut parts.ledger);
     let offer = Offer::make(&settings.data_dir, address, sockets.clone())
         .inspect_err(|error| tracing::warn!(%error, "no other process will be able to take over"))
         .ok();
     let mut settings = settings;
     settings.upstream.gemini_cli = gemini_cli(&settings, &control)?;
-    let pages = Pages::prepare(&settings, &parts, &control, address)?;
+    let pages = Pages::prepare(&settings, &parts, &control, address, door)?;
     let workers = start_workers(&settings, &sockets, &parts.gateway, &connections, &pages, &told)?;
     inheritance.enter();
     print(&format!("listening on http://{address}"))?;
@@ -305,6 +309,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
     control.block_on(async {
         if until_told(&mut signals, offer).await == Told::TakenOver {
             seeing.leave_to_another();
+            pages.leave_to_another();
         }
         tracing::info!(in_flight = gateway.admission().in_flight(), "stopping");
         gateway.admission().leave_ajar();

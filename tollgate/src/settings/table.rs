@@ -39,8 +39,9 @@ const fn setting(name: &'static str, default: &'static str, meaning: &'static st
 #[rustfmt::skip]
 pub(crate) const SETTINGS: &[Setting] = &[
     setting("TOLLGATE_LISTEN", "127.0.0.1:8080", "Address and port for clients. Port 0 takes any free one."),
-    setting("TOLLGATE_ALLOW_PUBLIC_BIND", "false", "`true` lets `TOLLGATE_LISTEN` and `TOLLGATE_METRICS_LISTEN` be addresses that other machines reach."),
+    setting("TOLLGATE_ALLOW_PUBLIC_BIND", "false", "`true` lets `TOLLGATE_LISTEN`, `TOLLGATE_METRICS_LISTEN` and `TOLLGATE_ADMIN_LISTEN` be addresses that other machines reach."),
     setting("TOLLGATE_METRICS_LISTEN", "", "Address and port for operators: `/metrics` for Prometheus, and the health endpoints. Without it there are no metrics."),
+    setting("TOLLGATE_ADMIN_LISTEN", "", "Address and port for the pages (`/ui`). Without it they are where clients are."),
     setting("TOLLGATE_PUBLIC_URL", "", "How clients and browsers reach the gateway, for the lines that it prints and for its pages, which are there under this host alone and need `https://`. Without it, the address it listens on."),
     setting("TOLLGATE_DATA_DIR", "./tollgate-data", "Folder for the SQLite database, the master key file, and the socket by which another process takes over."),
     setting("TOLLGATE_DATABASE_URL", "", "`sqlite:PATH` or `postgres://…`. `DATABASE_URL` is read too. Without either, `tollgate.db` in the data folder."),

@@ -34,7 +34,7 @@ impl Gate {
     }
 
     fn of(database: TestDatabase, settings: impl FnOnce(Installation) -> Installation) -> Self {
-        let installation = Installation::new(PROGRAM, database.url()).set("TOLLGATE_LOG", "debug");
+        let installation = Installation::new(PROGRAM, database.url()).set("TOLLGATE_LOG", "trace");
         let installation = settings(installation);
         installation.ask(&["migrate"]);
         installation.ask(&["tenant", "create", TENANT]);

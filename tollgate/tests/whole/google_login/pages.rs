@@ -295,3 +295,22 @@ fn forms_that_make_no_sense_change_nothing() {
     let listed = gate.installation.ask(&["credential", "list", "--tenant", TENANT]);
     assert_eq!(listed.as_array().unwrap().len(), 0);
 }
+
+#[test]
+fn pages_can_be_apart_from_clients() {
+    let gate = Gate::of(TestDatabase::sqlite(), |installation| {
+        installation.set("TOLLGATE_ADMIN_LISTEN", "127.0.0.1:0")
+    });
+    let mut lines = gate.serving.said().lines();
+    let page = lines.find_map(|line| line.strip_prefix("pages on ")).unwrap();
+    let own = page.strip_suffix("/ui/gemini").unwrap();
+    let visitor = Visitor::signed_in(own, &gate.key);
+    assert!(text(&visitor.get("/ui/gemini")).contains(TENANT));
+    assert_eq!(visitor.get("/v1/models").status, 404, "no calls there");
+    assert_eq!(
+        client::get(&gate.serving.endpoint("/ui/gemini"), "").status,
+        404,
+        "no pages here"
+    );
+    assert!(gate.serving.stop().success());
+}
