@@ -9,6 +9,7 @@
 //! [`ledger`]: on the disk before anything is sent, and in the database soon after it has ended.
 
 mod call;
+pub mod google;
 pub mod ledger;
 pub mod limits;
 pub mod live;
@@ -20,6 +21,7 @@ mod clock;
 mod failpoint;
 mod gateway;
 mod models;
+mod sessions;
 mod vitals;
 mod worker;
 
@@ -28,5 +30,6 @@ pub use call::{Reply, ReplyBody, ReplyHead, StreamBody};
 pub use call_id::CallId;
 pub use failpoint::failpoint;
 pub use gateway::{Gateway, GatewaySettings, OpenError};
+pub use sessions::{SessionError, Sessions, SignedIn};
 pub use vitals::Vitals;
 pub use worker::{Asked, Operation, Request, Worker};

@@ -9,6 +9,7 @@ pub mod echo;
 mod endpoint;
 pub mod gemini_cli;
 mod glob;
+pub mod google;
 mod profile;
 mod upstream;
 

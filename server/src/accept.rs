@@ -12,6 +12,7 @@ use crate::balance::Seat;
 use crate::connection::Front;
 use crate::door::Door;
 use crate::limits::FrontLimits;
+use crate::ui::Ui;
 
 /// What a worker is told to do. It only goes forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,12 +39,13 @@ pub async fn serve(
     seat: Seat,
     limits: FrontLimits,
     door: Arc<Door>,
+    ui: Option<Ui>,
     mut phase: watch::Receiver<Phase>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     // Held by each connection until it ends.
     let (all_ended, open) = watch::channel(());
-    let front = Arc::new(Front::new(worker, limits, door, open));
+    let front = Arc::new(Front::new(worker, limits, door, ui, open));
     seat.open();
     loop {
         let accepted = tokio::select! {

@@ -24,6 +24,7 @@ use crate::door::Door;
 use crate::drain::{Drain, Line};
 use crate::limits::FrontLimits;
 use crate::patience::{Patient, Turns, holding};
+use crate::ui::Ui;
 use crate::{answer, endpoint, front};
 
 /// What the connections of one worker have in common.
@@ -32,6 +33,8 @@ pub(crate) struct Front {
     door: Arc<Door>,
     drain: Arc<Drain>,
     limits: FrontLimits,
+    /// The pages, where they are not on an address of their own.
+    ui: Option<Ui>,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     #[expect(dead_code, reason = "it is held until the last connection ends")]
@@ -56,6 +59,7 @@ impl Front {
         worker: Arc<Worker>,
         limits: FrontLimits,
         door: Arc<Door>,
+        ui: Option<Ui>,
         open: watch::Receiver<()>,
     ) -> Self {
         Self {
@@ -63,6 +67,7 @@ impl Front {
             door,
             drain: Drain::new(limits.drain_linger),
             limits,
+            ui,
             http1: front::parser(),
             http2: http2_builder(),
             open,
@@ -141,7 +146,17 @@ impl Front {
         let dialect = endpoint::dialect_of(&request);
         let answering = match self.door.enter(peer, request.headers()) {
             Ok(visit) => {
-                let answering = endpoint::answer(self.worker.clone(), request, dialect, self.limits, started);
+                let ui = self.ui.as_ref().filter(|_| Ui::has(request.uri().path()));
+                let answering = match ui {
+                    Some(ui) => Either::Left(ui.clone().answer(request).boxed()),
+                    None => Either::Right(endpoint::answer(
+                        self.worker.clone(),
+                        request,
+                        dialect,
+                        self.limits,
+                        started,
+                    )),
+                };
                 Either::Left(
                     answering.map(move |answer| (self.door.judge(&visit, dialect, answer), Some(visit))),
                 )

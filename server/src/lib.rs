@@ -19,6 +19,7 @@ mod observe;
 mod panic;
 mod patience;
 mod rates;
+mod ui;
 
 pub use accept::{Phase, serve};
 pub use balance::{Balance, Seat};
@@ -27,3 +28,4 @@ pub use door::{Door, FailureLimit, TrustedProxies};
 pub use limits::FrontLimits;
 pub use listen::{ListenError, Listeners};
 pub use observe::{Observed, observe};
+pub use ui::{Origin, OriginError, Ui, UiParts, serve_ui};

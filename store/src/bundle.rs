@@ -49,6 +49,18 @@ pub struct KeyBundle {
 pub struct CredentialBundle {
     pub credential: Credential,
     pub secret: Option<Secret>,
+    /// Of one that is a login with Google.
+    pub login: Option<LoginBundle>,
+}
+
+/// What a call needs to know of a login with Google.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginBundle {
+    pub token_version: i64,
+    /// Whether its owner has agreed to the warning.
+    pub consented: bool,
+    /// Whether Google has ended it.
+    pub revoked: bool,
 }
 
 /// What holds for every tenant.
@@ -192,8 +204,11 @@ async fn load_credentials(
     data_key: &DataKey,
 ) -> Result<Vec<CredentialBundle>, StoreError> {
     let rows = sqlx::query(
-        "SELECT tenant_id, id, provider, name, weight, base_url, base_url_by, disabled, created_at_ms, secret \
-         FROM credentials WHERE tenant_id = $1 ORDER BY provider, name",
+        "SELECT credentials.tenant_id, id, provider, name, weight, base_url, base_url_by, disabled, created_at_ms, \
+                secret, token_version, consent_at_ms, revoked_at_ms \
+         FROM credentials LEFT JOIN google_logins \
+           ON google_logins.tenant_id = credentials.tenant_id AND google_logins.credential_id = credentials.id \
+         WHERE credentials.tenant_id = $1 ORDER BY provider, name",
     )
     .bind(tenant_id)
     .fetch_all(connection)
@@ -211,8 +226,20 @@ fn read_credential(row: &AnyRow, data_key: &DataKey) -> Result<CredentialBundle,
     });
     Ok(CredentialBundle {
         secret: secret.transpose()?,
+        login: read_login(&Columns::of("credentials", row)?)?,
         credential,
     })
+}
+
+fn read_login(columns: &Columns<'_>) -> Result<Option<LoginBundle>, StoreError> {
+    let Some(token_version) = columns.number_or_null("token_version")? else {
+        return Ok(None);
+    };
+    Ok(Some(LoginBundle {
+        token_version,
+        consented: columns.number_or_null("consent_at_ms")?.is_some(),
+        revoked: columns.number_or_null("revoked_at_ms")?.is_some(),
+    }))
 }
 
 async fn load_routes(connection: &mut AnyConnection, scope: &str) -> Result<Vec<Route>, StoreError> {

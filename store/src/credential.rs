@@ -81,34 +81,8 @@ impl Store {
         change: &Change<'_>,
         new: &NewCredential<'_>,
     ) -> Result<Credential, StoreError> {
-        name::check("the provider's name", new.provider)?;
-        name::check("the credential's name", new.name)?;
-        check_weight(new.weight)?;
         let mut changing = self.begin_change().await?;
-        tenant::require(changing.connection(), new.tenant_id).await?;
-        let sealed = match new.secret {
-            Some(secret) => Some(self.seal(changing.connection(), new, secret).await?),
-            None => None,
-        };
-        sqlx::query(
-            "INSERT INTO credentials \
-             (tenant_id, id, provider, name, weight, base_url, base_url_by, disabled, secret, created_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)",
-        )
-        .bind(new.tenant_id)
-        .bind(new.id)
-        .bind(new.provider)
-        .bind(new.name)
-        .bind(new.weight)
-        .bind(new.base_url)
-        .bind(new.base_url_by.as_str())
-        .bind(sealed)
-        .bind(change.at_ms)
-        .execute(changing.connection())
-        .await
-        .map_err(taken(|| {
-            format!("a credential `{}` for {}", new.name, new.provider)
-        }))?;
+        self.insert_credential(changing.connection(), change, new).await?;
         let done = Done {
             action: "credential.add",
             tenant_id: Some(new.tenant_id),
@@ -235,6 +209,43 @@ impl Store {
             (action, json!({})),
         )
         .await
+    }
+
+    /// Puts the row in, with its secret sealed.
+    pub(crate) async fn insert_credential(
+        &self,
+        connection: &mut AnyConnection,
+        change: &Change<'_>,
+        new: &NewCredential<'_>,
+    ) -> Result<(), StoreError> {
+        name::check("the provider's name", new.provider)?;
+        name::check("the credential's name", new.name)?;
+        check_weight(new.weight)?;
+        tenant::require(connection, new.tenant_id).await?;
+        let sealed = match new.secret {
+            Some(secret) => Some(self.seal(connection, new, secret).await?),
+            None => None,
+        };
+        sqlx::query(
+            "INSERT INTO credentials \
+             (tenant_id, id, provider, name, weight, base_url, base_url_by, disabled, secret, created_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9)",
+        )
+        .bind(new.tenant_id)
+        .bind(new.id)
+        .bind(new.provider)
+        .bind(new.name)
+        .bind(new.weight)
+        .bind(new.base_url)
+        .bind(new.base_url_by.as_str())
+        .bind(sealed)
+        .bind(change.at_ms)
+        .execute(connection)
+        .await
+        .map_err(taken(|| {
+            format!("a credential `{}` for {}", new.name, new.provider)
+        }))?;
+        Ok(())
     }
 
     async fn seal(

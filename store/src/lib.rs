@@ -15,6 +15,8 @@ mod credential;
 mod error;
 mod gateway_key;
 mod given;
+mod google_attempt;
+mod google_login;
 mod lease;
 mod ledger;
 mod limit;
@@ -30,15 +32,18 @@ mod revision;
 mod route;
 mod row;
 mod tenant;
+mod ui_session;
 mod usage;
 
 pub use admin_key::{AdminKey, AdminKeyBundle, AdminRole, NewAdminKey};
 pub use audit::AuditRow;
-pub use bundle::{CredentialBundle, GlobalBundle, KeyBundle, TenantBundle};
+pub use bundle::{CredentialBundle, GlobalBundle, KeyBundle, LoginBundle, TenantBundle};
 pub use change::Change;
 pub use credential::{BaseUrlBy, Credential, NewCredential};
 pub use error::StoreError;
 pub use gateway_key::{GatewayKey, NewGatewayKey};
+pub use google_attempt::{GoogleAttempt, NewGoogleAttempt, TakenAttempt};
+pub use google_login::{GoogleFailure, GoogleKind, GoogleLogin, NewGoogleLogin};
 pub use lease::{Begun, LeaseSums, Tidied, WindowReport};
 pub use ledger::{Appended, AttemptRow, AttemptUsage};
 pub use limit::{LimitRow, NewLimit};
@@ -50,6 +55,7 @@ pub use price::{NewPrice, PriceRow};
 pub use revision::{Changes, Wakeups};
 pub use route::{NewRoute, RouteRow};
 pub use tenant::{NewTenant, Tenant};
+pub use ui_session::UiSession;
 pub use usage::{UsageBy, UsageDifference, UsageLine, UsageQuery};
 
 /// The scope of what belongs to every tenant, where a tenant's id stands otherwise.

@@ -110,8 +110,10 @@ macro_rules! encrypted_column {
 }
 
 /// Every column with sealed values. What is not here is neither counted nor verified.
-pub const ENCRYPTED_COLUMNS: &[EncryptedColumn] =
-    &[encrypted_column!("credentials", "secret", "id", "tenant_id")];
+pub const ENCRYPTED_COLUMNS: &[EncryptedColumn] = &[
+    encrypted_column!("credentials", "secret", "id", "tenant_id"),
+    encrypted_column!("google_login_attempts", "verifier", "id", "tenant_id"),
+];
 
 /// The scope of the data key that belongs to no tenant. No tenant's id looks like this.
 pub(crate) const INSTALLATION: &str = "installation";

@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_limits.sql"),
     include_str!("../migrations/0005_ledger.sql"),
     include_str!("../migrations/0006_prices.sql"),
+    include_str!("../migrations/0007_google_logins.sql"),
 ];
 /// The same in SQLite's words: what it calls a column of bytes is the one word in which the two differ.
 static MIGRATIONS_FOR_SQLITE: LazyLock<Vec<String>> = LazyLock::new(|| {

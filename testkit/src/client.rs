@@ -67,6 +67,9 @@ pub fn open(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> O
         .http_status_as_error(false)
         .timeout_global(Some(TIMEOUT))
         .proxy(None)
+        // What is answered is what a test looks at, be it a redirect.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
         .build()
         .into();
     let mut request = ureq::http::Request::builder().method(method).uri(url);

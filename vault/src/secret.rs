@@ -3,6 +3,9 @@
 use aws_lc_rs::constant_time;
 use zeroize::Zeroizing;
 
+use crate::VaultError;
+use crate::chance::{self, BASE62};
+
 /// A secret text, overwritten when dropped.
 ///
 /// It has no way out but [`Secret::expose`], which is easy to search for. It cannot be printed:
@@ -27,9 +30,20 @@ use zeroize::Zeroizing;
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
+/// As many letters as 256 bits take.
+const RANDOM_LEN: usize = 43;
+
 impl Secret {
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
+    }
+
+    /// 256 bits that nobody can guess, as letters and digits.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn random() -> Result<Self, VaultError> {
+        chance::letters(BASE62, RANDOM_LEN).map(Self)
     }
 
     /// The text itself, for the one place that must have it.
@@ -46,6 +60,12 @@ impl Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn random_texts_differ() {
+        let (one, other) = (Secret::random().unwrap(), Secret::random().unwrap());
+        assert!(!one.matches(&other) && one.expose().len() == RANDOM_LEN);
+    }
 
     #[test]
     fn equal_texts_match_and_others_do_not() {

@@ -5,7 +5,10 @@ use std::process::Command;
 use anyhow::Context as _;
 
 use crate::command::run;
-use crate::needs::{Cache, Postgres, agents, node, program, python};
+use crate::needs::{Cache, Postgres, agents, browser, node, program, python};
+
+/// Where Debian's package puts it; what drives it wants a path.
+const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// Gets what the tests need, tells them where it is, and runs them. What cannot be had is said, and what needs it is
 /// skipped; under CI (`CI` is set) it is a failure.
@@ -36,6 +39,12 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     }
     if let Some(folder) = had("the agents", agents(&cache))? {
         command.env("TOLLGATE_TEST_AGENTS", folder);
+    }
+    if let Some(folder) = had("the packages for the browser", browser(&cache))? {
+        command.env("TOLLGATE_TEST_BROWSER", folder);
+    }
+    if had("Chromium", program("chromium", "--version"))?.is_some() {
+        command.env("TOLLGATE_TEST_CHROMIUM", CHROMIUM);
     }
     run(&mut command)
 }

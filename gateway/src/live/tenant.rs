@@ -6,8 +6,8 @@ use std::sync::Arc;
 use policy::limit::Limit;
 use policy::price::{PriceBook, PriceList};
 use policy::{ModelAllow, PatternError, Route};
-use provider::{BaseUrl, Catalog, Trust};
-use store::{BaseUrlBy, CredentialBundle, GlobalBundle, KeyBundle, TenantBundle};
+use provider::{BaseUrl, Catalog, ProviderKind, Trust};
+use store::{BaseUrlBy, CredentialBundle, GlobalBundle, KeyBundle, LoginBundle, TenantBundle};
 use vault::{DigestKey, Secret};
 
 use super::limits::Limits;
@@ -66,6 +66,8 @@ pub struct Credential {
     pub provider: String,
     pub base_url: BaseUrl,
     pub secret: Option<Secret>,
+    /// Of a login with Google: another number is another token. 0 for what is none.
+    pub token_version: i64,
 }
 
 /// What holds for every tenant.
@@ -212,7 +214,12 @@ impl GatewayKey {
             let current = live.valid_until_ms.is_none_or(|until_ms| now_ms < until_ms);
             matched |= digest_key.verify(secret, &live.digest) & current;
         }
-        matched && self.revoked_at_ms.is_none() && self.expires_at_ms.is_none_or(|at_ms| now_ms < at_ms)
+        matched && self.is_live(now_ms)
+    }
+
+    /// Whether it is neither revoked nor at its end.
+    pub fn is_live(&self, now_ms: i64) -> bool {
+        self.revoked_at_ms.is_none() && self.expires_at_ms.is_none_or(|at_ms| now_ms < at_ms)
     }
 }
 
@@ -227,6 +234,10 @@ impl Credential {
         let provider = catalog
             .get(&row.provider)
             .ok_or_else(|| unusable(format!("the catalogue has no provider `{}`", row.provider)))?;
+        let token_version = match (provider.kind, bundle.login) {
+            (ProviderKind::GeminiCli, login) => usable(login).map_err(|why| unusable(why.to_owned()))?,
+            _ => 0,
+        };
         let (text, trust) = match (&row.base_url, &provider.base_url) {
             (Some(own), _) if row.base_url_by == BaseUrlBy::Tenant => (own, Trust::Tenant),
             (Some(own), _) => (own, Trust::Operator),
@@ -240,7 +251,18 @@ impl Credential {
             provider: row.provider,
             base_url,
             secret: bundle.secret,
+            token_version,
         })
+    }
+}
+
+/// The version of a login's token.
+fn usable(login: Option<LoginBundle>) -> Result<i64, &'static str> {
+    match login {
+        None => Err("it is no login with Google"),
+        Some(login) if login.revoked => Err("Google has ended this login"),
+        Some(login) if !login.consented => Err("nobody has agreed to the warning for this login yet"),
+        Some(login) => Ok(login.token_version),
     }
 }
 

@@ -64,6 +64,26 @@ pub(super) fn environment(program: &Program, home: &Home, login: &Login, endpoin
     variables
 }
 
+/// The same for a process that is to sign in, or to renew a login of its own: it is given no token, and prints where to
+/// sign in, since there is no browser.
+pub(super) fn of_login(program: &Program, home: &Home) -> Vec<Variable> {
+    let mut variables: Vec<Variable> = fixed().map(|(name, value)| (name, value.into())).collect();
+    let folder = program.node.parent().map(OsString::from).unwrap_or_default();
+    variables.extend([
+        ("PATH", folder),
+        ("HOME", home.user().into()),
+        ("TMPDIR", home.tmp().into()),
+        ("NO_BROWSER", "true".into()),
+    ]);
+    if let Some(proxy) = &program.proxy {
+        variables.push(("HTTPS_PROXY", proxy.into()));
+    }
+    if let Some(file) = &program.extra_ca {
+        variables.push(("NODE_EXTRA_CA_CERTS", file.into()));
+    }
+    variables
+}
+
 fn fixed() -> impl Iterator<Item = (&'static str, &'static str)> {
     FIXED.into_iter()
 }

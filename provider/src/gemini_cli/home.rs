@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use vault::Secret;
+
 /// This gateway's part of the state folder.
 pub(super) struct State {
     folder: PathBuf,
@@ -25,6 +27,7 @@ pub(super) struct Home {
     _state: Arc<State>,
 }
 
+const LOGIN: &str = "home/.gemini/oauth_creds.json";
 const LOCK: &str = "lock";
 /// How the program calls a project whose folder is called `work`.
 const CHATS: &str = "home/.gemini/tmp/work/chats";
@@ -88,6 +91,21 @@ impl Home {
         home.write("work/.gemini/.env", b"")?;
         home.write("system.md", b"")?;
         Ok(home)
+    }
+
+    /// Puts the tokens where the program looks for a login of its own.
+    pub(super) fn put_login(&self, file: &str) -> io::Result<()> {
+        self.write(LOGIN, file.as_bytes())
+    }
+
+    /// The login that the program has written down; none as long as it has none.
+    pub(super) fn login(&self) -> Option<Secret> {
+        fs::read_to_string(self.folder.join(LOGIN)).ok().map(Secret::new)
+    }
+
+    /// The account that it says to have signed in.
+    pub(super) fn account(&self) -> Option<String> {
+        fs::read_to_string(self.folder.join("home/.gemini/google_accounts.json")).ok()
     }
 
     pub(super) fn user(&self) -> PathBuf {

@@ -14,6 +14,7 @@ mod examine;
 mod fault;
 mod headless;
 mod home;
+mod login;
 mod models;
 mod plain;
 mod pool;
@@ -47,6 +48,7 @@ use worker::Job;
 pub use answer::Framing;
 pub use examine::{Examined, examine};
 pub use fault::AccountRefusal;
+pub use login::{CliLogin, CliLoginFault};
 pub use models::MODELS;
 pub use settings::{GeminiCliSettings, Mode, Program};
 

@@ -85,6 +85,15 @@ impl Pool {
         }
     }
 
+    /// How the program is run.
+    pub(super) fn settings(&self) -> &GeminiCliSettings {
+        &self.settings
+    }
+
+    pub(super) fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
     /// Takes a call. What comes of it is said to whom it names.
     pub(super) fn serve(self: &Arc<Self>, key: WorkerKey, login: Login, job: Job) {
         let pool = self.clone();

@@ -13,6 +13,7 @@ mod lease_world;
 mod leases;
 mod ledger;
 mod limits;
+mod logins;
 mod lost_answers;
 mod many;
 mod nouns;

@@ -5,6 +5,7 @@ mod first_start;
 mod hand_over;
 mod log;
 mod memory;
+mod pages;
 mod replica;
 mod seeing;
 mod sockets;
@@ -33,6 +34,7 @@ use crate::failure::{Failure, Kind};
 use crate::output::print;
 use crate::settings::{Settings, Source};
 use hand_over::{Inheritance, Offer};
+use pages::Pages;
 use replica::Replica;
 use seeing::{Seeing, SeeingTasks};
 use sockets::Sockets;
@@ -62,6 +64,7 @@ struct GoingDown {
     phase: watch::Sender<Phase>,
     workers: Vec<JoinHandle<()>>,
     seeing: SeeingTasks,
+    pages: Pages,
 }
 
 /// Why this process ends.
@@ -116,14 +119,19 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         settings.connections_max,
         settings.connections_per_address_max,
     ));
-    let sockets = Sockets::new(listeners.into_each(), seeing.socket());
+    let door = pages::own_listener(&settings, &mut inheritance)?;
+    let sockets = Sockets::new(
+        listeners.into_each(),
+        seeing.socket().into_iter().chain(door.socket()),
+    );
     let seeing = seeing.begin(&control, &parts.gateway, &connections, &mut parts.ledger);
     let offer = Offer::make(&settings.data_dir, address, sockets.clone())
         .inspect_err(|error| tracing::warn!(%error, "no other process will be able to take over"))
         .ok();
     let mut settings = settings;
     settings.upstream.gemini_cli = gemini_cli(&settings, &control)?;
-    let workers = start_workers(&settings, &sockets, &parts.gateway, &connections, &told)?;
+    let pages = Pages::prepare(&settings, &parts, &control, address, door)?;
+    let workers = start_workers(&settings, &sockets, &parts.gateway, &connections, &pages, &told)?;
     inheritance.enter();
     print(&format!("listening on http://{address}"))?;
     let going_down = GoingDown {
@@ -133,6 +141,7 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         phase,
         workers,
         seeing,
+        pages,
     };
     run(&control, parts, &settings, going_down);
     Ok(())
@@ -232,6 +241,7 @@ fn start_workers(
     sockets: &Sockets,
     gateway: &Arc<Gateway>,
     connections: &Arc<Connections>,
+    pages: &Pages,
     told: &watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
     let door = Arc::new(Door::new(
@@ -248,13 +258,13 @@ fn start_workers(
             upstreams,
         });
         let (limits, door, to_serve) = (settings.front, door.clone(), told.clone());
-        let sockets = sockets.clone();
+        let (sockets, ui) = (sockets.clone(), pages.ui());
         let work = move || {
             let listener = sockets.one(number).map_err(|error| error.to_string())?;
             let runtime = Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| error.to_string())?;
             let (worker, seat, door) = (worker.clone(), seat.clone(), door.clone());
-            let serve = server::serve(worker, listener, seat, limits, door, to_serve.clone());
+            let serve = server::serve(worker, listener, seat, limits, door, ui.clone(), to_serve.clone());
             runtime.block_on(serve).map_err(|error| error.to_string())
         };
         let thread = supervise_thread(format!("worker-{number}"), gateway.vitals(), told.clone(), work);
@@ -273,6 +283,7 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         phase,
         workers,
         seeing,
+        pages,
     } = going_down;
     let Control {
         gateway,
@@ -293,10 +304,12 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
     let keeping = supervise(handle, &vitals, "limits", move || {
         limits::keep(limits.clone(), to_ask.clone())
     });
+    let renewing = pages.renew(handle, &vitals);
     let giving_back = supervise(handle, &vitals, "memory", memory::give_back);
     control.block_on(async {
         if until_told(&mut signals, offer).await == Told::TakenOver {
             seeing.leave_to_another();
+            pages.leave_to_another();
         }
         tracing::info!(in_flight = gateway.admission().in_flight(), "stopping");
         gateway.admission().leave_ajar();
@@ -318,6 +331,8 @@ fn run(control: &Runtime, parts: Control, settings: &Settings, going_down: Going
         }
         following.abort();
         giving_back.abort();
+        renewing.abort();
+        drop(pages);
         seeing.stop_observing();
         let limits = gateway.limits().clone();
         drop(gateway);

@@ -14,7 +14,10 @@ pub(super) struct Sockets {
 
 impl Sockets {
     /// One for each worker, and what others listen on.
-    pub(super) fn new(of_workers: Vec<TcpListener>, of_others: Option<TcpListener>) -> Self {
+    pub(super) fn new(
+        of_workers: Vec<TcpListener>,
+        of_others: impl IntoIterator<Item = TcpListener>,
+    ) -> Self {
         Self {
             workers: of_workers.len(),
             held: Arc::new(Mutex::new(of_workers.into_iter().chain(of_others).collect())),

@@ -4,6 +4,7 @@
 //! the defaults, and is what `docs/configuration.md` is made from.
 
 mod gemini_cli;
+mod google;
 mod source;
 mod table;
 
@@ -22,6 +23,7 @@ use store::StoreOptions;
 use vault::Secret;
 use vault::gateway_key::{self, KeyKind};
 
+pub(crate) use google::GoogleSettings;
 pub(crate) use source::Source;
 pub(crate) use table::help;
 
@@ -35,6 +37,7 @@ const OTLP_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) admin_listen: Option<SocketAddr>,
     pub(crate) public_url: Option<String>,
     pub(crate) data_dir: PathBuf,
     pub(crate) database_url: Secret,
@@ -51,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) failure_limit: FailureLimit,
     pub(crate) gateway: GatewaySettings,
+    pub(crate) google: GoogleSettings,
     pub(crate) upstream: UpstreamSettings,
     /// Where the program is switched on.
     pub(crate) gemini_cli: Option<GeminiCliSettings>,
@@ -77,12 +81,14 @@ impl Settings {
             "an address with a port, such as 127.0.0.1:8080",
         )?;
         refuse_public("TOLLGATE_LISTEN", listen, source)?;
-        let metrics_listen = metrics_listen(source)?;
+        let metrics_listen = own_listener("TOLLGATE_METRICS_LISTEN", source)?;
+        let admin_listen = own_listener("TOLLGATE_ADMIN_LISTEN", source)?;
         let spool = spool(source, &data_dir)?;
         let workers: usize = source.parsed("TOLLGATE_WORKERS", "a number")?;
         Ok(Self {
             listen,
             metrics_listen,
+            admin_listen,
             public_url: source
                 .given("TOLLGATE_PUBLIC_URL")
                 .map(|url| url.trim_end_matches('/').to_owned()),
@@ -119,6 +125,7 @@ impl Settings {
                 ..FailureLimit::default()
             },
             gateway: gateway(source, spool)?,
+            google: GoogleSettings::read(source)?,
             upstream: upstream(source)?,
             traces: traces(source)?,
             store: StoreOptions {
@@ -129,8 +136,8 @@ impl Settings {
     }
 }
 
-fn metrics_listen(source: &Source) -> Result<Option<SocketAddr>, Failure> {
-    let name = "TOLLGATE_METRICS_LISTEN";
+/// The address of what may have one of its own.
+fn own_listener(name: &str, source: &Source) -> Result<Option<SocketAddr>, Failure> {
     if source.given(name).is_none() {
         return Ok(None);
     }

@@ -3,9 +3,11 @@
 use std::io::{IsTerminal as _, Read as _, stdin};
 
 use clap::Subcommand;
+use gateway::google::CONSENT_TEXT;
+use provider::google::{TokenFile, TokenKind};
 use provider::{BaseUrl, Catalog, Provider, ProviderKind, Trust};
 use serde_json::{Value, json};
-use store::{BaseUrlBy, Credential, NewCredential};
+use store::{BaseUrlBy, Credential, GoogleKind, NewCredential, NewGoogleLogin};
 use vault::Secret;
 use vault::gateway_key::random_id;
 
@@ -77,8 +79,14 @@ pub(crate) struct Add {
     /// For a server that asks for none.
     #[arg(long)]
     no_secret: bool,
+    /// For `gemini-cli`: whoever owns the account has read in docs/gemini-logins.md what Google's terms say, and agrees.
+    /// Without it the login waits until somebody agrees at `/ui/gemini`.
+    #[arg(long)]
+    agree: bool,
 }
 
+/// Of a token whose end is not told.
+const TOKEN_LIFE_MS: i64 = 3_600_000;
 /// No provider's key comes near this.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 
@@ -124,8 +132,42 @@ impl Add {
             base_url_by: BaseUrlBy::Operator,
             secret: secret.as_ref(),
         };
+        if provider.kind == ProviderKind::GeminiCli {
+            return self.add_login(desk, new).await;
+        }
         let credential = desk.store.add_credential(&desk.change(), &new).await?;
         desk.form.one(&shown(&credential))
+    }
+
+    /// The secret of a login is the file `oauth_creds.json` that the gemini CLI keeps.
+    async fn add_login(&self, desk: &Desk, new: NewCredential<'_>) -> Result<(), Failure> {
+        let no_tokens = || Failure::new(Kind::Secret, "a login has tokens: give it its oauth_creds.json");
+        let file = new.secret.ok_or_else(no_tokens)?;
+        let mut tokens = TokenFile::read(file)
+            .map_err(|error| Failure::new(Kind::Secret, format!("the secret: {error}")))?;
+        let change = desk.change();
+        if tokens.expiry_date == 0 {
+            tokens.expiry_date = change.at_ms.saturating_add(TOKEN_LIFE_MS);
+        }
+        let secret = tokens.write();
+        let login = NewGoogleLogin {
+            kind: match tokens.kind {
+                TokenKind::OwnClient => GoogleKind::OwnClient,
+                TokenKind::CliLogin => GoogleKind::CliLogin,
+            },
+            email: tokens.email.as_deref(),
+            project_id: tokens.project_id.as_deref(),
+            expires_at_ms: tokens.expiry_date,
+            consent: self.agree.then_some((change.actor, CONSENT_TEXT)),
+        };
+        let new = NewCredential {
+            secret: Some(&secret),
+            ..new
+        };
+        let id = desk.store.add_google_login(&change, &new, &login).await?;
+        let credentials = desk.store.list_credentials(new.tenant_id).await?;
+        let added = credentials.iter().find(|credential| credential.id == id);
+        desk.form.one(&added.map_or(Value::Null, shown))
     }
 
     fn check_base_url(&self, provider: &Provider) -> Result<(), Failure> {

@@ -93,7 +93,7 @@ fn no_secret_and_no_prompt_is_found_where_it_must_not_be() {
 
 /// In plain, in base64 from each of the three places where a text can begin, and in hex.
 #[track_caller]
-fn search(place: &str, hay: &[u8], secrets: &[String]) {
+pub(crate) fn search(place: &str, hay: &[u8], secrets: &[String]) {
     let text = String::from_utf8_lossy(hay);
     for secret in secrets {
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
@@ -118,7 +118,7 @@ fn process_list(serving: &Serving) -> String {
 }
 
 /// Everything that lies in the database.
-fn dump(database: &TestDatabase) -> Vec<u8> {
+pub(crate) fn dump(database: &TestDatabase) -> Vec<u8> {
     if let Some(path) = database.url().strip_prefix("sqlite:") {
         let beside = format!("{path}-wal");
         let wal = if Path::new(&beside).exists() {

@@ -24,6 +24,7 @@ mod faults;
 mod flood;
 mod front;
 mod gemini;
+mod google_login;
 mod inference;
 mod kept;
 mod keys;

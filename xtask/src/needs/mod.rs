@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 pub(crate) use debian::program;
-pub(crate) use packages::{agents, node, python};
+pub(crate) use packages::{agents, browser, node, python};
 pub(crate) use postgres::Postgres;
 
 /// The folder in which what was once fetched is kept: `TOLLGATE_CACHE_DIR`, else one of the user's cache folder.

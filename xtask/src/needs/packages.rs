@@ -16,6 +16,7 @@ const AGENTS: &str = include_str!("../../needs/agents.json");
 /// Of the version that is pinned there, as npm tells.
 const GEMINI_CLI: &str =
     "sha512-dbQ9A0qBtFJNi6XBkHvfZ6Azpn6PNgH/P8h2MZ67RLlX8hSAVjup39CRWqdRxZv7YXIuhrFaytr8y0jKnkoxnQ==";
+const BROWSER: &str = include_str!("../../needs/browser.json");
 
 /// An interpreter that has the Python packages.
 pub(crate) fn python(cache: &Cache) -> anyhow::Result<PathBuf> {
@@ -59,6 +60,11 @@ pub(crate) fn agents(cache: &Cache) -> anyhow::Result<PathBuf> {
         bail!("@google/gemini-cli is not the package that it was: {package:?}");
     }
     Ok(folder)
+}
+
+/// A folder whose `node_modules` has what drives a browser, and an OAuth server. The browser itself is Debian's.
+pub(crate) fn browser(cache: &Cache) -> anyhow::Result<PathBuf> {
+    npm(cache, "browser", BROWSER)
 }
 
 fn npm(cache: &Cache, name: &str, package: &str) -> anyhow::Result<PathBuf> {

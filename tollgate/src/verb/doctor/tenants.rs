@@ -14,6 +14,7 @@ use crate::time::now_ms;
 const ROWS: &str = "rows";
 const SECRETS: &str = "secrets";
 const CREDENTIALS: &str = "credentials";
+const LOGINS: &str = "logins";
 const ROUTES: &str = "routes";
 
 struct Examining<'a> {
@@ -109,7 +110,11 @@ impl Examining<'_> {
         let now = now_ms();
         let has_keys = !bundle.tenant.disabled && bundle.keys.iter().any(|key| is_live(key, now));
         let state = TenantState::build(bundle, &self.catalog);
+        let logins = self.logins(id, name).await;
         for LeftOut { what, id, why } in &state.left_out {
+            if logins.contains(id) {
+                continue;
+            }
             let what = format!("{what} `{id}` of tenant {name} cannot be used: {why}");
             let remedy = "remove it, and add it again as it should be";
             self.report.problem(CREDENTIALS, what, remedy);
@@ -125,6 +130,43 @@ impl Examining<'_> {
             self.known_targets(route, &format!("tenant {name}"));
             self.usable(route, &state, name);
         }
+    }
+
+    /// Logins with Google, by their credentials' ids.
+    async fn logins(&mut self, tenant_id: &str, name: &str) -> Vec<String> {
+        let logins = match self.store.list_google_logins(tenant_id).await {
+            Ok(logins) => logins,
+            Err(error) => {
+                self.unreadable(&format!("tenant {name}"), &error);
+                return Vec::new();
+            }
+        };
+        let now = now_ms();
+        for login in &logins {
+            let whose = format!(
+                "login `{}` ({}) of tenant {name}",
+                login.name, login.credential_id
+            );
+            let said = login.last_error.as_deref().unwrap_or("nothing");
+            if login.revoked_at_ms.is_some() {
+                let what = format!("{whose} was ended by Google, which says: {said}");
+                self.report.problem(LOGINS, what, "sign in again at /ui/gemini");
+            } else if login.consent_at_ms.is_none() {
+                let what = format!("{whose} is not used: nobody has agreed to the warning");
+                self.report
+                    .warning(LOGINS, what, "agree at /ui/gemini, or remove it");
+            } else if login.expires_at_ms <= now {
+                let what =
+                    format!("the token of {whose} has ended, and no other has come; Google says: {said}");
+                let remedy =
+                    "it is renewed while `tollgate serve` runs; if it does, sign in again at /ui/gemini";
+                self.report.warning(LOGINS, what, remedy);
+            }
+        }
+        if !logins.is_empty() && self.report.is_silent(LOGINS) {
+            self.report.ok(LOGINS, "those with Google so far are good");
+        }
+        logins.into_iter().map(|login| login.credential_id).collect()
     }
 
     /// A row that nobody can read takes its tenant out of service. One whose secret does not open was told already.

@@ -101,6 +101,7 @@ pub(super) fn sign_in(installation: &Installation, tenant: &str, token: &str, ba
         "gemini-cli",
         "--base-url",
         base_url,
+        "--agree",
     ];
     installation.ask_with(&add, &login.to_string());
 }
