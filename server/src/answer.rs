@@ -26,6 +26,7 @@ const CREDENTIAL: HeaderName = HeaderName::from_static("x-tollgate-credential");
 const LOSSY: HeaderName = HeaderName::from_static("x-tollgate-lossy");
 const ESTIMATED: HeaderName = HeaderName::from_static("x-tollgate-estimated");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
+const COST_USD: HeaderName = HeaderName::from_static("x-tollgate-cost-usd");
 const OVERHEAD_US: HeaderName = HeaderName::from_static("x-tollgate-overhead-us");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -99,6 +100,7 @@ fn headers(dialect: Dialect, head: ReplyHead) -> HeaderMap {
         lossy,
         estimated,
         rates,
+        cost_nano,
         overhead_us,
         ..
     } = head;
@@ -107,6 +109,7 @@ fn headers(dialect: Dialect, head: ReplyHead) -> HeaderMap {
         (MODEL, Some(target.model)),
         (CREDENTIAL, credential_name),
         (LOSSY, lossy),
+        (COST_USD, cost_nano.map(dollars)),
     ];
     map.reserve(texts.len() + 3);
     for (name, text) in texts {
@@ -124,6 +127,12 @@ fn headers(dialect: Dialect, head: ReplyHead) -> HeaderMap {
     map.insert(ATTEMPTS, HeaderValue::from(attempts));
     map.insert(OVERHEAD_US, HeaderValue::from(overhead_us));
     map
+}
+
+/// All nine places, so that nothing is rounded.
+fn dollars(nano: i64) -> String {
+    let nano = nano.unsigned_abs();
+    format!("{}.{:09}", nano / 1_000_000_000, nano % 1_000_000_000)
 }
 
 impl Body {

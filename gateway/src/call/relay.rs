@@ -37,6 +37,8 @@ pub struct ReplyHead {
     pub lossy: Option<String>,
     /// Whether this is a guess of the gateway's, since the provider cannot be asked.
     pub estimated: bool,
+    /// What it cost, in nano-dollars, where that is known before the body is sent.
+    pub cost_nano: Option<i64>,
     /// How the caller stands with its limits.
     pub rates: Option<Rates>,
     /// What the gateway itself took, in microseconds: neither the client sending nor the provider answering.
@@ -85,6 +87,7 @@ pub(super) async fn relay(
     let crosses = crossing.is_some();
     let is_array = asked.in_path.is_array && !crosses;
     let waited;
+    let mut cost_nano = None;
     let body = if envelope.stream && status.is_success() && (is_array || is_event_stream(&headers)) {
         settlement.answered(status.as_u16());
         let way = Way::new(asked, envelope, crossing);
@@ -122,7 +125,7 @@ pub(super) async fn relay(
         status = whole.status;
         waited = came.saturating_duration_since(sent);
         settlement.answered(status.as_u16());
-        settlement.close(outcome, whole.usage);
+        cost_nano = settlement.close(outcome, whole.usage);
         if crosses {
             headers.insert(CONTENT_TYPE, if whole.is_stream { EVENT_STREAM } else { JSON });
         }
@@ -137,6 +140,7 @@ pub(super) async fn relay(
         lossy,
         estimated: attempts == 0,
         rates,
+        cost_nano,
         overhead_us: micros(started.elapsed().saturating_sub(waited)),
     };
     Ok(Reply { head, body })

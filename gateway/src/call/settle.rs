@@ -118,17 +118,17 @@ impl Settlement {
         }
     }
 
-    /// The call is over: books it, once.
-    pub(super) fn close(&mut self, outcome: Outcome, usage: Option<Usage>) {
-        let Some(mut open) = self.open.take() else {
-            return;
-        };
+    /// The call is over: books it, once. Tells what the last attempt cost in nano-dollars, where that is known.
+    pub(super) fn close(&mut self, outcome: Outcome, usage: Option<Usage>) -> Option<i64> {
+        let mut open = self.open.take()?;
         open.end_attempt(outcome, usage);
+        let cost = open.record.attempts.last().and_then(|attempt| attempt.cost_nano);
         let Open {
             mut record, place, ..
         } = open;
         record.ended = Instant::now();
         place.book(record);
+        cost
     }
 }
 

@@ -84,7 +84,7 @@ async fn begin(limits: &Limits, store: &Store) {
                 let first_lease = Ulid::generate().0;
                 let settings = HolderSettings::default();
                 let mut holder = Holder::new(begun.incarnation, begun.store_epoch, first_lease, settings);
-                holder.begun(asked, limits.now(), begun.database_ms);
+                holder.begin_clock(asked, limits.now(), begun.database_ms);
                 *limits.held() = Some(holder);
                 // Now they can say what they need.
                 limits.answered.notify_waiters();

@@ -348,11 +348,6 @@ impl Holder {
         })
     }
 
-    /// Takes in what time it is at the database, as it was told when this run began: asked at `asked`, told at `told`.
-    pub fn begun(&mut self, asked: Moment, told: Moment, database_ms: i64) {
-        let _nothing_known_before = self.clock.learn(asked, told, database_ms);
-    }
-
     /// Which run of which replica this is.
     pub fn incarnation(&self) -> &Incarnation {
         &self.from

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use store::{ENCRYPTED_COLUMNS, NewTenant, StoreError};
+use store::{NewTenant, StoreError};
 use testkit::database::TestDatabase;
 use vault::{MasterKeys, Secret, Vault, VaultError};
 
@@ -280,7 +280,8 @@ async fn everything_sealed_can_be_verified(database: TestDatabase) {
     let report = world.store.verify_sealed().await.unwrap();
     assert_eq!((report.opened, report.broken), (3, vec![]));
     let status = world.store.vault_status().await.unwrap();
-    assert_eq!(status.blobs, [(&ENCRYPTED_COLUMNS[0], 1)]);
+    let counts: Vec<i64> = status.blobs.iter().map(|(_, count)| *count).collect();
+    assert_eq!(counts, [1, 0], "a credential, and no login that is under way");
     world
         .tamper("DELETE FROM data_keys WHERE scope = 'ten-acme'")
         .await;

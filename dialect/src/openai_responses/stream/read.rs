@@ -158,9 +158,13 @@ impl StreamReader {
             .item
             .and_then(|json| serde_json::from_str::<Item<'_>>(json.get()).ok());
         let index = wire.output_index.unwrap_or(0);
-        // Where items are not counted, one begins after another.
-        if self.items.get(&index).is_some_and(|seen| seen.is_done) {
-            self.items.remove(&index);
+        // Where items are not counted, one begins after another; what was said of the last one after its end ends too.
+        if let Some(mut seen) = self.items.remove(&index) {
+            if seen.is_done {
+                seen.close_all(out);
+            } else {
+                self.items.insert(index, seen);
+            }
         }
         if let Some(item) = item
             && matches!(item.r#type.as_deref(), Some("function_call" | "custom_tool_call"))
