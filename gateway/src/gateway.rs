@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::admission::Admission;
 use crate::ledger::{Durability, Ledger, LedgerWriter, SpoolSettings};
-use crate::limits::Limits;
+use crate::limits::{Journal, Left, Limits};
 use crate::live::{Directory, DirectorySettings, ModelLists};
 use crate::vitals::Vitals;
 
@@ -26,6 +26,8 @@ pub struct GatewaySettings {
     pub ledger_places: usize,
     /// The name of this process among others, which no other living one has.
     pub replica: Arc<str>,
+    /// The name of this start of the machine: what a process left before another one may lack its end.
+    pub boot: Option<u128>,
     pub spool: SpoolSettings,
     /// How long a provider's list of models is believed.
     pub model_list_age: Duration,
@@ -45,6 +47,7 @@ impl Default for GatewaySettings {
             timeouts: Timeouts::default(),
             ledger_places: 65_536,
             replica: Arc::from("replica"),
+            boot: None,
             spool: SpoolSettings {
                 folder: PathBuf::from("spool"),
                 durability: Durability::Os,
@@ -92,20 +95,23 @@ impl Gateway {
     ) -> Result<(Arc<Self>, LedgerWriter), OpenError> {
         let directory = Directory::open(store.clone(), catalog, &settings.directory, control).await?;
         let vitals = Arc::<Vitals>::default();
-        let (ledger, writer) =
-            Ledger::open(store, &settings.spool, settings.ledger_places, &vitals, |_, _| ()).map_err(
-                |error| OpenError::Spool {
-                    folder: settings.spool.folder.clone(),
-                    error,
-                },
-            )?;
+        let mut left = Left::new(settings.boot);
+        let (spool, places) = (&settings.spool, settings.ledger_places);
+        let opened = Ledger::open(store, spool, places, &vitals, |spool, units| {
+            left.take(spool, units)
+        });
+        let (ledger, writer) = opened.map_err(|error| OpenError::Spool {
+            folder: settings.spool.folder.clone(),
+            error,
+        })?;
+        let journal = Journal::new(ledger.units(), settings.boot, left);
         let gateway = Self {
             directory: Arc::new(directory),
             ledger,
             admission: Arc::default(),
             vitals,
             model_lists: ModelLists::new(settings.model_list_age),
-            limits: Arc::new(Limits::new(settings.replica.clone())),
+            limits: Arc::new(Limits::new(settings.replica.clone(), journal)),
             settings,
         };
         Ok((Arc::new(gateway), writer))

@@ -33,6 +33,9 @@ pub struct Ledger {
     health: Arc<LedgerHealth>,
 }
 
+/// The way into the spool for what this process holds of its limits.
+pub(crate) struct UnitsJournal(Arc<Spool>);
+
 /// A call's right to be booked.
 pub struct LedgerPlace {
     queue: mpsc::OwnedPermit<Box<CallRecord>>,
@@ -85,13 +88,9 @@ impl Ledger {
         let _left_out = self.queue.try_send(record);
     }
 
-    /// Writes down a change of the units of leases that this replica holds, or all of them. What was written down before
-    /// all were told the last time is not shown to a process that comes after.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn append_units(&self, units: Units<'_>) -> Result<(), LedgerUnavailable> {
-        self.spool.append_units(units)
+    /// The way into the spool for what this process holds of its limits.
+    pub(crate) fn units(&self) -> UnitsJournal {
+        UnitsJournal(self.spool.clone())
     }
 
     /// Whether what calls are about to do can be written down; without that no call is sent.
@@ -117,6 +116,17 @@ impl Ledger {
     /// How shipping goes.
     pub fn health(&self) -> &LedgerHealth {
         &self.health
+    }
+}
+
+impl UnitsJournal {
+    /// Writes down a change of the units that this process holds, or all of them. What was written down before all were told
+    /// the last time is not shown to a process that comes after.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn append(&self, units: Units<'_>) -> Result<(), LedgerUnavailable> {
+        self.0.append_units(units)
     }
 }
 

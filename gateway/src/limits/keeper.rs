@@ -38,6 +38,9 @@ pub async fn keep(limits: Arc<Limits>, store: Store) {
             if tidied.elapsed() > TIDY {
                 tidied = Instant::now();
                 tidy(&store).await;
+                if let Some(holder) = limits.held().as_mut() {
+                    limits.journal.note_all(holder);
+                }
             }
             let is_idle = limits.held().as_ref().is_none_or(Holder::holds_nothing);
             if is_idle {
@@ -54,7 +57,13 @@ pub async fn keep(limits: Arc<Limits>, store: Store) {
 
 /// Gives everything back, at the end.
 pub async fn give_back(limits: &Limits, store: &Store) {
-    let stop = || limits.held().as_mut().and_then(Holder::stop);
+    let stop = || {
+        let mut held = limits.held();
+        let holder = held.as_mut()?;
+        let request = holder.stop();
+        limits.journal.note(holder);
+        request
+    };
     if let Some(request) = stop() {
         let _told_or_not = store.refill(&request).await;
     }
@@ -85,6 +94,7 @@ async fn begin(limits: &Limits, store: &Store) {
                 let settings = HolderSettings::default();
                 let mut holder = Holder::new(begun.incarnation, begun.store_epoch, first_lease, settings);
                 holder.begin_clock(asked, limits.now(), begun.database_ms);
+                limits.journal.begin(&mut holder);
                 *limits.held() = Some(holder);
                 // Now they can say what they need.
                 limits.answered.notify_waiters();
@@ -101,7 +111,13 @@ async fn begin(limits: &Limits, store: &Store) {
 
 async fn ask(limits: &Limits, store: &Store) {
     let asked = limits.now();
-    let due = || limits.held().as_mut().and_then(|holder| holder.due(asked));
+    let due = || {
+        let mut held = limits.held();
+        let holder = held.as_mut()?;
+        let request = holder.due(asked);
+        limits.journal.note(holder);
+        request
+    };
     let Some(request) = due() else {
         return;
     };
@@ -112,6 +128,7 @@ async fn ask(limits: &Limits, store: &Store) {
             Ok(answer) => holder.answered(&request, answer, asked, answered),
             Err(_) => holder.unanswered(answered),
         }
+        limits.journal.note(holder);
     }
     if let Err(error) = answer {
         tracing::warn!(%error, wishes = request.wishes.len(), "the database did not answer; asking again");

@@ -4,12 +4,14 @@
 //! [`keeper`] asks the database for more on the control runtime. A call waits for it only when what it needs is not there,
 //! and no longer than [`PATIENCE`].
 
+mod journal;
 mod keeper;
 mod needs;
 mod rates;
 mod refuse;
 mod taken;
 
+pub(crate) use journal::{Journal, Left};
 pub use keeper::{give_back, keep};
 pub(crate) use needs::{Party, are_measured, is_of_credential, needs};
 pub(crate) use rates::rates;
@@ -30,6 +32,8 @@ pub struct Limits {
     replica: Arc<str>,
     /// None until something is limited, and the database has told this replica its number.
     holder: Mutex<Option<Holder>>,
+    /// Where what it holds is written down, before it is used.
+    journal: Journal,
     began: Instant,
     /// Somebody needs what is not there.
     needed: Notify,
@@ -49,9 +53,10 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const BOUNDARY: Duration = Duration::from_millis(2);
 
 impl Limits {
-    pub(crate) fn new(replica: Arc<str>) -> Self {
+    pub(crate) fn new(replica: Arc<str>, journal: Journal) -> Self {
         Self {
             replica,
+            journal,
             holder: Mutex::new(None),
             began: Instant::now(),
             needed: Notify::new(),
@@ -117,6 +122,7 @@ impl Limits {
         let mut held = self.held();
         let holder = held.get_or_insert_with(keeper::nobody);
         let reservation = holder.reserve(now, &wants)?;
+        self.journal.note(holder);
         drop(held);
         Ok(Taken::new(self, reservation))
     }

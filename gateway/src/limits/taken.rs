@@ -56,6 +56,7 @@ impl Taken {
         let now = self.limits.now();
         if let Some(holder) = self.limits.held().as_mut() {
             end(holder, reservation, now);
+            self.limits.journal.note(holder);
         }
     }
 }

@@ -214,6 +214,7 @@ async fn open(
     let replica = replica.name.clone();
     let gateway = GatewaySettings {
         replica,
+        boot: replica::boot(),
         ..settings.gateway.clone()
     };
     let opened = Gateway::open(store.clone(), catalog, gateway, control.handle().clone()).await;

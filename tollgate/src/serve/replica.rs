@@ -18,6 +18,8 @@ pub(super) struct Replica {
     file: File,
 }
 
+/// Where Linux tells which start of the machine this is.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Nobody starts so many processes on one directory.
 const NAMES_MAX: usize = 64;
 
@@ -51,6 +53,12 @@ impl Replica {
         }
         Err(io::Error::other("all names of replicas are taken"))
     }
+}
+
+/// Which start of the machine this is, where the system tells.
+pub(super) fn boot() -> Option<u128> {
+    let id = fs::read_to_string(BOOT_ID).ok()?;
+    u128::from_str_radix(&id.trim().replace('-', ""), 16).ok()
 }
 
 #[cfg(test)]

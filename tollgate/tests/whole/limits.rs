@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use testkit::client::{self, Answer};
-use testkit::database::TestDatabase;
+use testkit::database::{self, TestDatabase};
 use testkit::process::Serving;
 use testkit::vendor::{Play, Vendor};
 
@@ -91,6 +91,26 @@ fn exactly_as_many_calls_as_a_limit_allows_reach_the_provider_through_three_repl
         let served = use_up(&replicas, &world.key, &request("custom/m", false), 1000);
         assert_eq!((vendor.seen().len(), served), (100, 100));
     }
+}
+
+/// What the killed process had at hand and had not used is written down, so the next one gives it back.
+#[test]
+fn killing_the_gateway_uses_up_nothing() {
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let mut world = World::new(TestDatabase::sqlite(), &vendor);
+    set(&world, "tenant:acme", "--per day --requests 300");
+    for _ in 0..3 {
+        for _ in 0..20 {
+            assert_eq!(world.chat(&request("custom/m", false)).status, 200);
+        }
+        world.serving.signal("-KILL");
+        world.serving = world.installation.serve();
+    }
+    let granted = database::ask(world.database.url(), "SELECT CAST(granted AS TEXT) FROM counters");
+    let granted: usize = granted.parse().unwrap();
+    assert!(granted > 60, "nothing was at hand when it was killed: {granted}");
+    use_up(&[&world.serving], &world.key, &request("custom/m", false), 400);
+    assert_eq!(vendor.seen().len(), 300);
 }
 
 #[test]
