@@ -129,6 +129,81 @@ fn tokens_are_never_exceeded_and_nearly_all_used() {
 }
 
 #[test]
+fn dollars_are_never_exceeded_and_a_model_without_a_price_is_not_let_through() {
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    set(&world, "tenant:acme", "--per day --usd 1");
+    let body = json!({
+        "model": "custom/m", "max_tokens": 10, "messages": [{"role": "user", "content": "one two three"}],
+    });
+    let body = body.to_string();
+    let unpriced = world.post("/v1/chat/completions", &body);
+    assert_eq!(
+        (unpriced.status, unpriced.json()["error"]["code"].clone()),
+        (400, json!("limit_unpriced"))
+    );
+    // A tenth of a cent for each token.
+    world
+        .installation
+        .ask(&["prices", "set", "custom", "m", "input 1000, output 1000"]);
+    let deadline = Instant::now() + PATIENCE;
+    let first = loop {
+        let answer = world.post("/v1/chat/completions", &body);
+        if answer.status != 400 || Instant::now() > deadline {
+            break answer;
+        }
+        thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(
+        (first.status, first.header("x-tollgate-cost-usd")),
+        (200, "0.004000000")
+    );
+    use_up(&[&world.serving], &world.key, body.as_bytes(), 400);
+    let millidollars = vendor.seen().len() * 4;
+    assert!((800..=1000).contains(&millidollars), "{millidollars}");
+}
+
+#[test]
+fn no_more_calls_are_under_way_at_the_same_time_than_a_limit_lets_be() {
+    static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let vendor = Vendor::start(|_| {
+        let under_way = UNDER_WAY.fetch_add(1, Ordering::SeqCst) + 1;
+        MOST.fetch_max(under_way, Ordering::SeqCst);
+        thread::sleep(Duration::from_millis(20));
+        UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
+        Play::json(200, completion())
+    });
+    for database in TestDatabase::each() {
+        let is_sqlite = database.is_sqlite();
+        let world = World::new(database, &vendor);
+        set(&world, "tenant:acme", "--concurrent 4");
+        let more: Option<Serving> = (!is_sqlite).then(|| world.installation.serve());
+        let replicas: Vec<&Serving> = more.iter().chain([&world.serving]).collect();
+        let calls = AtomicUsize::new(0);
+        let served = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for caller in 0..CALLERS {
+                let (calls, served, replicas, world) = (&calls, &served, &replicas, &world);
+                scope.spawn(move || {
+                    let replica = replicas[caller % replicas.len()];
+                    while calls.fetch_add(1, Ordering::Relaxed) < 300 {
+                        let endpoint = replica.endpoint("/v1/chat/completions");
+                        let answer = client::post(&endpoint, &world.key, &request("custom/m", false));
+                        assert!(matches!(answer.status, 200 | 429), "{}", answer.status);
+                        served.fetch_add(usize::from(answer.status == 200), Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        let served = served.load(Ordering::Relaxed);
+        assert!(served >= 20, "{served} of 300 were served");
+    }
+    let most = MOST.load(Ordering::SeqCst);
+    assert!((2..=4).contains(&most), "{most} at the same time");
+}
+
+#[test]
 fn what_never_fits_is_told_so_and_what_is_only_observed_passes() {
     let vendor = Vendor::start(|_| Play::json(200, completion()));
     let world = World::new(TestDatabase::sqlite(), &vendor);
