@@ -238,6 +238,22 @@ impl Serving {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// The first line of the log with this text, once it is there: lines of calls are written a moment after the calls.
+    #[expect(clippy::panic, reason = "a test whose line never comes has failed")]
+    pub fn logged(&self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log();
+            if let Some(line) = log.lines().find(|line| line.contains(text)) {
+                return line.to_owned();
+            }
+            if Instant::now() > deadline {
+                panic!("never logged: {text}\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     pub fn process_id(&self) -> u32 {
         self.child.id()
     }

@@ -114,8 +114,7 @@ fn embeddings_pass_or_are_translated_and_are_metered() {
                 ..AttemptUsage::default()
             });
             assert_eq!(ledger[&call_id].usage, usage);
-            let log = world.serving.log();
-            let line = log.lines().find(|line| line.contains(&call_id)).unwrap();
+            let line = world.serving.logged(&call_id);
             assert!(line.contains("embeddings") && !line.contains("chat"), "{line}");
         }
     }

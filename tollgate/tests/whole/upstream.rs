@@ -244,12 +244,11 @@ fn usage_that_makes_no_sense_is_not_booked() {
         }
     }
     let ledger = world.ledger(expected.len());
-    let log = world.serving.log();
     for (call, tokens, suspect, reported) in &expected {
         let row = &ledger[call];
         let booked = row.usage.map(|usage| (usage.input_tokens, usage.output_tokens));
         assert_eq!((row.outcome.as_str(), booked), ("ok", *tokens), "{reported:?}");
-        let line = log.lines().find(|line| line.contains(call.as_str())).unwrap();
+        let line = world.serving.logged(call);
         assert_eq!(line.contains("suspect_usage"), *suspect, "{line}");
     }
     let suspect = expected.iter().filter(|(_, _, suspect, _)| *suspect).count();
