@@ -3,37 +3,77 @@
 use serde::Deserialize;
 
 /// A text in which each `*` stands for any run of characters. Case matters.
+///
+/// It is taken apart when it is read: the catalogue has dozens of them, which a call may go through.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Glob(String);
+#[serde(from = "String")]
+pub struct Glob {
+    text: Box<str>,
+    /// What comes before the first star; all of it where there is none.
+    prefix: Box<str>,
+    stars: Option<AfterStar>,
+}
+
+/// What comes after the first star.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct AfterStar {
+    /// What stands between two stars each.
+    middle: Box<[Box<str>]>,
+    /// What comes after the last one.
+    suffix: Box<str>,
+}
 
 impl Glob {
     pub fn matches(&self, name: &str) -> bool {
-        let Some((prefix, rest)) = self.0.split_once('*') else {
-            return self.0 == name;
-        };
-        let Some(mut left) = name.strip_prefix(prefix) else {
+        let Some(mut left) = name.strip_prefix(&*self.prefix) else {
             return false;
         };
-        let (middle, suffix) = rest.rsplit_once('*').unwrap_or(("", rest));
+        let Some(stars) = &self.stars else {
+            return left.is_empty();
+        };
         // The first place will do for each: what comes after it has only more room that way.
-        for literal in middle.split('*') {
-            match left.split_once(literal) {
+        for literal in &stars.middle {
+            match left.split_once(&**literal) {
                 Some((_, after)) => left = after,
                 None => return false,
             }
         }
-        left.ends_with(suffix)
+        left.ends_with(&*stars.suffix)
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
 impl From<&str> for Glob {
     fn from(text: &str) -> Self {
-        Self(text.to_owned())
+        let (prefix, rest) = match text.split_once('*') {
+            Some((prefix, rest)) => (prefix, Some(rest)),
+            None => (text, None),
+        };
+        Self {
+            text: text.into(),
+            prefix: prefix.into(),
+            stars: rest.map(AfterStar::from),
+        }
+    }
+}
+
+impl From<&str> for AfterStar {
+    fn from(rest: &str) -> Self {
+        let mut literals = rest.split('*').map(Box::from);
+        let suffix = literals.next_back().unwrap_or_default();
+        Self {
+            middle: literals.collect(),
+            suffix,
+        }
+    }
+}
+
+impl From<String> for Glob {
+    fn from(text: String) -> Self {
+        Self::from(text.as_str())
     }
 }
 

@@ -5,7 +5,6 @@
 //! written to the spool at once and the record goes into the place in the ledger that the permit had reserved, so it
 //! cannot fail and does not wait.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use dialect::Usage;
@@ -188,7 +187,7 @@ fn price(attempt: &mut AttemptRecord, prices: &PriceBook) {
     } = cost
     {
         attempt.cost_nano = i64::try_from(nano_dollars).ok();
-        attempt.price_version = Some(Arc::from(version.to_string()));
+        attempt.price_version = Some(version);
     }
 }
 

@@ -60,7 +60,7 @@ pub struct AttemptRecord {
     /// In billionths of a dollar, when a price is known.
     pub cost_nano: Option<i64>,
     /// Which prices that is by.
-    pub price_version: Option<Arc<str>>,
+    pub price_version: Option<String>,
     /// What limits were charged before it was sent.
     pub reserved_tokens: Option<i64>,
     /// What sending it changes in the units of leases that this replica holds, for the spool.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use dialect::Usage;
 
 use super::list::{ModelPrice, PriceList, family};
-use super::rates::Rates;
 use super::shipped::shipped;
 use super::tier::Tier;
 
@@ -104,14 +103,14 @@ impl PriceBook {
         let Some(found) = self.find(provider, model, at_ms) else {
             return Priced::Unpriced;
         };
-        let rates = found.price.price.rates(tier, usage.input_tokens);
-        let cost = rates.and_then(|rates| Some((rates, rates.cost(usage)?)));
-        let Some((rates, nano_dollars)) = cost else {
+        let part = found.price.price.part(tier, usage.input_tokens);
+        let cost = part.and_then(|part| Some((part, part.rates.cost(usage)?)));
+        let Some((part, nano_dollars)) = cost else {
             return Priced::Unpriced;
         };
         Priced::Cost {
             nano_dollars,
-            version: found.version(rates),
+            version: found.version(&part.text),
         }
     }
 
@@ -122,11 +121,19 @@ impl PriceBook {
 }
 
 impl Found {
-    fn version(&self, rates: &Rates) -> String {
+    /// Put together by hand, since each call has one.
+    fn version(&self, rates: &str) -> String {
         let layer = self.layer.as_str();
-        match self.price.from_ms {
-            Some(from_ms) => format!("{layer}@{from_ms} {rates}"),
-            None => format!("{layer} {rates}"),
+        let from = self.price.from_ms.map(|from_ms| from_ms.to_string());
+        let from = from.as_deref().unwrap_or_default();
+        let mut version = String::with_capacity(layer.len() + 1 + from.len() + 1 + rates.len());
+        version.push_str(layer);
+        if !from.is_empty() {
+            version.push('@');
+            version.push_str(from);
         }
+        version.push(' ');
+        version.push_str(rates);
+        version
     }
 }

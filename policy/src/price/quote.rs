@@ -16,11 +16,14 @@ pub struct Price {
     parts: Box<[Part]>,
 }
 
+/// The rates of one tier above some length of input.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Part {
+pub(super) struct Part {
     over: u64,
     tier: Tier,
-    rates: Rates,
+    pub(super) rates: Rates,
+    /// The rates as they are written, which each call that is charged by them has to tell.
+    pub(super) text: Box<str>,
 }
 
 /// A text that is no price.
@@ -49,12 +52,13 @@ impl Price {
     ///
     /// A cheaper tier without a price of its own is charged as the usual one.
     pub fn rates(&self, tier: Tier, input_tokens: u64) -> Option<&Rates> {
+        self.part(tier, input_tokens).map(|part| &part.rates)
+    }
+
+    pub(super) fn part(&self, tier: Tier, input_tokens: u64) -> Option<&Part> {
         let of_tier = |over: u64, tier: Tier| {
-            let part = self
-                .parts
-                .iter()
-                .find(|part| part.over == over && part.tier == tier);
-            part.map(|part| &part.rates)
+            let mut parts = self.parts.iter();
+            parts.find(|part| part.over == over && part.tier == tier)
         };
         let overs = self.parts.iter().rev().map(|part| part.over);
         let over = overs.filter(|over| *over == 0 || input_tokens > *over).max()?;
@@ -99,7 +103,7 @@ impl Price {
     pub fn of(parts: Vec<(u64, Tier, Rates)>) -> Result<Self, PriceError> {
         let mut parts: Vec<Part> = parts
             .into_iter()
-            .map(|(over, tier, rates)| Part { over, tier, rates })
+            .map(|(over, tier, rates)| Part::new(over, tier, rates))
             .collect();
         parts.sort_by_key(|part| (part.over, part.tier));
         let is_same = |two: &&[Part]| matches!(two, [a, b] if (a.over, a.tier) == (b.over, b.tier));
@@ -118,6 +122,15 @@ impl Price {
 }
 
 impl Part {
+    fn new(over: u64, tier: Tier, rates: Rates) -> Self {
+        Self {
+            over,
+            tier,
+            rates,
+            text: rates.to_string().into(),
+        }
+    }
+
     fn read(text: &str) -> Result<Self, PriceError> {
         let (head, rates) = text.split_once(':').unwrap_or(("", text));
         let bad = || PriceError::Head(head.trim().to_owned());
@@ -137,11 +150,7 @@ impl Part {
         if words.next().is_some() {
             return Err(bad());
         }
-        Ok(Self {
-            over,
-            tier,
-            rates: rates.parse()?,
-        })
+        Ok(Self::new(over, tier, rates.parse()?))
     }
 
     fn head(&self) -> String {
@@ -175,7 +184,7 @@ impl fmt::Display for Price {
             if number > 0 {
                 write!(f, "; {}: ", part.head())?;
             }
-            write!(f, "{}", part.rates)?;
+            f.write_str(&part.text)?;
         }
         Ok(())
     }
