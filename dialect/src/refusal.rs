@@ -159,6 +159,8 @@ pub struct Refusal {
     pub retry_after_s: Option<u64>,
     /// How the caller stands with its limits.
     pub rates: Option<Box<Rates>>,
+    /// How often a provider was asked.
+    pub attempts: u32,
 }
 
 impl Refusal {
@@ -169,6 +171,7 @@ impl Refusal {
             param: None,
             retry_after_s: None,
             rates: None,
+            attempts: 0,
         }
     }
 

@@ -22,6 +22,7 @@ pub struct GatewaySettings {
     /// Bounds on what a request body may hold.
     pub body: BodyLimits,
     pub timeouts: Timeouts,
+    pub attempts: AttemptSettings,
     /// Calls whose records may wait to be logged. When all places are taken, no further call is admitted.
     pub ledger_places: usize,
     /// The name of this process among others, which no other living one has.
@@ -35,6 +36,23 @@ pub struct GatewaySettings {
     pub traced: bool,
 }
 
+/// How far one call may go from one attempt to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptSettings {
+    pub attempts_max: u32,
+    /// No further one begins later than this after the request.
+    pub begin_within: Duration,
+}
+
+impl Default for AttemptSettings {
+    fn default() -> Self {
+        Self {
+            attempts_max: 3,
+            begin_within: Duration::from_secs(60),
+        }
+    }
+}
+
 impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
@@ -45,6 +63,7 @@ impl Default for GatewaySettings {
             },
             body: BodyLimits::default(),
             timeouts: Timeouts::default(),
+            attempts: AttemptSettings::default(),
             ledger_places: 65_536,
             replica: Arc::from("replica"),
             boot: None,

@@ -29,7 +29,7 @@ pub use admission::Admission;
 pub use call::{Reply, ReplyBody, ReplyHead, StreamBody};
 pub use call_id::CallId;
 pub use failpoint::failpoint;
-pub use gateway::{Gateway, GatewaySettings, OpenError};
+pub use gateway::{AttemptSettings, Gateway, GatewaySettings, OpenError};
 pub use sessions::{SessionError, Sessions, SignedIn};
 pub use vitals::Vitals;
 pub use worker::{Asked, Operation, Request, Worker};

@@ -49,6 +49,9 @@ pub(crate) fn refusal(dialect: Dialect, refusal: &Refusal) -> Response<Body> {
     if let Some(rates) = &refusal.rates {
         rates::insert(rates, dialect, headers);
     }
+    if refusal.attempts > 0 {
+        headers.insert(ATTEMPTS, HeaderValue::from(refusal.attempts));
+    }
     if closes(refusal.code) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

@@ -55,6 +55,8 @@ pub enum End {
     Hang,
     /// Not even the head comes, until the other side goes away.
     Silence,
+    /// Nor does it come before the connection is closed.
+    NoAnswer,
 }
 
 struct Shared {
@@ -199,12 +201,12 @@ impl Shared {
             let play = (self.script)(&seen);
             lock(&self.seen).push(seen);
             self.came.notify_all();
-            if play.end != End::Silence {
+            if !matches!(play.end, End::Silence | End::NoAnswer) {
                 play.write(&mut connection)?;
             }
             match play.end {
                 End::Whole => {}
-                End::Cut => return Ok(()),
+                End::Cut | End::NoAnswer => return Ok(()),
                 End::Hang | End::Silence => {
                     // Whether it is closed or reset, reading ends.
                     let _reset = reader.read(&mut [0]);

@@ -1,10 +1,12 @@
-//! One try of one target with one credential.
+//! Attempts: each is one try of one target with one credential. [`attempt`] makes them, one after the other, until one is
+//! answered or no other may follow ([`super::again`]).
 //!
-//! This is the place for picking among credentials and for falling back to the next target: [`choose`] names the
-//! candidate, [`fault`] says which answers may not be passed on. For now the first candidate is tried, once.
+//! The order is that of the plan; a credential that has to rest comes after those that have not. Each attempt takes from its
+//! own limits, has its own row in the ledger, and is settled by itself. A caller whose attempts have all failed is told the
+//! last error of a provider, or that there was no answer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dialect::rates::Rates;
@@ -16,20 +18,21 @@ use policy::{Plan, Target};
 use provider::gemini_cli::{Commission, Framing};
 use provider::{Errand, Provider, ProviderKind, SendFault, echo};
 
-use super::fault;
+use super::again::{Again, Tries};
+use super::fault::{self, Failed};
 use super::identify::Caller;
 use super::limit::{Limited, Limiting, Unlimited};
 use super::prepare::{Parcel, Prepared, prepare};
+use super::relay::{self, Reply};
 use super::settle::Settlement;
 use crate::clock::now_ms;
 use crate::ledger::{AttemptRecord, Outcome, UsageSource};
-use crate::live::Credential;
+use crate::live::{Credential, Rest};
 use crate::worker::{Request, Worker};
 
 /// A provider's answer that may be passed on.
 pub(super) struct Answer {
     pub(super) upstream: provider::Answer,
-    pub(super) settlement: Settlement,
     /// Which target answered, by which credential.
     pub(super) target: Target,
     pub(super) credential_name: Option<String>,
@@ -43,42 +46,174 @@ pub(super) struct Answer {
     pub(super) rates: Option<Rates>,
 }
 
+/// An attempt of which nothing has gone to the client.
+pub(super) struct Failure {
+    pub(super) told: Told,
+    pub(super) outcome: Outcome,
+    pub(super) again: Again,
+}
+
+/// What the client is told of it, if no other attempt is answered.
+pub(super) enum Told {
+    Refusal(Refusal),
+    /// The provider's own error.
+    Reply(Box<Reply>),
+}
+
 /// A target that this caller can use now.
 pub(super) struct Candidate<'a> {
     pub(super) target: &'a Target,
     pub(super) provider: &'a Provider,
     /// None for the built-in echo, which needs none.
-    pub(super) credential: Option<Arc<Credential>>,
+    pub(super) credential: Option<&'a Arc<Credential>>,
+}
+
+/// What one call is, whoever is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) caller: &'a Caller,
+    pub(super) plan: &'a Plan,
+    pub(super) envelope: &'a Envelope,
+    pub(super) body: &'a Bytes,
+    pub(super) request: &'a Request<'a>,
+    /// When the whole request was there.
+    pub(super) started: Instant,
 }
 
 /// What is ready to be sent to a candidate.
-struct Ready<'a> {
-    candidate: Candidate<'a>,
+struct Ready {
     prepared: Prepared,
     limited: Limited,
 }
 
-/// Sends the call to the first target of the plan that is usable, and whose limits let it through.
+impl From<Failed> for Box<Failure> {
+    fn from(failed: Failed) -> Self {
+        Self::new(Failure {
+            told: Told::Refusal(failed.refusal),
+            outcome: failed.outcome,
+            again: failed.again,
+        })
+    }
+}
+
+/// Makes attempts until one is answered.
 ///
 /// # Errors
-/// When there is none, the provider could not be reached, or its answer is not one to pass on. The call is settled then.
-pub(super) async fn attempt(
-    worker: &Worker,
-    caller: &Caller,
-    plan: &Plan,
-    envelope: &Envelope,
-    body: &Bytes,
-    request: &Request<'_>,
-    mut settlement: Settlement,
-) -> Result<Answer, Refusal> {
-    let Ready {
-        candidate,
-        prepared,
-        limited,
-    } = match ready(worker, caller, plan, envelope, body, request).await {
-        Ok(ready) => ready,
-        Err(refusal) => return Err(settlement.refuse(refusal, Outcome::Refused)),
-    };
+/// When none can be made, or none is answered. The call is settled then.
+pub(super) async fn attempt(call: Call<'_>, mut settlement: Settlement) -> Result<Reply, Refusal> {
+    let settings = call.worker.gateway.settings().attempts;
+    let mut tries = Tries::new(settings, call.started);
+    let mut failed: Option<Box<Failure>> = None;
+    let mut refused = None;
+    // What went by while others were asked in vain is no time of ours.
+    let mut waited = Duration::ZERO;
+    for candidate in in_order(call) {
+        if failed.is_some() {
+            if !tries.are_left() {
+                break;
+            }
+            if !candidate.may_stand_in() {
+                continue;
+            }
+        } else {
+            candidate.earn();
+        }
+        let ready = match ready(call, &candidate).await {
+            Ok(ready) => ready,
+            // The caller is to know of what failed, and not why nobody could stand in.
+            Err(_) if failed.is_some() => continue,
+            Err(Unlimited { refusal, elsewhere }) if elsewhere => {
+                refused = Some(refusal);
+                continue;
+            }
+            Err(Unlimited { refusal, .. }) => return Err(settlement.refuse(refusal, Outcome::Refused)),
+        };
+        let begun = Instant::now();
+        match one(call, &candidate, ready, &mut settlement, &mut tries, waited).await {
+            Ok(reply) => {
+                candidate.fared(Rest::None);
+                return Ok(reply);
+            }
+            Err(failure) => {
+                let again = failure.again;
+                settlement.end_attempt(failure.outcome, None);
+                failed = Some(failure.or_more_telling(failed));
+                match again {
+                    Again::Never => break,
+                    Again::Elsewhere(rest) => candidate.fared(rest),
+                }
+                waited = waited.saturating_add(begun.elapsed());
+            }
+        }
+    }
+    match failed {
+        Some(failure) => failure.tell(settlement, tries.made),
+        None => {
+            let refusal = refused.unwrap_or_else(|| no_credential(call.plan));
+            Err(settlement.refuse(refusal, Outcome::Refused))
+        }
+    }
+}
+
+impl Failure {
+    /// A provider's own words tell more than that there are none.
+    fn or_more_telling(self: Box<Self>, before: Option<Box<Self>>) -> Box<Self> {
+        match before {
+            Some(before) if matches!((&before.told, &self.told), (Told::Reply(_), Told::Refusal(_))) => {
+                before
+            }
+            _ => self,
+        }
+    }
+
+    /// The last word of the call.
+    fn tell(self, mut settlement: Settlement, attempts: u32) -> Result<Reply, Refusal> {
+        match self.told {
+            Told::Refusal(refusal) => Err(settlement.refuse(refusal, self.outcome)),
+            Told::Reply(mut reply) => {
+                reply.head.attempts = attempts;
+                settlement.answered(reply.head.status.as_u16());
+                settlement.close(self.outcome, None);
+                Ok(*reply)
+            }
+        }
+    }
+}
+
+impl Candidate<'_> {
+    fn rests(&self) -> bool {
+        self.credential
+            .is_some_and(|credential| credential.health.rests())
+    }
+
+    fn fared(&self, rest: Rest) {
+        if let Some(credential) = self.credential {
+            credential.health.fared(rest);
+        }
+    }
+
+    fn earn(&self) {
+        if let Some(credential) = self.credential {
+            credential.health.earn();
+        }
+    }
+
+    fn may_stand_in(&self) -> bool {
+        self.credential
+            .is_none_or(|credential| credential.health.may_stand_in())
+    }
+}
+
+/// One attempt.
+async fn one(
+    call: Call<'_>,
+    candidate: &Candidate<'_>,
+    Ready { prepared, limited }: Ready,
+    settlement: &mut Settlement,
+    tries: &mut Tries,
+    waited: Duration,
+) -> Result<Reply, Box<Failure>> {
     let Parcel {
         dialect,
         pieces,
@@ -86,42 +221,38 @@ pub(super) async fn attempt(
         crossing,
     } = match prepared {
         Prepared::Send(parcel) => parcel,
-        Prepared::Answered(body) => return Ok(estimated(candidate, body, settlement)),
+        Prepared::Answered(body) => {
+            let answer = estimated(candidate, body);
+            return relay::relay(answer, call, waited, settlement).await;
+        }
     };
-    let number = 1;
+    let number = tries.begin();
     let sent = Instant::now();
     let rates = limited.rates;
-    let begun = record(&candidate, dialect, number, sent);
-    if let Err(refusal) = settlement.attempt(begun, limited, &caller.prices).await {
-        return Err(settlement.refuse(refusal, Outcome::Refused));
+    let begun = record(candidate, dialect, number, sent);
+    if let Err(refusal) = settlement.attempt(begun, limited, &call.caller.prices).await {
+        return Err(Box::new(Failure {
+            told: Told::Refusal(refusal),
+            outcome: Outcome::Refused,
+            again: Again::Never,
+        }));
     }
-    let upstream = match send(
-        worker,
-        caller,
-        &candidate,
-        (dialect, pieces, &path),
-        envelope.stream,
-        request,
-        number,
-    )
-    .await
-    {
+    let name = &candidate.provider.name;
+    let upstream = match send(call, candidate, (dialect, pieces, &path), number).await {
         Ok(upstream) => upstream,
         Err(fault) => {
             if fault.is_before_the_first_byte() {
                 settlement.never_sent();
             }
-            let (refusal, outcome) = fault::no_answer(&candidate.provider.name, fault);
-            return Err(settlement.refuse(refusal, outcome));
+            return Err(fault::no_answer(name, fault).into());
         }
     };
     settlement.update(|attempt| attempt.status = upstream.status.as_u16());
-    if let Some((refusal, outcome)) = fault::not_for_clients(&candidate.provider.name, upstream.status) {
-        return Err(settlement.refuse(refusal, outcome));
+    if let Some(failed) = fault::not_for_clients(name, upstream.status) {
+        return Err(failed.into());
     }
-    Ok(Answer {
+    let answer = Answer {
         upstream,
-        settlement,
         target: candidate.target.clone(),
         credential_name: candidate.credential.map(|credential| credential.name.clone()),
         attempts: number,
@@ -129,54 +260,34 @@ pub(super) async fn attempt(
         provider_dialect: dialect,
         sent,
         rates,
-    })
+    };
+    relay::relay(answer, call, waited, settlement).await
 }
 
-/// The first candidate whose limits let the call through. A credential that is used up leaves it to the next one.
-async fn ready<'a>(
-    worker: &'a Worker,
-    caller: &Caller,
-    plan: &'a Plan,
-    envelope: &Envelope,
-    body: &Bytes,
-    request: &Request<'_>,
-) -> Result<Ready<'a>, Refusal> {
-    let mut refused = None;
-    for candidate in candidates(worker, caller, plan) {
-        let limiting = Limiting {
-            worker,
-            caller,
-            candidate: &candidate,
-            request,
-            envelope,
-            body,
-        };
-        let bound = limiting.bound();
-        let cap = limiting.cap(bound.as_ref());
-        let prepared = prepare(&candidate, request, envelope, body, &caller.tenant, cap)?;
-        match limiting.take(bound, prepared.sent_bytes()).await {
-            Ok(limited) => {
-                return Ok(Ready {
-                    candidate,
-                    prepared,
-                    limited,
-                });
-            }
-            Err(Unlimited { refusal, elsewhere }) if elsewhere => refused = Some(refusal),
-            Err(Unlimited { refusal, .. }) => return Err(refusal),
-        }
-    }
-    Err(refused.unwrap_or_else(|| {
-        let message = format!("No credential is set up for the model `{}`.", plan.model_name);
-        Refusal::new(Code::NoCredential, message).param("model")
-    }))
+/// What this candidate is to be sent, and what the call holds of its limits for it.
+async fn ready(call: Call<'_>, candidate: &Candidate<'_>) -> Result<Ready, Unlimited> {
+    let limiting = Limiting { call, candidate };
+    let bound = limiting.bound();
+    let cap = limiting.cap(bound.as_ref());
+    let tenant = &call.caller.tenant;
+    let prepared = prepare(candidate, call.request, call.envelope, call.body, tenant, cap);
+    let prepared = prepared.map_err(|refusal| Unlimited {
+        refusal,
+        elsewhere: false,
+    })?;
+    let limited = limiting.take(bound, prepared.sent_bytes()).await?;
+    Ok(Ready { prepared, limited })
+}
+
+fn no_credential(plan: &Plan) -> Refusal {
+    let message = format!("No credential is set up for the model `{}`.", plan.model_name);
+    Refusal::new(Code::NoCredential, message).param("model")
 }
 
 /// An answer of our own, for which nobody was asked: no attempt, and nothing to be booked.
-fn estimated(candidate: Candidate<'_>, body: Bytes, settlement: Settlement) -> Answer {
+fn estimated(candidate: &Candidate<'_>, body: Bytes) -> Answer {
     Answer {
         upstream: provider::Answer::ready(StatusCode::OK, "application/json", vec![body]),
-        settlement,
         target: candidate.target.clone(),
         credential_name: candidate.credential.map(|credential| credential.name.clone()),
         attempts: 0,
@@ -187,20 +298,27 @@ fn estimated(candidate: Candidate<'_>, body: Bytes, settlement: Settlement) -> A
     }
 }
 
+/// The candidates, those that have to rest after the others.
+fn in_order(call: Call<'_>) -> impl Iterator<Item = Candidate<'_>> {
+    // Hardly ever anyone rests, and nothing is allocated then.
+    let resting: Vec<usize> = candidates(call)
+        .enumerate()
+        .filter(|(_, candidate)| candidate.rests())
+        .map(|(place, _)| place)
+        .collect();
+    let of = move |rests: bool| {
+        let resting = resting.clone();
+        let all = candidates(call).enumerate();
+        all.filter_map(move |(place, candidate)| (resting.contains(&place) == rests).then_some(candidate))
+    };
+    of(false).chain(of(true))
+}
+
 /// What the tenant can use of the plan, in its order: each credential of each target's provider.
-fn candidates<'a>(
-    worker: &'a Worker,
-    caller: &Caller,
-    plan: &'a Plan,
-) -> impl Iterator<Item = Candidate<'a>> {
-    plan.targets.iter().flat_map(|target| {
-        let provider = worker.gateway.directory().catalog().get(&target.provider);
-        let own = caller
-            .tenant
-            .credentials(&target.provider)
-            .iter()
-            .cloned()
-            .map(Some);
+fn candidates(call: Call<'_>) -> impl Iterator<Item = Candidate<'_>> {
+    call.plan.targets.iter().flat_map(move |target| {
+        let provider = call.worker.gateway.directory().catalog().get(&target.provider);
+        let own = call.caller.tenant.credentials(&target.provider).iter().map(Some);
         let needs_none = provider.is_some_and(|provider| provider.kind == ProviderKind::Echo);
         let credentials = own.chain(needs_none.then_some(None));
         credentials.filter_map(move |credential| {
@@ -214,15 +332,20 @@ fn candidates<'a>(
 }
 
 async fn send(
-    worker: &Worker,
-    caller: &Caller,
+    call: Call<'_>,
     candidate: &Candidate<'_>,
     (dialect, body, path): (Dialect, Vec<Bytes>, &str),
-    streamed: bool,
-    request: &Request<'_>,
     number: u32,
 ) -> Result<provider::Answer, SendFault> {
-    let Some(credential) = &candidate.credential else {
+    let Call {
+        worker,
+        caller,
+        request,
+        envelope,
+        ..
+    } = call;
+    let streamed = envelope.stream;
+    let Some(credential) = candidate.credential else {
         return Ok(echo::answer(&body, now_ms() / 1000, request.call_id.as_str()));
     };
     if candidate.provider.kind == ProviderKind::GeminiCli {
@@ -272,15 +395,13 @@ fn record(candidate: &Candidate<'_>, dialect: Dialect, number: u32, started: Ins
         number,
         provider: candidate.target.provider.clone(),
         model: candidate.target.model.clone(),
-        credential_id: candidate
-            .credential
-            .as_ref()
-            .map(|credential| credential.id.clone()),
+        credential_id: candidate.credential.map(|credential| credential.id.clone()),
         dialect: dialect.as_str(),
         started_at_ms: now_ms(),
         started,
         first_byte: None,
         ended: started,
+        sent: false,
         status: 0,
         outcome: Outcome::Crashed,
         usage: None,

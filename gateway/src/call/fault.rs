@@ -1,14 +1,38 @@
-//! What a client is told of a provider that failed, and how the attempt is booked.
+//! What a client is told of a provider that failed, how the attempt is booked, and whether another one may follow.
 
 use dialect::neutral::BadAnswer;
 use dialect::refusal::{Code, Refusal};
 use http::StatusCode;
 use provider::{BodyFault, SendFault};
 
+use super::again::{self, Again};
 use crate::ledger::Outcome;
+use crate::live::Rest;
 
-/// Both.
-pub(super) type Failed = (Refusal, Outcome);
+/// All three.
+pub(super) struct Failed {
+    pub(super) refusal: Refusal,
+    pub(super) outcome: Outcome,
+    pub(super) again: Again,
+}
+
+impl Failed {
+    fn new(code: Code, message: impl Into<String>, outcome: Outcome) -> Self {
+        Self {
+            refusal: Refusal::new(code, message),
+            outcome,
+            again: Again::Never,
+        }
+    }
+
+    /// Another attempt may do better.
+    fn elsewhere(self, rest: Rest) -> Self {
+        Self {
+            again: Again::Elsewhere(rest),
+            ..self
+        }
+    }
+}
 
 /// Nothing came back.
 pub(super) fn no_answer(provider: &str, fault: SendFault) -> Failed {
@@ -28,7 +52,10 @@ pub(super) fn no_answer(provider: &str, fault: SendFault) -> Failed {
         SendFault::SwitchedOff => (Code::ProviderSwitchedOff, Outcome::Refused),
     };
     let message = format!("Provider `{provider}` gave no answer: {fault}.");
-    (Refusal::new(code, message), outcome)
+    Failed {
+        again: again::after_sending(fault),
+        ..Failed::new(code, message, outcome)
+    }
 }
 
 /// An answer with a status that may not be passed on, if this is one.
@@ -47,59 +74,52 @@ pub(super) fn not_for_clients(provider: &str, status: StatusCode) -> Option<Fail
         ),
         _ => return None,
     };
-    Some((Refusal::new(code, message), Outcome::ProviderError))
+    Some(Failed::new(code, message, Outcome::ProviderError))
 }
 
 /// An answer that says that our credential is none.
 pub(super) fn credential_refused(provider: &str) -> Failed {
     let message = format!("Provider `{provider}` refused the credential that this gateway holds for it.");
-    let refusal = Refusal::new(Code::ProviderCredentialRefused, message);
-    (refusal, Outcome::ProviderError)
+    Failed::new(Code::ProviderCredentialRefused, message, Outcome::ProviderError).elsewhere(Rest::Refused)
 }
 
 /// An answer that cannot be read, and so not be translated.
 pub(super) fn no_reply(provider: &str, error: &BadAnswer) -> Failed {
     let message = format!("The answer of provider `{provider}` cannot be translated: {error}.");
-    (
-        Refusal::new(Code::ProviderBadAnswer, message),
-        Outcome::ProviderError,
-    )
+    Failed::new(Code::ProviderBadAnswer, message, Outcome::ProviderError)
 }
 
 /// An answer that is not JSON: an error page, or one that broke off where nobody could notice.
 pub(super) fn not_json(provider: &str, status: StatusCode) -> Failed {
-    let status = status.as_u16();
-    let message =
-        format!("Provider `{provider}` answered with status {status} and something that is not JSON.");
-    (
-        Refusal::new(Code::ProviderBadAnswer, message),
-        Outcome::ProviderError,
-    )
+    let message = format!(
+        "Provider `{provider}` answered with status {} and something that is not JSON.",
+        status.as_u16()
+    );
+    Failed {
+        again: again::after_status(status),
+        ..Failed::new(Code::ProviderBadAnswer, message, Outcome::ProviderError)
+    }
 }
 
 /// An answer that broke off.
 pub(super) fn broken(provider: &str, fault: BodyFault) -> Failed {
-    let (code, outcome) = match fault {
-        BodyFault::GapTimeout | BodyFault::QuietTimeout | BodyFault::TotalTimeout => {
-            (Code::ProviderTimeout, Outcome::Timeout)
-        }
-        BodyFault::Cut => (Code::ProviderAnswerCut, Outcome::Cut),
-    };
     let message = format!("Provider `{provider}` did not finish: {fault}.");
-    (Refusal::new(code, message), outcome)
+    match fault {
+        BodyFault::GapTimeout | BodyFault::QuietTimeout | BodyFault::TotalTimeout => {
+            Failed::new(Code::ProviderTimeout, message, Outcome::Timeout)
+        }
+        BodyFault::Cut => Failed::new(Code::ProviderAnswerCut, message, Outcome::Cut).elsewhere(Rest::Usual),
+    }
 }
 
 /// A stream that ended in good order, but in the middle.
 pub(super) fn unfinished(provider: &str) -> Failed {
     let message = format!("Provider `{provider}` ended its stream in the middle.");
-    (Refusal::new(Code::ProviderAnswerCut, message), Outcome::Cut)
+    Failed::new(Code::ProviderAnswerCut, message, Outcome::Cut).elsewhere(Rest::Usual)
 }
 
 /// An answer that is larger than is believed.
 pub(super) fn too_large(provider: &str) -> Failed {
     let message = format!("The answer of provider `{provider}` is too large.");
-    (
-        Refusal::new(Code::ProviderAnswerTooLarge, message),
-        Outcome::ProviderError,
-    )
+    Failed::new(Code::ProviderAnswerTooLarge, message, Outcome::ProviderError)
 }

@@ -4,17 +4,15 @@
 //! know how much the call may use, and the client set no cap for the answer, the model's own maximum is sent as the cap: then
 //! what is reserved is never passed.
 
-use bytes::Bytes;
 use dialect::rates::Rates;
 use dialect::refusal::Refusal;
 use dialect::{Weight, weigh};
 use policy::bound::{Answer, Ask, Bound};
 
-use super::attempt::Candidate;
-use super::identify::Caller;
+use super::attempt::{Call, Candidate};
 use crate::clock::now_ms;
 use crate::limits::{Party, Taken, are_measured, is_of_credential, needs, rates, refuse, unpriced};
-use crate::worker::{Operation, Request, Worker};
+use crate::worker::Operation;
 
 /// What an attempt holds of its limits until it is settled.
 pub(super) struct Limited {
@@ -33,12 +31,8 @@ pub(super) struct Unlimited {
 
 /// One call, and to whom it would go.
 pub(super) struct Limiting<'a> {
-    pub(super) worker: &'a Worker,
-    pub(super) caller: &'a Caller,
+    pub(super) call: Call<'a>,
     pub(super) candidate: &'a Candidate<'a>,
-    pub(super) request: &'a Request<'a>,
-    pub(super) envelope: &'a dialect::Envelope,
-    pub(super) body: &'a Bytes,
 }
 
 /// What is expected of a call before anything is known of its like: a token for so many bytes, and an answer of so many.
@@ -50,12 +44,12 @@ const ANSWER_TOKENS_UNKNOWN: u64 = 16_384;
 impl Limiting<'_> {
     /// What the call may use at most; `None` where nothing limits it.
     pub(super) fn bound(&self) -> Option<Bound> {
-        let counts_only = matches!(self.request.asked.operation, Operation::CountTokens(_));
+        let counts_only = matches!(self.call.request.asked.operation, Operation::CountTokens(_));
         if counts_only || self.party().limits().next().is_none() {
             return None;
         }
-        let weight = weigh(self.request.asked.dialect, self.body);
-        Some(Bound::of(&self.ask(&weight), &self.caller.prices))
+        let weight = weigh(self.call.request.asked.dialect, self.call.body);
+        Some(Bound::of(&self.ask(&weight), &self.call.caller.prices))
     }
 
     /// What the answer has to be capped to, so that the bound holds; `None` where it need not be.
@@ -68,7 +62,7 @@ impl Limiting<'_> {
     /// # Errors
     /// When it is not there.
     pub(super) async fn take(&self, bound: Option<Bound>, sent_bytes: usize) -> Result<Limited, Unlimited> {
-        let limits = self.worker.gateway.limits();
+        let limits = self.call.worker.gateway.limits();
         let Some(mut bound) = bound else {
             return Ok(Limited {
                 taken: Taken::nothing(limits),
@@ -76,13 +70,13 @@ impl Limiting<'_> {
                 reserved_tokens: None,
             });
         };
-        let more = sent_bytes.saturating_sub(self.body.len()) as u64;
+        let more = sent_bytes.saturating_sub(self.call.body.len()) as u64;
         bound.input_tokens = bound.input_tokens.map(|tokens| tokens.saturating_add(more));
         let needs = needs(self.party(), &bound, &self.expected(&bound)).map_err(|limit| Unlimited {
             refusal: unpriced(&limit, &self.candidate.target.model),
             elsewhere: false,
         })?;
-        match limits.take(&self.caller.tenant.id, &needs).await {
+        match limits.take(&self.call.caller.tenant.id, &needs).await {
             Ok(taken) => Ok(Limited {
                 taken,
                 rates: rates(limits, &needs),
@@ -96,26 +90,29 @@ impl Limiting<'_> {
     }
 
     fn party(&self) -> Party<'_> {
-        let credential = self.candidate.credential.as_ref();
+        let credential = self.candidate.credential;
         Party {
-            tenant: &self.caller.tenant,
-            key_id: &self.caller.key.id,
+            tenant: &self.call.caller.tenant,
+            key_id: &self.call.caller.key.id,
             credential_id: credential.map(|credential| credential.id.as_str()),
             model: &self.candidate.target.model,
         }
     }
 
     fn ask<'a>(&'a self, weight: &'a Weight) -> Ask<'a> {
-        let answers = self.request.asked.operation == Operation::Generate;
+        let answers = self.call.request.asked.operation == Operation::Generate;
         Ask {
             provider: &self.candidate.provider.name,
             model: &self.candidate.target.model,
-            dialect: self.candidate.provider.dialect_for(self.request.asked.dialect),
+            dialect: self
+                .candidate
+                .provider
+                .dialect_for(self.call.request.asked.dialect),
             at_ms: now_ms(),
             weight,
             answer: answers.then_some(Answer {
-                choices: self.envelope.choices,
-                max_tokens: self.envelope.max_tokens,
+                choices: self.call.envelope.choices,
+                max_tokens: self.call.envelope.max_tokens,
                 catalog_max: Some(ANSWER_TOKENS_UNKNOWN),
             }),
         }
@@ -124,7 +121,10 @@ impl Limiting<'_> {
     /// What the call will probably use.
     fn expected(&self, bound: &Bound) -> Bound {
         let likely = |most: Option<u64>, likely: u64| Some(most.map_or(likely, |most| most.min(likely)));
-        let input = likely(bound.input_tokens, self.body.len() as u64 / BYTES_A_TOKEN + 1);
+        let input = likely(
+            bound.input_tokens,
+            self.call.body.len() as u64 / BYTES_A_TOKEN + 1,
+        );
         let output = likely(bound.output_tokens, ANSWER_TOKENS);
         let part = |of: Option<u64>, all: Option<u64>| match (of, all) {
             (Some(of), Some(all)) if all > 0 => of.saturating_mul(1_000) / all,

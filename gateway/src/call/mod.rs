@@ -5,12 +5,13 @@
 //! look      body -> Envelope (in `dialect`; no DOM)
 //! route     Envelope -> Plan (in `policy`)
 //! admit     -> Permit, or refuse
-//! attempt   pick a credential, prepare what it is sent, send, judge -> Answer
+//! attempt   pick a credential, prepare what it is sent, send, judge -> Answer; or the next one
 //! relay     Answer -> Reply: pass on and meter
 //! settle    at the end, on error, or when the client is gone
 //! ```
 
 mod admit;
+mod again;
 mod attempt;
 mod estimate;
 mod fault;
@@ -43,6 +44,7 @@ use crate::ledger::CallRecord;
 use crate::seeing::TraceParent;
 use crate::worker::{Request, Worker};
 use admit::Permit;
+use attempt::Call;
 use settle::Settlement;
 
 /// A call that may be sent.
@@ -87,8 +89,16 @@ impl Worker {
             body_wait,
         } = admitted;
         let settlement = Settlement::new(record, permit);
-        let answer = attempt::attempt(self, &caller, &plan, &envelope, &body, request, settlement).await?;
-        relay::relay(answer, request.asked, &envelope, request.started + body_wait).await
+        let call = Call {
+            worker: self,
+            caller: &caller,
+            plan: &plan,
+            envelope: &envelope,
+            body: &body,
+            request,
+            started: request.started + body_wait,
+        };
+        attempt::attempt(call, settlement).await
     }
 
     /// The steps before anything is sent.

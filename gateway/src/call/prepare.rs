@@ -154,7 +154,7 @@ impl Preparation<'_> {
 
     /// Where the provider takes this. The built-in echo is nowhere.
     fn path(&self, dialect: Dialect, operation: At) -> Result<String, Refusal> {
-        let Some(credential) = &self.candidate.credential else {
+        let Some(credential) = self.candidate.credential else {
             return Ok(String::new());
         };
         let Candidate { target, provider, .. } = self.candidate;

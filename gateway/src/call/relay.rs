@@ -3,19 +3,20 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dialect::Envelope;
 use dialect::rates::Rates;
-use dialect::refusal::Refusal;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use policy::Target;
 
-use super::attempt::Answer;
+use super::again;
+use super::attempt::{Answer, Call, Failure, Told};
+use super::fault::Failed;
+use super::settle::Settlement;
 use super::stream::StreamBody;
 use super::way::Way;
 use super::whole::{self, Between};
 use crate::ledger::Outcome;
-use crate::worker::Asked;
+use crate::worker::Request;
 
 /// An answer on its way to the client.
 pub struct Reply {
@@ -54,19 +55,24 @@ pub enum ReplyBody {
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-/// Passes the answer on. `started` is when the whole request was there.
+/// Passes the answer on. `waited` is what went by before while others were asked in vain.
 ///
 /// # Errors
-/// When the answer breaks off before anything of it could be passed on, or is none. The call is settled then.
+/// When the answer is an error, breaks off before anything of it could be passed on, or is none. The attempt is not settled
+/// then.
 pub(super) async fn relay(
     answer: Answer,
-    asked: Asked<'_>,
-    envelope: &Envelope,
-    started: Instant,
-) -> Result<Reply, Refusal> {
+    call: Call<'_>,
+    waited: Duration,
+    settlement: &mut Settlement,
+) -> Result<Reply, Box<Failure>> {
+    let Call {
+        envelope,
+        request: Request { asked, .. },
+        ..
+    } = call;
     let Answer {
         upstream,
-        mut settlement,
         target,
         credential_name,
         attempts,
@@ -76,8 +82,8 @@ pub(super) async fn relay(
         rates,
     } = answer;
     let provider::Answer {
-        mut status,
-        mut headers,
+        status,
+        headers,
         body,
     } = upstream;
     let lossy = crossing
@@ -86,52 +92,7 @@ pub(super) async fn relay(
         .map(str::to_owned);
     let crosses = crossing.is_some();
     let is_array = asked.in_path.is_array && !crosses;
-    let waited;
-    let mut cost_nano = None;
-    let body = if envelope.stream && status.is_success() && (is_array || is_event_stream(&headers)) {
-        settlement.answered(status.as_u16());
-        let way = Way::new(asked, envelope, crossing);
-        let mut stream = Box::new(StreamBody::new(body, settlement, way, target.provider.clone()));
-        stream.begin().await?;
-        waited = sent.elapsed();
-        if crosses {
-            headers.insert(
-                CONTENT_TYPE,
-                if asked.in_path.is_array {
-                    JSON
-                } else {
-                    EVENT_STREAM
-                },
-            );
-        }
-        ReplyBody::Stream(stream)
-    } else {
-        settlement.update(|attempt| attempt.first_byte = Some(Instant::now()));
-        let between = Between {
-            provider: &target.provider,
-            provider_dialect,
-            asked,
-            envelope,
-        };
-        let (whole, came) = match whole::take(body, status, crossing, between).await {
-            Ok(taken) => taken,
-            Err((refusal, outcome)) => return Err(settlement.refuse(refusal, outcome)),
-        };
-        let outcome = if whole.status.is_success() {
-            Outcome::Ok
-        } else {
-            Outcome::ProviderError
-        };
-        status = whole.status;
-        waited = came.saturating_duration_since(sent);
-        settlement.answered(status.as_u16());
-        cost_nano = settlement.close(outcome, whole.usage);
-        if crosses {
-            headers.insert(CONTENT_TYPE, if whole.is_stream { EVENT_STREAM } else { JSON });
-        }
-        ReplyBody::Whole(whole.body)
-    };
-    let head = ReplyHead {
+    let mut head = ReplyHead {
         status,
         headers,
         target,
@@ -140,10 +101,78 @@ pub(super) async fn relay(
         lossy,
         estimated: attempts == 0,
         rates,
-        cost_nano,
-        overhead_us: micros(started.elapsed().saturating_sub(waited)),
+        cost_nano: None,
+        overhead_us: 0,
     };
-    Ok(Reply { head, body })
+    let overhead_us = |answered: Duration| {
+        micros(
+            call.started
+                .elapsed()
+                .saturating_sub(waited)
+                .saturating_sub(answered),
+        )
+    };
+    if envelope.stream && status.is_success() && (is_array || is_event_stream(&head.headers)) {
+        settlement.answered(status.as_u16());
+        let way = Way::new(*asked, envelope, crossing);
+        let provider = head.target.provider.clone();
+        let mut stream = Box::new(StreamBody::new(body, settlement.hand_over(), way, provider));
+        if let Err(failed) = stream.begin().await {
+            *settlement = stream.hand_back();
+            return Err(failed.into());
+        }
+        head.overhead_us = overhead_us(sent.elapsed());
+        if crosses {
+            let content_type = if asked.in_path.is_array {
+                JSON
+            } else {
+                EVENT_STREAM
+            };
+            head.headers.insert(CONTENT_TYPE, content_type);
+        }
+        return Ok(Reply {
+            head,
+            body: ReplyBody::Stream(stream),
+        });
+    }
+    settlement.update(|attempt| attempt.first_byte = Some(Instant::now()));
+    let between = Between {
+        provider: &head.target.provider,
+        provider_dialect,
+        asked: *asked,
+        envelope,
+    };
+    let rest = again::retry_after(&head.headers);
+    let (whole, came) = match whole::take(body, status, crossing, between).await {
+        Ok(taken) => taken,
+        Err(failed) => {
+            let again = failed.again.told(rest);
+            return Err(Failed { again, ..failed }.into());
+        }
+    };
+    head.status = whole.status;
+    head.overhead_us = overhead_us(came.saturating_duration_since(sent));
+    if crosses {
+        let content_type = if whole.is_stream { EVENT_STREAM } else { JSON };
+        head.headers.insert(CONTENT_TYPE, content_type);
+    }
+    let is_error = !whole.status.is_success();
+    if !is_error {
+        settlement.answered(whole.status.as_u16());
+        head.cost_nano = settlement.close(Outcome::Ok, whole.usage);
+    }
+    let reply = Reply {
+        head,
+        body: ReplyBody::Whole(whole.body),
+    };
+    if is_error {
+        return Err(Box::new(Failure {
+            told: Told::Reply(Box::new(reply)),
+            outcome: Outcome::ProviderError,
+            again: whole.again.told(rest),
+        }));
+    }
+    Ok(reply)
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -22,8 +22,8 @@ use crate::limits::Taken;
 pub(super) struct Settlement {
     /// Taken when booked; `None` means that it has been.
     open: Option<Open>,
-    #[expect(dead_code, reason = "it is held for its drop")]
-    in_flight: InFlight,
+    /// Held for its drop.
+    in_flight: Option<InFlight>,
 }
 
 struct Open {
@@ -43,7 +43,15 @@ impl Settlement {
                 taken: None,
                 prices: PriceBook::default(),
             }),
-            in_flight: permit.in_flight,
+            in_flight: Some(permit.in_flight),
+        }
+    }
+
+    /// The same settlement, for another to hold; this one has nothing left to do.
+    pub(super) fn hand_over(&mut self) -> Self {
+        Self {
+            open: self.open.take(),
+            in_flight: self.in_flight.take(),
         }
     }
 
@@ -70,13 +78,17 @@ impl Settlement {
             self.never_sent();
             return Err(between_windows());
         }
-        open.attempt(attempt)
-            .await
-            .map_err(|LedgerUnavailable| unavailable())
+        if let Err(LedgerUnavailable) = open.attempt(attempt).await {
+            self.never_sent();
+            return Err(unavailable());
+        }
+        self.update(|attempt| attempt.sent = true);
+        Ok(())
     }
 
     /// Nothing of the attempt under way has reached the provider: its limits get back what it had taken.
     pub(super) fn never_sent(&mut self) {
+        self.update(|attempt| attempt.sent = false);
         if let Some(taken) = self.open.as_mut().and_then(|open| open.taken.take()) {
             taken.give_back();
         }
@@ -102,15 +114,16 @@ impl Settlement {
 
     /// The call ends with a refusal; the attempt under way, if there is one, ended like this.
     pub(super) fn refuse(&mut self, refusal: Refusal, outcome: Outcome) -> Refusal {
+        let mut refusal = refusal;
         if let Some(open) = &mut self.open {
             open.record.refused(&refusal);
+            refusal.attempts = u32::try_from(open.record.attempts.len()).unwrap_or(u32::MAX);
         }
         self.close(outcome, None);
         refusal
     }
 
     /// The attempt under way is over, and the call is not: another may follow.
-    #[expect(dead_code, reason = "falling back will need it")]
     pub(super) fn end_attempt(&mut self, outcome: Outcome, usage: Option<Usage>) {
         if let Some(open) = &mut self.open {
             open.end_attempt(outcome, usage);
@@ -160,7 +173,11 @@ impl Open {
         attempt.ended = Instant::now();
         price(attempt, &self.prices);
         if let Some(taken) = self.taken.take() {
-            taken.settle(&used(attempt));
+            if attempt.sent {
+                taken.settle(&used(attempt));
+            } else {
+                taken.give_back();
+            }
         }
         if let Some(attempt) = self.record.attempts.last() {
             self.place.settle(intent, &self.record.row(attempt));
@@ -220,9 +237,10 @@ fn source(attempt: &AttemptRecord) -> UsageSource {
     match (attempt.usage, attempt.outcome) {
         (Some(_), _) if is_whole => UsageSource::Provider,
         (Some(_), _) => UsageSource::Estimated,
-        // Nothing was sent, or it was answered with an error, for which nobody pays.
-        (None, Outcome::Refused | Outcome::Unreachable) => UsageSource::None,
-        (None, _) if attempt.status >= 300 => UsageSource::None,
+        // Nothing was sent, or it was answered with an error, for which nobody pays. Where a connection broke after it had
+        // been, nobody knows.
+        (None, Outcome::Refused) => UsageSource::None,
+        (None, _) if !attempt.sent || attempt.status >= 300 => UsageSource::None,
         (None, _) => UsageSource::Unknown,
     }
 }

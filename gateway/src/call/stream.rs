@@ -47,15 +47,18 @@ impl StreamBody {
 
     /// Waits for the first event. Until it is there the client has seen nothing, and can still be told with a status
     /// that there is no answer.
-    pub(super) async fn begin(&mut self) -> Result<(), Refusal> {
+    pub(super) async fn begin(&mut self) -> Result<(), Failed> {
         while self.ready.is_empty() && !self.ended {
             let piece = self.upstream.next().await;
-            if let Err((refusal, outcome)) = self.take_in(piece) {
-                return Err(self.settlement.refuse(refusal, outcome));
-            }
+            self.take_in(piece)?;
         }
         self.begun = true;
         Ok(())
+    }
+
+    /// What is to be settled otherwise, when nothing has gone to the client.
+    pub(super) fn hand_back(mut self) -> Settlement {
+        self.settlement.hand_over()
     }
 
     /// The next piece for the client; `None` at the end. A stream that breaks ends with an error event.
@@ -68,9 +71,10 @@ impl StreamBody {
                 return Poll::Ready(None);
             }
             let piece = ready!(self.upstream.poll_next(context));
-            if let Err((refusal, outcome)) = self.take_in(piece) {
-                self.end(outcome);
-                self.ready.push_back(Bytes::from(self.way.refuse(&refusal)));
+            if let Err(failed) = self.take_in(piece) {
+                self.end(failed.outcome);
+                self.ready
+                    .push_back(Bytes::from(self.way.refuse(&failed.refusal)));
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! It is held to its end before anything of it goes on, so that one that breaks off is never called a success.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dialect::neutral::{BadAnswer, Fault, FaultKind};
@@ -11,6 +11,7 @@ use dialect::{Dialect, Envelope, Usage};
 use http::StatusCode;
 use provider::AnswerBody;
 
+use super::again::{self, Again};
 use super::fault::{self, Failed};
 use crate::worker::{Asked, Operation};
 
@@ -21,6 +22,8 @@ pub(super) struct Whole {
     pub(super) usage: Option<Usage>,
     /// Whether the body is a stream after all, made of a whole answer for a client that wants one.
     pub(super) is_stream: bool,
+    /// Where it is an error: whether another attempt may do better.
+    pub(super) again: Again,
 }
 
 /// From whom and for whom an answer is.
@@ -72,6 +75,7 @@ fn good(
             body,
             usage: usage.filter(|_| !is_free),
             is_stream: false,
+            again: Again::Never,
         });
     };
     let is_stream = between.envelope.stream;
@@ -86,6 +90,7 @@ fn good(
             body: Bytes::from(answered.body),
             usage: answered.usage,
             is_stream,
+            again: Again::Never,
         }),
         Err(BadAnswer::Fault(fault)) => faulty(fault, &crossing, between.provider),
         Err(error) => Err(fault::no_reply(between.provider, &error)),
@@ -112,6 +117,7 @@ fn bad(
             body,
             usage: None,
             is_stream: false,
+            again: after(&told),
         }),
     }
 }
@@ -121,13 +127,20 @@ fn faulty(fault: Fault, crossing: &Crossing, provider: &str) -> Result<Whole, Fa
     if fault.kind == FaultKind::Auth {
         return Err(fault::credential_refused(provider));
     }
+    let again = after(&fault);
     let (status, body) = crossing.fault(fault);
     Ok(Whole {
         status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY),
         body: Bytes::from(body),
         usage: None,
         is_stream: false,
+        again,
     })
+}
+
+fn after(fault: &Fault) -> Again {
+    let told = fault.retry_after_ms.map(Duration::from_millis);
+    again::after_fault(fault.kind).told(told)
 }
 
 async fn collect(mut body: AnswerBody, provider: &str, bytes_max: usize) -> Result<Bytes, Failed> {

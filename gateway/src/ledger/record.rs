@@ -49,6 +49,8 @@ pub struct AttemptRecord {
     pub started: Instant,
     pub first_byte: Option<Instant>,
     pub ended: Instant,
+    /// Whether the provider may have got any of it.
+    pub sent: bool,
     /// The HTTP status that the provider sent; 0 when it sent none.
     pub status: u16,
     pub outcome: Outcome,

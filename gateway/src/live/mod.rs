@@ -5,6 +5,7 @@
 
 mod directory;
 mod follow;
+mod health;
 mod limits;
 mod model_lists;
 mod poison;
@@ -14,5 +15,7 @@ mod tenant;
 
 pub use directory::{Directory, DirectorySettings, LookupError, built_in_routes};
 pub use follow::follow;
+pub use health::Health;
+pub(crate) use health::Rest;
 pub(crate) use model_lists::ModelLists;
 pub use tenant::{Credential, GatewayKey, GlobalState, LeftOut, TenantState};

@@ -10,6 +10,7 @@ use provider::{BaseUrl, Catalog, ProviderKind, Trust};
 use store::{BaseUrlBy, CredentialBundle, GlobalBundle, KeyBundle, LoginBundle, TenantBundle};
 use vault::{DigestKey, Secret};
 
+use super::health::Health;
 use super::limits::Limits;
 
 /// Everything about one tenant that a call may need, as of one revision. Never changed, only replaced.
@@ -68,6 +69,8 @@ pub struct Credential {
     pub secret: Option<Secret>,
     /// Of a login with Google: another number is another token. 0 for what is none.
     pub token_version: i64,
+    /// How it has fared of late.
+    pub health: Health,
 }
 
 /// What holds for every tenant.
@@ -252,6 +255,7 @@ impl Credential {
             base_url,
             secret: bundle.secret,
             token_version,
+            health: Health::default(),
         })
     }
 }

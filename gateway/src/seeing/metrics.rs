@@ -350,6 +350,7 @@ mod tests {
             started: now,
             first_byte: None,
             ended: now,
+            sent: true,
             status: 200,
             outcome,
             usage: None,

@@ -9,12 +9,13 @@ mod source;
 mod table;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use gateway::ledger::{Durability, SpoolSettings};
 use gateway::seeing::TraceSettings;
-use gateway::{GatewaySettings, live::DirectorySettings};
+use gateway::{AttemptSettings, GatewaySettings, live::DirectorySettings};
 use percent_encoding::percent_decode_str;
 use provider::gemini_cli::GeminiCliSettings;
 use provider::{BaseUrl, Timeouts, Trust, UpstreamSettings};
@@ -256,6 +257,12 @@ fn gateway(source: &Source, spool: SpoolSettings) -> Result<GatewaySettings, Fai
             first_byte_whole: source.duration("TOLLGATE_UPSTREAM_WHOLE_TIMEOUT")?,
             gap: source.duration("TOLLGATE_UPSTREAM_GAP_TIMEOUT")?,
             total: source.duration("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT")?,
+        },
+        attempts: AttemptSettings {
+            attempts_max: source
+                .parsed::<NonZeroU32>("TOLLGATE_ATTEMPTS_MAX", "a number of at least 1")?
+                .get(),
+            begin_within: source.duration("TOLLGATE_ATTEMPTS_TIMEOUT")?,
         },
         traced: source.given(OTLP_ENDPOINT).is_some(),
         ..GatewaySettings::default()

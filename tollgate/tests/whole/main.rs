@@ -9,6 +9,7 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
+mod again;
 mod agents;
 mod bombs;
 mod canary;

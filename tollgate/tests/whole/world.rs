@@ -105,6 +105,15 @@ impl World {
         &self,
         is_right: impl Fn(&BTreeMap<String, AttemptRow>) -> bool,
     ) -> BTreeMap<String, AttemptRow> {
+        let by_call = |rows: &[AttemptRow]| {
+            let rows = rows.iter().cloned();
+            rows.map(|row| (row.call_id.clone(), row)).collect()
+        };
+        by_call(&self.attempts_until(|rows| is_right(&by_call(rows))))
+    }
+
+    /// All attempts, once they are as they should be.
+    pub(crate) fn attempts_until(&self, is_right: impl Fn(&[AttemptRow]) -> bool) -> Vec<AttemptRow> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -114,7 +123,6 @@ impl World {
             let deadline = Instant::now() + PATIENCE;
             loop {
                 let rows = store.list_attempts(None, 0, 10_000).await.unwrap();
-                let rows = rows.into_iter().map(|row| (row.call_id.clone(), row)).collect();
                 if is_right(&rows) {
                     store.close().await;
                     return rows;

@@ -1,0 +1,206 @@
+//! How a credential has fared of late, as the calls of this process saw it.
+//!
+//! One whose provider has said no is not asked first for a while: as long as the provider says, or longer from failure to
+//! failure. It is asked all the same where no other is left, since the provider's own word is truer than a guess of ours.
+//! When its rest is over, one call tries it, and the others go on passing it over until that one is answered.
+//!
+//! It also holds how many further attempts may come upon it after others have failed: a tenth of the calls that come to it by
+//! themselves, and two a second. Without that, providers that fail all together would get several times the calls of before.
+//!
+//! All of it is atomic numbers: nobody waits for anybody.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Of one credential. Gone with it when the tenant's rows have changed.
+#[derive(Debug)]
+pub struct Health {
+    /// Not asked first before then; 0 while all is well.
+    rests_until_ms: AtomicU64,
+    /// Failures in a row.
+    failures: AtomicU32,
+    /// Further attempts that may be made, in thousandths.
+    budget: AtomicI64,
+    budget_at_ms: AtomicU64,
+}
+
+/// For how long a credential is not to be asked first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Its provider said how long.
+    Told(Duration),
+    /// The longer, the more often it has failed.
+    Usual,
+    /// The provider does not take it: somebody has to see to it.
+    Refused,
+    /// Nothing speaks against it.
+    None,
+}
+
+const USUAL_MS: u64 = 500;
+const USUAL_DOUBLINGS_MAX: u32 = 6;
+const REFUSED_MS: u64 = 60_000;
+/// A provider that says more is asked again after this.
+const TOLD_MS_MAX: u64 = 10 * 60 * 1_000;
+/// For the call that tries it when its rest is over.
+const TRIAL_MS: u64 = 1_000;
+
+/// One attempt, in thousandths.
+const ATTEMPT: i64 = 1_000;
+const EARNED_BY_A_CALL: i64 = 100;
+/// Two a second.
+const EARNED_IN_A_MS: i64 = 2;
+const BUDGET_MAX: i64 = 100 * ATTEMPT;
+
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            rests_until_ms: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
+            budget: AtomicI64::new(BUDGET_MAX),
+            budget_at_ms: AtomicU64::new(now_ms()),
+        }
+    }
+}
+
+impl Health {
+    /// Whether others are to be asked first. The one who asks when the rest is over is to try it.
+    pub(crate) fn rests(&self) -> bool {
+        let until = self.rests_until_ms.load(Ordering::Relaxed);
+        until != 0 && self.rests_at(until, now_ms())
+    }
+
+    fn rests_at(&self, until: u64, now_ms: u64) -> bool {
+        if now_ms < until {
+            return true;
+        }
+        // Whoever sets it tries; who comes at the same time does not.
+        let later = now_ms.saturating_add(TRIAL_MS);
+        let set = self
+            .rests_until_ms
+            .compare_exchange(until, later, Ordering::Relaxed, Ordering::Relaxed);
+        set.is_err()
+    }
+
+    /// The provider has answered, or failed so that it has to rest.
+    pub(crate) fn fared(&self, rest: Rest) {
+        let usual = |failures: u32| USUAL_MS << failures.min(USUAL_DOUBLINGS_MAX);
+        let millis = match rest {
+            Rest::None => {
+                // Nearly always nothing is to be changed, and what is only read is not taken from other cores.
+                if self.rests_until_ms.load(Ordering::Relaxed) != 0 {
+                    self.failures.store(0, Ordering::Relaxed);
+                    self.rests_until_ms.store(0, Ordering::Relaxed);
+                }
+                return;
+            }
+            Rest::Told(how_long) => millis(how_long).min(TOLD_MS_MAX),
+            Rest::Usual => usual(self.failures.fetch_add(1, Ordering::Relaxed)),
+            Rest::Refused => REFUSED_MS,
+        };
+        let until = now_ms().saturating_add(millis.max(1));
+        self.rests_until_ms.store(until, Ordering::Relaxed);
+    }
+
+    /// A call has come to it first.
+    pub(crate) fn earn(&self) {
+        if self.budget.load(Ordering::Relaxed) < BUDGET_MAX {
+            self.budget.fetch_add(EARNED_BY_A_CALL, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it may be asked after another has failed.
+    pub(crate) fn may_stand_in(&self) -> bool {
+        self.may_stand_in_at(now_ms())
+    }
+
+    fn may_stand_in_at(&self, now_ms: u64) -> bool {
+        let before = self.budget_at_ms.swap(now_ms, Ordering::Relaxed);
+        let earned = i64::try_from(now_ms.saturating_sub(before)).unwrap_or(0);
+        let earned = earned.saturating_mul(EARNED_IN_A_MS);
+        let spent = self
+            .budget
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |budget| {
+                Some(budget.saturating_add(earned).min(BUDGET_MAX) - ATTEMPT).filter(|left| *left >= 0)
+            });
+        if spent.is_err() {
+            self.budget.fetch_add(earned, Ordering::Relaxed);
+        }
+        spent.is_ok()
+    }
+}
+
+/// Since this process began to look.
+fn now_ms() -> u64 {
+    // Never 0, which stands for none.
+    millis(BEGAN.elapsed()).saturating_add(1)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until(health: &Health) -> u64 {
+        health.rests_until_ms.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn it_rests_for_as_long_as_it_is_told_and_longer_from_failure_to_failure() {
+        let health = Health::default();
+        assert!(!health.rests());
+        let before = now_ms();
+        health.fared(Rest::Told(Duration::from_secs(7)));
+        assert!(health.rests() && (before + 7_000..=now_ms() + 7_000).contains(&until(&health)));
+        health.fared(Rest::None);
+        assert!(!health.rests());
+        let mut last = 0;
+        for _ in 0..7 {
+            let before = now_ms();
+            health.fared(Rest::Usual);
+            let rest = until(&health) - before;
+            assert!(rest > last, "{rest}");
+            last = rest;
+        }
+        assert!(last < 40_000);
+        health.fared(Rest::Told(Duration::MAX));
+        assert!(until(&health) <= now_ms() + TOLD_MS_MAX);
+    }
+
+    #[test]
+    fn one_call_tries_it_when_its_rest_is_over() {
+        let health = Health::default();
+        health.fared(Rest::Usual);
+        let over = until(&health);
+        assert!(health.rests_at(over, over - 1));
+        assert!(!health.rests_at(over, over));
+        assert!(health.rests_at(over, over), "somebody else tries already");
+        let trial = until(&health);
+        assert!(!health.rests_at(trial, trial));
+    }
+
+    #[test]
+    fn further_attempts_are_a_tenth_of_its_calls_and_two_a_second() {
+        let health = Health::default();
+        let now = now_ms() + 1_000_000;
+        let stood_in = |health: &Health, now| (0..1_000).take_while(|_| health.may_stand_in_at(now)).count();
+        assert_eq!(stood_in(&health, now), 100);
+        assert_eq!(stood_in(&health, now), 0);
+        assert_eq!(stood_in(&health, now + 3_000), 6);
+        for _ in 0..50 {
+            health.earn();
+        }
+        assert_eq!(stood_in(&health, now + 3_000), 5);
+        // Asking in vain takes nothing away.
+        for step in 1..=10 {
+            health.may_stand_in_at(now + 3_000 + step * 100);
+        }
+        assert_eq!(health.budget.load(Ordering::Relaxed), 0);
+    }
+}
