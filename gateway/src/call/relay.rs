@@ -159,7 +159,7 @@ pub(super) async fn relay(
     let is_error = !whole.status.is_success();
     if !is_error {
         settlement.answered(whole.status.as_u16());
-        head.cost_nano = settlement.close(Outcome::Ok, whole.usage);
+        head.cost_nano = settlement.close_together(Outcome::Ok, whole.usage).await;
     }
     let reply = Reply {
         head,

@@ -11,11 +11,14 @@ use dialect::Usage;
 use dialect::refusal::{Code, Refusal};
 use policy::lease::Used;
 use policy::price::{PriceBook, Priced, Tier};
+use tokio::task::yield_now;
 
 use super::admit::{Permit, RETRY_S};
 use super::limit::Limited;
 use crate::admission::InFlight;
-use crate::ledger::{AttemptRecord, CallRecord, LedgerPlace, LedgerUnavailable, Outcome, UsageSource};
+use crate::ledger::{
+    AttemptRecord, CallRecord, LedgerPlace, LedgerUnavailable, Outcome, Settled, UsageSource,
+};
 use crate::limits::Taken;
 
 /// Books one call when it is over.
@@ -32,6 +35,8 @@ struct Open {
     /// What the attempt under way holds of its limits.
     taken: Option<Taken>,
     prices: PriceBook,
+    /// The end of an attempt that is not yet written.
+    settled: Option<Settled>,
 }
 
 impl Settlement {
@@ -42,6 +47,7 @@ impl Settlement {
                 place: permit.place,
                 taken: None,
                 prices: PriceBook::default(),
+                settled: None,
             }),
             in_flight: Some(permit.in_flight),
         }
@@ -127,6 +133,7 @@ impl Settlement {
     pub(super) fn end_attempt(&mut self, outcome: Outcome, usage: Option<Usage>) {
         if let Some(open) = &mut self.open {
             open.end_attempt(outcome, usage);
+            open.write();
         }
     }
 
@@ -134,13 +141,16 @@ impl Settlement {
     pub(super) fn close(&mut self, outcome: Outcome, usage: Option<Usage>) -> Option<i64> {
         let mut open = self.open.take()?;
         open.end_attempt(outcome, usage);
-        let cost = open.record.attempts.last().and_then(|attempt| attempt.cost_nano);
-        let Open {
-            mut record, place, ..
-        } = open;
-        record.ended = Instant::now();
-        place.book(record);
-        cost
+        open.write();
+        open.book()
+    }
+
+    /// The same, for who can wait: whoever else can go on in this thread goes first, so that one write does for all whose
+    /// calls are over.
+    pub(super) async fn close_together(&mut self, outcome: Outcome, usage: Option<Usage>) -> Option<i64> {
+        self.open.as_mut()?.end_attempt(outcome, usage);
+        yield_now().await;
+        self.close(outcome, usage)
     }
 }
 
@@ -160,7 +170,7 @@ impl Open {
         self.place.made_safe(&intended).await
     }
 
-    /// Writes down how the attempt under way has ended, if one is.
+    /// Puts down how the attempt under way has ended, if one is.
     fn end_attempt(&mut self, outcome: Outcome, usage: Option<Usage>) {
         let last = self.record.attempts.last_mut();
         let Some((intent, attempt)) = last.and_then(|attempt| Some((attempt.intent.take()?, attempt))) else {
@@ -180,8 +190,26 @@ impl Open {
             }
         }
         if let Some(attempt) = self.record.attempts.last() {
-            self.place.settle(intent, &self.record.row(attempt));
+            self.settled = Some(self.place.settle(intent, &self.record.row(attempt)));
         }
+    }
+
+    /// Writes what was put down of that.
+    fn write(&mut self) {
+        if let Some(settled) = self.settled.take() {
+            self.place.write(settled);
+        }
+    }
+
+    /// All is written down that there is to say. Tells what the last attempt has cost.
+    fn book(self) -> Option<i64> {
+        let Self {
+            mut record, place, ..
+        } = self;
+        let cost = record.attempts.last().and_then(|attempt| attempt.cost_nano);
+        record.ended = Instant::now();
+        place.book(record);
+        cost
     }
 }
 

@@ -36,6 +36,10 @@ pub struct Ledger {
 /// The way into the spool for what this process holds of its limits.
 pub(crate) struct UnitsJournal(Arc<Spool>);
 
+/// How an attempt ended, put down and not yet written.
+#[must_use]
+pub(crate) struct Settled(u64);
+
 /// A call's right to be booked.
 pub struct LedgerPlace {
     queue: mpsc::OwnedPermit<Box<CallRecord>>,
@@ -131,7 +135,7 @@ impl UnitsJournal {
 }
 
 impl LedgerPlace {
-    /// Writes down that an attempt is about to be sent. `units` tells what that changes in the units of leases that this
+    /// Puts down that an attempt is about to be sent. `units` tells what that changes in the units of leases that this
     /// replica holds.
     pub(crate) fn intend<T: AsRef<str>>(
         &self,
@@ -141,14 +145,22 @@ impl LedgerPlace {
         self.spool.intend(row, units)
     }
 
-    /// Waits until that is as safe as it is to be.
+    /// Waits until that is written, and as safe as it is to be.
+    ///
+    /// # Errors
+    /// When it will not be. How the attempt ended has to be written then, as of any other.
     pub(crate) async fn made_safe(&self, intended: &Intended) -> Result<(), LedgerUnavailable> {
         self.spool.made_safe(intended).await
     }
 
-    /// Writes down how the attempt with this INTENT ended.
-    pub(crate) fn settle<T: AsRef<str>>(&self, intent: u64, row: &AttemptRow<T>) {
-        self.spool.settle(intent, row);
+    /// Puts down how the attempt with this INTENT ended. What this returns can be written.
+    pub(crate) fn settle<T: AsRef<str>>(&self, intent: u64, row: &AttemptRow<T>) -> Settled {
+        Settled(self.spool.settle(intent, row))
+    }
+
+    /// Writes how an attempt ended. What cannot be written now is written when that works again.
+    pub(crate) fn write(&self, settled: Settled) {
+        let _later = self.spool.write(settled.0);
     }
 
     /// Puts the record in; it will be logged.

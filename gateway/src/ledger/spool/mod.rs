@@ -7,7 +7,8 @@
 //! **Who writes.** The thread that serves the call does, by one `write(2)` of some three hundred bytes into room that the
 //! disk has promised before. What is in the kernel's page cache survives the death of this process, however it comes, so
 //! in the mode `os` nobody waits for a disk. To hand the bytes to another thread instead would cost about the same for
-//! waking it, and either a wait or the promise. (A shared mapping would save the system call, and take `unsafe`.) What the
+//! waking it, and either a wait or the promise. (A shared mapping would save the system call, and take `unsafe`.) Calls that
+//! a worker has to go on with at the same time put their records first and share one write: see [`Spool::made_safe`]. What the
 //! file system takes its time for (promising room, `fdatasync`, making good what failed) is done by a thread beside: the
 //! [`keeper`]. In the mode `strict` an attempt is not sent before its INTENT is synced, together with those of all other
 //! calls that wait at the time.
@@ -40,6 +41,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use store::AttemptRow;
 use tokio::sync::{Notify, watch};
+use tokio::task::yield_now;
 
 use super::health::LedgerHealth;
 use crate::vitals::Vitals;
@@ -118,6 +120,8 @@ struct Inner {
     unsynced: Vec<u8>,
     /// So much of that is in segments.
     written: usize,
+    /// The rest of it has rows to be shipped.
+    has_settled: bool,
     /// What came before it, since the start.
     synced: u64,
     /// Segments that are full and not synced.
@@ -166,6 +170,7 @@ impl Spool {
                 sequence: 0,
                 unsynced: Vec::new(),
                 written: 0,
+                has_settled: false,
                 synced: 0,
                 full: Vec::new(),
                 is_folder_new: false,
@@ -199,11 +204,11 @@ impl Spool {
         keeper::start(self.clone(), vitals)
     }
 
-    /// Writes down that an attempt is about to be sent, and the row that is booked if nothing more is heard of it; `units`
-    /// tells what that changes in the units that this replica holds.
+    /// Puts down that an attempt is about to be sent, and the row that is booked if nothing more is heard of it; `units`
+    /// tells what that changes in the units that this replica holds. It is written when [`Self::made_safe`] returns.
     ///
     /// # Errors
-    /// When that cannot be written: then nothing may be sent.
+    /// When nothing can be written: then nothing may be sent.
     pub(super) fn intend<T: AsRef<str>>(
         &self,
         row: &AttemptRow<T>,
@@ -213,27 +218,29 @@ impl Spool {
             return Err(LedgerUnavailable);
         }
         let mut inner = self.inner();
-        self.append(&mut inner, |inner| {
+        inner.takes_more()?;
+        let sequence = inner.next();
+        frame::append(&mut inner.unsynced, Kind::Intent, sequence, |out| {
+            booking::write(row, out)
+        });
+        if !units.is_empty() {
             let sequence = inner.next();
-            frame::append(&mut inner.unsynced, Kind::Intent, sequence, |out| {
-                booking::write(row, out)
+            frame::append(&mut inner.unsynced, Kind::UnitsChange, sequence, |out| {
+                out.extend_from_slice(units);
             });
-            if !units.is_empty() {
-                let sequence = inner.next();
-                frame::append(&mut inner.unsynced, Kind::UnitsChange, sequence, |out| {
-                    out.extend_from_slice(units);
-                });
-            }
-            sequence
-        })
-        .map(|(sequence, end)| Intended { sequence, end })
+        }
+        let end = inner.end();
+        Ok(Intended { sequence, end })
     }
 
-    /// Waits until this INTENT is as safe as it is to be before anything is sent.
+    /// Waits until this INTENT is as safe as it is to be before anything is sent. Whoever else can go on in this thread goes
+    /// first, and what he puts down is written by the same write.
     ///
     /// # Errors
-    /// When it will not be: nothing may be sent.
+    /// When it will not be: nothing may be sent. A SETTLE has to say so.
     pub(super) async fn made_safe(&self, intended: &Intended) -> Result<(), LedgerUnavailable> {
+        yield_now().await;
+        self.write(intended.end)?;
         if self.settings.durability == Durability::Os {
             return Ok(());
         }
@@ -249,18 +256,33 @@ impl Spool {
         }
     }
 
-    /// Writes down how an attempt ended. Cannot fail: what cannot be written now is written when that works again.
-    pub(super) fn settle<T: AsRef<str>>(&self, intent: u64, row: &AttemptRow<T>) {
+    /// Puts down how an attempt ended; it is written when [`Self::write`] has been asked for what this returns.
+    pub(super) fn settle<T: AsRef<str>>(&self, intent: u64, row: &AttemptRow<T>) -> u64 {
         let mut inner = self.inner();
         let sequence = inner.next();
         frame::append(&mut inner.unsynced, Kind::Settle, sequence, |out| {
             out.extend_from_slice(&intent.to_le_bytes());
             booking::write(row, out);
         });
-        self.write_out(&mut inner);
-        drop(inner);
+        inner.has_settled = true;
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.settled.notify_one();
+        inner.end()
+    }
+
+    /// Writes what was put down, at least up to this end, unless somebody else has.
+    ///
+    /// # Errors
+    /// When that fails. It is written when writing works again.
+    pub(super) fn write(&self, end: u64) -> Result<(), LedgerUnavailable> {
+        let mut inner = self.inner();
+        if !inner.is_written(end) {
+            self.write_out(&mut inner);
+        }
+        if inner.is_written(end) {
+            Ok(())
+        } else {
+            Err(LedgerUnavailable)
+        }
     }
 
     /// Writes down a change of the units that this replica holds.
@@ -276,13 +298,18 @@ impl Spool {
             return Err(LedgerUnavailable);
         }
         let mut inner = self.inner();
-        let appended = self.append(&mut inner, |inner| {
-            let sequence = inner.next();
-            frame::append(&mut inner.unsynced, kind, sequence, |out| {
-                out.extend_from_slice(bytes)
-            });
+        inner.takes_more()?;
+        let before = inner.unsynced.len();
+        let sequence = inner.next();
+        frame::append(&mut inner.unsynced, kind, sequence, |out| {
+            out.extend_from_slice(bytes)
         });
-        appended.map(|_| ())
+        self.write_out(&mut inner);
+        if inner.trouble.is_some() {
+            inner.unsynced.truncate(before);
+            return Err(LedgerUnavailable);
+        }
+        Ok(())
     }
 
     /// Shows what is told of units in the spools that were left behind.
@@ -326,7 +353,10 @@ impl Spool {
 
     /// Nothing more will be written. What was is synced.
     pub(super) fn close(&self) {
-        self.inner().is_closed = true;
+        let mut inner = self.inner();
+        self.write_out(&mut inner);
+        inner.is_closed = true;
+        drop(inner);
         self.wake.notify_one();
         self.settled.notify_one();
     }
@@ -339,25 +369,6 @@ impl Spool {
             segment: inner.number,
             offset,
         }
-    }
-
-    /// Appends what may also fail. Nothing of it is kept then.
-    fn append<T>(
-        &self,
-        inner: &mut Inner,
-        write: impl FnOnce(&mut Inner) -> T,
-    ) -> Result<(T, u64), LedgerUnavailable> {
-        if inner.trouble.is_some() || inner.is_closed || inner.unsynced.len() > UNSYNCED_MAX {
-            return Err(LedgerUnavailable);
-        }
-        let before = inner.unsynced.len();
-        let made = write(inner);
-        self.write_out(inner);
-        if inner.trouble.is_some() {
-            inner.unsynced.truncate(before);
-            return Err(LedgerUnavailable);
-        }
-        Ok((made, inner.synced.saturating_add(inner.unsynced.len() as u64)))
     }
 
     /// Writes what is not yet in a segment, unless that has failed and not been made good.
@@ -382,6 +393,9 @@ impl Spool {
         let segment = inner.segment.as_mut().ok_or(io::ErrorKind::NotFound)?;
         segment.write(bytes)?;
         inner.written = inner.unsynced.len();
+        if std::mem::take(&mut inner.has_settled) {
+            self.settled.notify_one();
+        }
         Ok(())
     }
 
@@ -431,5 +445,22 @@ impl Inner {
     fn next(&mut self) -> u64 {
         self.sequence = self.sequence.saturating_add(1);
         self.sequence
+    }
+
+    /// Whether there is room for what may also be refused.
+    fn takes_more(&self) -> Result<(), LedgerUnavailable> {
+        if self.trouble.is_some() || self.is_closed || self.unsynced.len() > UNSYNCED_MAX {
+            return Err(LedgerUnavailable);
+        }
+        Ok(())
+    }
+
+    /// Where what was put down last ends, counted from the start.
+    fn end(&self) -> u64 {
+        self.synced.saturating_add(self.unsynced.len() as u64)
+    }
+
+    fn is_written(&self, end: u64) -> bool {
+        self.synced.saturating_add(self.written as u64) >= end
     }
 }

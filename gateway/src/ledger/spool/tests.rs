@@ -55,8 +55,10 @@ fn written(folder: &TempDir, attempts: i64) -> PathBuf {
     let (spool, own, _left) = Spool::open(&settings(folder)).unwrap();
     for number in 1..=attempts {
         let intended = spool.intend(&row(number), &[]).unwrap();
+        spool.write(intended.end).unwrap();
         if number < attempts {
-            spool.settle(intended.sequence, &row(number));
+            let end = spool.settle(intended.sequence, &row(number));
+            spool.write(end).unwrap();
         }
     }
     own.path.clone()
@@ -220,7 +222,8 @@ fn units_are_told_from_where_all_were_told() {
     spool.append_units(Units::Change(b"early")).unwrap();
     spool.append_units(Units::Whole(b"all")).unwrap();
     let intended = spool.intend(&row(1), b"with an intent").unwrap();
-    spool.settle(intended.sequence, &row(1));
+    let end = spool.settle(intended.sequence, &row(1));
+    spool.write(end).unwrap();
     let mut reader = Reader::of_living(own.path.clone(), own.cursor.shipped);
     while let Some(batch) = reader.read(Some(spool.end())).unwrap() {
         reader.accept(&batch);
@@ -241,6 +244,36 @@ fn units_are_told_from_where_all_were_told() {
 }
 
 #[test]
+fn one_write_does_for_all_that_was_put_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, own, _) = Spool::open(&settings(&folder)).unwrap();
+    let first = spool.intend(&row(1), &[]).unwrap();
+    let second = spool.intend(&row(2), &[]).unwrap();
+    assert_eq!(read(&own.path).1, 0, "nothing is written yet");
+    spool.write(first.end).unwrap();
+    assert_eq!(read(&own.path).1, 2);
+    let end = spool.settle(second.sequence, &row(2));
+    spool.write(second.end).unwrap();
+    assert_eq!(
+        read(&own.path).1,
+        2,
+        "that was written before, so this asks for no write"
+    );
+    spool.write(end).unwrap();
+    assert_eq!(read(&own.path).0.len(), 1);
+}
+
+#[test]
+fn what_is_put_down_when_the_spool_is_closed_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, own, _) = Spool::open(&settings(&folder)).unwrap();
+    let intended = spool.intend(&row(1), &[]).unwrap();
+    let _end = spool.settle(intended.sequence, &row(1));
+    spool.close();
+    assert_eq!(read(&own.path).0.len(), 1);
+}
+
+#[test]
 fn with_all_room_taken_nothing_is_intended_but_what_was_is_settled() {
     let folder = tempfile::tempdir().unwrap();
     let small = SpoolSettings {
@@ -249,12 +282,16 @@ fn with_all_room_taken_nothing_is_intended_but_what_was_is_settled() {
     };
     let (spool, _own, _) = Spool::open(&small).unwrap();
     let first = spool.intend(&row(1), &[]).unwrap();
+    spool.write(first.end).unwrap();
     let mut intended = 1;
-    while spool.intend(&row(2), &[]).is_ok() {
+    while let Ok(next) = spool.intend(&row(2), &[])
+        && spool.write(next.end).is_ok()
+    {
         intended += 1;
         assert!(intended < 1_000_000, "never full");
     }
     assert!(!spool.is_well());
-    spool.settle(first.sequence, &row(1));
+    let end = spool.settle(first.sequence, &row(1));
+    assert!(spool.write(end).is_err());
     assert!(spool.intend(&row(3), &[]).is_err());
 }
