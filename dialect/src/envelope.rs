@@ -15,6 +15,8 @@ pub struct Envelope {
     pub choices: u64,
     /// The most tokens that each of them may have, where the client says.
     pub max_tokens: Option<u64>,
+    /// The tier of service that was asked for, in the vendor's word.
+    pub tier: Option<String>,
     /// Where the model's name stands, unless that is outside the body.
     pub(crate) model_at: Option<Range<usize>>,
     pub(crate) stream_options_at: Option<Range<usize>>,
@@ -31,6 +33,7 @@ impl Envelope {
             include_usage: true,
             choices: 1,
             max_tokens: None,
+            tier: None,
             model_at,
             stream_options_at: None,
             end_at: body.iter().rposition(|byte| *byte == b'}').unwrap_or(body.len()),

@@ -112,6 +112,16 @@ fn read<T: DeserializeOwned>(body: &[u8], at: Range<usize>, name: &'static str) 
     serde_json::from_slice(body.get(at).unwrap_or_default()).map_err(|_| LookError::Invalid(name))
 }
 
+/// The tier of service that a request asks for, in any dialect's spelling. A speed is one more tier, and `standard` says
+/// nothing about the other. What is no text is for the provider to judge.
+pub(crate) fn tier(body: &[u8], object: &Object<'_>) -> Option<String> {
+    let word = |name| optional::<String>(body, object, name).ok().flatten();
+    let speed = word("speed").filter(|speed| speed == "fast");
+    speed
+        .or_else(|| word("service_tier"))
+        .or_else(|| word("serviceTier"))
+}
+
 /// Whether a text can be a model name. Names of other letters are refused: in logs and lists they could look like
 /// another, and some day a name may be part of a path, where `..`, `?` or `%` would lead elsewhere.
 pub(crate) fn is_a_name(text: &str) -> bool {

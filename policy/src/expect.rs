@@ -68,6 +68,11 @@ impl Expectations {
         }
     }
 
+    /// Whether a call of this key for this model has ended before.
+    pub fn knows(&self, model: &Arc<str>, key: &Arc<str>) -> bool {
+        self.learned.contains_key(&(Arc::clone(model), Arc::clone(key)))
+    }
+
     /// Takes in what a call has used.
     pub fn learn(&mut self, model: &Arc<str>, key: &Arc<str>, used: Use) {
         self.turn += 1;

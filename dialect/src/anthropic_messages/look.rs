@@ -2,7 +2,7 @@
 
 use crate::envelope::Envelope;
 use crate::json::{Limits, Object, scan};
-use crate::look::{LookError, hold_to_limits, model_name, optional, refuse_unstorable};
+use crate::look::{LookError, hold_to_limits, model_name, optional, refuse_unstorable, tier};
 
 /// No model answers with more; a larger number would only be held back from the client's limits.
 const ANSWER_TOKENS_MAX: u64 = i32::MAX as u64;
@@ -23,6 +23,7 @@ pub fn look(body: &[u8], limits: &Limits) -> Result<Envelope, LookError> {
     Ok(Envelope {
         stream: optional(body, &object, "stream")?.unwrap_or(false),
         max_tokens: Some(max_tokens),
+        tier: tier(body, &object),
         ..envelope
     })
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::wire::Number;
 use crate::envelope::Envelope;
 use crate::json::{Limits, Object, scan};
-use crate::look::{LookError, hold_to_limits, is_a_name, refuse_forbidden, refuse_unstorable};
+use crate::look::{LookError, hold_to_limits, is_a_name, refuse_forbidden, refuse_unstorable, tier};
 
 /// What is done with a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,7 @@ pub fn look(body: &[u8], model: &str, stream: bool, limits: &Limits) -> Result<E
     refuse_unstorable(body, &object, &["labels"])?;
     let mut envelope = Envelope::new(body, model.to_owned(), None);
     envelope.stream = stream;
+    envelope.tier = tier(body, &object);
     let config = ["generationConfig", "generation_config"]
         .iter()
         .find_map(|name| object.get(name));

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::envelope::Envelope;
 use crate::json::{Limits, Object, scan};
-use crate::look::{LookError, hold_to_limits, model_name, optional, refuse_unstorable};
+use crate::look::{LookError, hold_to_limits, model_name, optional, refuse_unstorable, tier};
 
 /// OpenAI's bound of `n`; no vendor has a higher one.
 const CHOICES_MAX: u64 = 128;
@@ -40,6 +40,7 @@ pub fn look(body: &[u8], limits: &Limits) -> Result<Envelope, LookError> {
         choices,
         // Which of the two counts is the provider's to say.
         max_tokens: max_tokens.into_iter().flatten().max(),
+        tier: tier(body, &object),
         stream_options_at: object.get("stream_options"),
         ..Envelope::new(body, model, Some(model_at))
     })

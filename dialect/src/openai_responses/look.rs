@@ -2,7 +2,7 @@
 
 use crate::envelope::Envelope;
 use crate::json::{Limits, scan};
-use crate::look::{LookError, hold_to_limits, model_name, optional, refuse_unstorable};
+use crate::look::{LookError, hold_to_limits, model_name, optional, refuse_unstorable, tier};
 
 /// Looks at a request. There need not be any `input`: what is stored with the vendor can stand in its place.
 ///
@@ -28,6 +28,7 @@ pub fn look(body: &[u8], limits: &Limits) -> Result<Envelope, LookError> {
         max_tokens: max_tokens
             .and_then(|tokens| u64::try_from(tokens).ok())
             .filter(|tokens| *tokens > 0),
+        tier: tier(body, &object),
         ..Envelope::new(body, model, Some(model_at))
     })
 }

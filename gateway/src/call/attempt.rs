@@ -14,6 +14,7 @@ use dialect::refusal::{Code, Refusal};
 use dialect::translate::Crossing;
 use dialect::{Dialect, Envelope};
 use http::{Method, StatusCode};
+use policy::price::Tier;
 use policy::{Plan, Target};
 use provider::gemini_cli::{Commission, Framing};
 use provider::{Errand, Provider, ProviderKind, SendFault, echo};
@@ -229,7 +230,7 @@ async fn one(
     let number = tries.begin();
     let sent = Instant::now();
     let rates = limited.rates;
-    let begun = record(candidate, dialect, number, sent);
+    let begun = record(call, candidate, dialect, number, sent);
     if let Err(refusal) = settlement.attempt(begun, limited, &call.caller.prices).await {
         return Err(Box::new(Failure {
             told: Told::Refusal(refusal),
@@ -390,7 +391,13 @@ fn framing(request: &Request<'_>, dialect: Dialect, streamed: bool) -> Framing {
     }
 }
 
-fn record(candidate: &Candidate<'_>, dialect: Dialect, number: u32, started: Instant) -> AttemptRecord {
+fn record(
+    call: Call<'_>,
+    candidate: &Candidate<'_>,
+    dialect: Dialect,
+    number: u32,
+    started: Instant,
+) -> AttemptRecord {
     AttemptRecord {
         number,
         provider: candidate.target.provider.clone(),
@@ -401,6 +408,7 @@ fn record(candidate: &Candidate<'_>, dialect: Dialect, number: u32, started: Ins
         started,
         first_byte: None,
         ended: started,
+        tier: Tier::of_vendor(call.envelope.tier.as_deref()),
         sent: false,
         status: 0,
         outcome: Outcome::Crashed,

@@ -4,14 +4,19 @@
 //! know how much the call may use, and the client set no cap for the answer, the model's own maximum is sent as the cap: then
 //! what is reserved is never passed.
 
+use std::sync::Arc;
+
 use dialect::rates::Rates;
 use dialect::refusal::Refusal;
 use dialect::{Weight, weigh};
 use policy::bound::{Answer, Ask, Bound};
+use policy::expect::Use;
 
 use super::attempt::{Call, Candidate};
 use crate::clock::now_ms;
-use crate::limits::{Party, Taken, are_measured, is_of_credential, needs, rates, refuse, unpriced};
+use crate::limits::{
+    Like, Party, Taken, are_measured, has_soft, is_of_credential, needs, rates, refuse, unpriced,
+};
 use crate::worker::Operation;
 
 /// What an attempt holds of its limits until it is settled.
@@ -72,16 +77,20 @@ impl Limiting<'_> {
         };
         let more = sent_bytes.saturating_sub(self.call.body.len()) as u64;
         bound.input_tokens = bound.input_tokens.map(|tokens| tokens.saturating_add(more));
-        let needs = needs(self.party(), &bound, &self.expected(&bound)).map_err(|limit| Unlimited {
+        let (expected, like) = self.expected(&bound);
+        let needs = needs(self.party(), &bound, &expected).map_err(|limit| Unlimited {
             refusal: unpriced(&limit, &self.candidate.target.model),
             elsewhere: false,
         })?;
         match limits.take(&self.call.caller.tenant.id, &needs).await {
-            Ok(taken) => Ok(Limited {
-                taken,
-                rates: rates(limits, &needs),
-                reserved_tokens: bound.tokens().and_then(|tokens| i64::try_from(tokens).ok()),
-            }),
+            Ok(mut taken) => {
+                taken.note_like(like);
+                Ok(Limited {
+                    taken,
+                    rates: rates(limits, &needs),
+                    reserved_tokens: bound.tokens().and_then(|tokens| i64::try_from(tokens).ok()),
+                })
+            }
             Err(denied) => Err(Unlimited {
                 refusal: refuse(&denied).rates(rates(limits, &needs)),
                 elsewhere: is_of_credential(&denied.limit),
@@ -118,24 +127,21 @@ impl Limiting<'_> {
         }
     }
 
-    /// What the call will probably use.
-    fn expected(&self, bound: &Bound) -> Bound {
-        let likely = |most: Option<u64>, likely: u64| Some(most.map_or(likely, |most| most.min(likely)));
-        let input = likely(
-            bound.input_tokens,
-            self.call.body.len() as u64 / BYTES_A_TOKEN + 1,
-        );
-        let output = likely(bound.output_tokens, ANSWER_TOKENS);
-        let part = |of: Option<u64>, all: Option<u64>| match (of, all) {
-            (Some(of), Some(all)) if all > 0 => of.saturating_mul(1_000) / all,
-            _ => 1_000,
-        };
-        let permille = part(input, bound.input_tokens).max(part(output, bound.output_tokens));
-        Bound {
-            input_tokens: input,
-            output_tokens: output,
-            nano_dollars: bound.nano_dollars.map(|dollars| dollars / 1_000 * permille),
-            cap: None,
+    /// What the call will probably use, and of what that is learned; the bound itself where only that matters.
+    fn expected(&self, bound: &Bound) -> (Bound, Option<Like>) {
+        if !has_soft(self.party()) {
+            return (*bound, None);
         }
+        let like = Like {
+            model: Arc::from(self.candidate.target.model.as_str()),
+            key: Arc::from(self.call.caller.key.id.as_str()),
+        };
+        let first = Use {
+            input_tokens: self.call.body.len() as u64 / BYTES_A_TOKEN + 1,
+            output_tokens: ANSWER_TOKENS,
+            nano_dollars: u64::MAX,
+        };
+        let limits = self.call.worker.gateway.limits();
+        (limits.expected.of(&like, bound, first), Some(like))
     }
 }

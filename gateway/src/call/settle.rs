@@ -10,7 +10,7 @@ use std::time::Instant;
 use dialect::Usage;
 use dialect::refusal::{Code, Refusal};
 use policy::lease::Used;
-use policy::price::{PriceBook, Priced, Tier};
+use policy::price::{PriceBook, Priced};
 use tokio::task::yield_now;
 
 use super::admit::{Permit, RETRY_S};
@@ -218,13 +218,12 @@ fn price(attempt: &mut AttemptRecord, prices: &PriceBook) {
     let Some(usage) = &attempt.usage else {
         return;
     };
-    let tier = Tier::Standard;
     let cost = prices.cost(
         &attempt.provider,
         &attempt.model,
         attempt.started_at_ms,
         usage,
-        tier,
+        attempt.tier,
     );
     if let Priced::Cost {
         nano_dollars,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use dialect::refusal::Refusal;
 use dialect::{Envelope, Usage};
+use policy::price::Tier;
 use store::{AttemptRow, AttemptUsage};
 
 use crate::call_id::CallId;
@@ -49,6 +50,8 @@ pub struct AttemptRecord {
     pub started: Instant,
     pub first_byte: Option<Instant>,
     pub ended: Instant,
+    /// The tier of service that was asked for.
+    pub tier: Tier,
     /// Whether the provider may have got any of it.
     pub sent: bool,
     /// The HTTP status that the provider sent; 0 when it sent none.

@@ -1,6 +1,7 @@
 //! Asks the database for leases, and gives back what is not needed. Runs on the control runtime.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use policy::lease::{Holder, HolderSettings, Incarnation};
@@ -122,6 +123,7 @@ async fn ask(limits: &Limits, store: &Store) {
         return;
     };
     let answer = store.refill(&request).await;
+    limits.figures.asked.fetch_add(1, Ordering::Relaxed);
     let answered = limits.now();
     if let Some(holder) = limits.held().as_mut() {
         match &answer {
@@ -131,6 +133,7 @@ async fn ask(limits: &Limits, store: &Store) {
         limits.journal.note(holder);
     }
     if let Err(error) = answer {
+        limits.figures.unanswered.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(%error, wishes = request.wishes.len(), "the database did not answer; asking again");
         sleep(RETRY).await;
     }

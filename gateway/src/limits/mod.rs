@@ -4,6 +4,8 @@
 //! [`keeper`] asks the database for more on the control runtime. A call waits for it only when what it needs is not there,
 //! and no longer than [`PATIENCE`].
 
+mod expected;
+mod figures;
 mod journal;
 mod keeper;
 mod needs;
@@ -11,9 +13,11 @@ mod rates;
 mod refuse;
 mod taken;
 
+pub(crate) use expected::Like;
+pub(crate) use figures::Figures;
 pub(crate) use journal::{Journal, Left};
 pub use keeper::{give_back, keep};
-pub(crate) use needs::{Party, are_measured, is_of_credential, needs};
+pub(crate) use needs::{Party, are_measured, has_soft, is_of_credential, needs};
 pub(crate) use rates::rates;
 pub(crate) use refuse::{refuse, unpriced};
 pub(crate) use taken::Taken;
@@ -26,6 +30,8 @@ use policy::limit::Limit;
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
+use expected::Expected;
+
 /// What this process holds of all limits.
 pub struct Limits {
     /// The name of this process among others, which it keeps over a restart.
@@ -35,6 +41,9 @@ pub struct Limits {
     /// Where what it holds is written down, before it is used.
     journal: Journal,
     began: Instant,
+    /// What calls are expected to use.
+    pub(crate) expected: Expected,
+    pub(crate) figures: Figures,
     /// Somebody needs what is not there.
     needed: Notify,
     /// The database has answered.
@@ -59,6 +68,8 @@ impl Limits {
             journal,
             holder: Mutex::new(None),
             began: Instant::now(),
+            expected: Expected::default(),
+            figures: Figures::default(),
             needed: Notify::new(),
             answered: Notify::new(),
         }
@@ -76,10 +87,15 @@ impl Limits {
         if needs.is_empty() {
             return Ok(Taken::nothing(self));
         }
-        match self.try_take(tenant_id, needs) {
+        let taken = match self.try_take(tenant_id, needs) {
             Err(denied) if is_worth_waiting(denied.why) => self.wait_and_take(tenant_id, needs).await,
             taken => taken,
+        };
+        match &taken {
+            Ok(_) => self.figures.taken(needs),
+            Err(denied) => self.figures.refused(&denied.limit),
         }
+        taken
     }
 
     async fn wait_and_take(

@@ -44,6 +44,11 @@ pub(crate) fn are_measured(party: Party<'_>) -> bool {
     party.limits().any(|limit| is_measured(&limit))
 }
 
+/// Whether what the call is expected to use matters.
+pub(crate) fn has_soft(party: Party<'_>) -> bool {
+    party.limits().any(|limit| limit.firmness == Firmness::Soft)
+}
+
 /// What the call needs of each, by what it may use at most (`bound`) and what it is expected to (`expected`).
 ///
 /// # Errors

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use policy::lease::{Reservation, Used};
 
-use super::Limits;
+use super::{Like, Limits};
 
 /// Units that one attempt may use. Whoever drops them without a word leaves them spent.
 pub(crate) struct Taken {
     limits: Arc<Limits>,
     /// None when nothing was limited, or it has been settled.
     reservation: Option<Reservation>,
+    /// Where a soft limit was met: of what its use is to be learned.
+    like: Option<Like>,
 }
 
 impl Taken {
@@ -19,6 +21,7 @@ impl Taken {
         Self {
             limits: limits.clone(),
             reservation: None,
+            like: None,
         }
     }
 
@@ -26,7 +29,13 @@ impl Taken {
         Self {
             limits: limits.clone(),
             reservation: Some(reservation),
+            like: None,
         }
+    }
+
+    /// What it uses is learned.
+    pub(crate) fn note_like(&mut self, like: Option<Like>) {
+        self.like = like;
     }
 
     /// Whether it still holds: just before the first byte goes out, since a window may have ended meanwhile.
@@ -41,7 +50,16 @@ impl Taken {
 
     /// The attempt is over, and used this.
     pub(crate) fn settle(mut self, used: &Used) {
-        self.end(|holder, reservation, now| holder.settle(reservation, used, now));
+        let limits = self.limits.clone();
+        self.end(|holder, reservation, now| {
+            for (unit, period, units) in holder.overdrawn(&reservation, used) {
+                limits.figures.overdrawn(unit, period, units);
+            }
+            holder.settle(reservation, used, now);
+        });
+        if let Some(like) = &self.like {
+            self.limits.expected.learn(like, used);
+        }
     }
 
     /// Nothing of it was ever sent.

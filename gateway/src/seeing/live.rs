@@ -20,6 +20,12 @@ struct PartLabels {
     tollgate_part: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    tollgate_limit_unit: &'static str,
+    tollgate_limit_period: &'static str,
+}
+
 /// When this process began, near enough.
 static STARTED_AT_MS: LazyLock<i64> = LazyLock::new(now_ms);
 
@@ -58,6 +64,10 @@ pub(super) async fn registry(gateway: &Gateway, connections: usize, traces: Opti
     counter(&mut to, "tollgate_ledger_rows_written", "Rows that the database has taken", &health.rows_written);
     counter(&mut to, "tollgate_ledger_rows_refused", "Rows that the database will never take; they are kept aside", &health.rows_refused);
     counter(&mut to, "tollgate_ledger_writes_failed", "Tries to ship a batch that failed and were made again", &health.writes_failed);
+    let (asked, unanswered) = gateway.limits().figures.questions();
+    counter(&mut to, "tollgate_lease_questions", "Transactions in which the database was asked for leases, or told of them", &AtomicU64::new(asked));
+    counter(&mut to, "tollgate_lease_questions_failed", "Those of them without an answer; they are asked again", &AtomicU64::new(unanswered));
+    limits(gateway, &mut to);
     gauge(&mut to, "tollgate_parts_falling", "Parts beside the calls that fall so often that starting them again does not help", gateway.vitals().falling().len());
     to.register("tollgate_parts_fallen", "Falls of what runs beside the calls; each was started again", falls(gateway.vitals()));
     if let Some(traces) = traces {
@@ -67,6 +77,40 @@ pub(super) async fn registry(gateway: &Gateway, connections: usize, traces: Opti
     to.register("tollgate_build", "The program", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
     since(&mut to, "process_start_time", "When the process began", *STARTED_AT_MS);
     to
+}
+
+/// What limits have let through, and have not.
+fn limits(gateway: &Gateway, to: &mut Registry) {
+    let [reserved, refused, overdrawn] = std::array::from_fn(|_| Family::<LimitLabels, Counter>::default());
+    for figure in gateway.limits().figures.all() {
+        let labels = LimitLabels {
+            tollgate_limit_unit: figure.unit,
+            tollgate_limit_period: figure.period,
+        };
+        reserved.get_or_create(&labels).inc_by(figure.reserved);
+        refused.get_or_create(&labels).inc_by(figure.refused);
+        overdrawn.get_or_create(&labels).inc_by(figure.overdrawn);
+    }
+    let families = [
+        (
+            "tollgate_limit_reserved_units",
+            "Units of limits that were reserved for attempts; dollars as nano-dollars",
+            reserved,
+        ),
+        (
+            "tollgate_limit_refusals",
+            "Times that a limit did not let an attempt through",
+            refused,
+        ),
+        (
+            "tollgate_limit_overdraft_units",
+            "Units that attempts used beyond what was reserved for them, to be made up for by what comes after",
+            overdrawn,
+        ),
+    ];
+    for (name, help, family) in families {
+        to.register(name, help, family);
+    }
 }
 
 /// How often each part has fallen. One that never has is not there.

@@ -39,6 +39,7 @@ pub struct CallMetrics {
     token_usage: Family<TokenLabels, Histogram, Buckets>,
     tokens: Family<KindLabels, Counter>,
     suspect_usage: Family<ProviderLabels, Counter>,
+    unpriced: Family<ProviderLabels, Counter>,
     names: Names,
 }
 
@@ -166,6 +167,7 @@ impl Default for CallMetrics {
             token_usage: Family::new_with_constructor(Buckets(TOKENS)),
             tokens: Family::default(),
             suspect_usage: Family::default(),
+            unpriced: Family::default(),
             names: Names::default(),
         }
     }
@@ -182,6 +184,7 @@ impl CallMetrics {
         to.register_with_unit("gen_ai_client_operation_time_to_first_chunk", "Streamed attempts, from sending to the first piece of the answer", Unit::Seconds, self.first_chunk.clone());
         to.register("gen_ai_client_token_usage", "Tokens of an attempt, as the provider counted them", self.token_usage.clone());
         to.register("tollgate_tokens", "Tokens by kind: cached_input and cache_write are part of input, reasoning is part of output", self.tokens.clone());
+        to.register("tollgate_unpriced_attempts", "Attempts whose usage is known, and no price for it", self.unpriced.clone());
         to.register("tollgate_suspect_usage", "Attempts whose provider reported usage that makes no sense", self.suspect_usage.clone());
     }
 
@@ -230,6 +233,12 @@ impl CallMetrics {
                 gen_ai_provider_name: model.gen_ai_provider_name.clone(),
             };
             self.suspect_usage.get_or_create(&labels).inc();
+        }
+        if attempt.usage.is_some() && attempt.cost_nano.is_none() {
+            let labels = ProviderLabels {
+                gen_ai_provider_name: model.gen_ai_provider_name.clone(),
+            };
+            self.unpriced.get_or_create(&labels).inc();
         }
         if let Some(usage) = &attempt.usage {
             self.observe_usage(&model, usage);
@@ -350,6 +359,7 @@ mod tests {
             started: now,
             first_byte: None,
             ended: now,
+            tier: policy::price::Tier::Standard,
             sent: true,
             status: 200,
             outcome,

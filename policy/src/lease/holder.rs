@@ -304,6 +304,24 @@ impl Holder {
         });
     }
 
+    /// What a call used beyond what it had reserved, of limits that are known.
+    pub fn overdrawn<'a>(
+        &'a self,
+        reservation: &'a Reservation,
+        used: &'a Used,
+    ) -> impl Iterator<Item = (Unit, Period, u64)> + 'a {
+        reservation.pieces.iter().filter_map(|piece| {
+            let beyond = used.of(piece.unit)?.saturating_sub(piece.units);
+            let pool = self.pools.get(&piece.limit_id)?;
+            // What is only observed need not have been there to be reserved.
+            (beyond > 0 && piece.binds && piece.unit != Unit::Concurrent).then_some((
+                piece.unit,
+                pool.limit.period,
+                beyond,
+            ))
+        })
+    }
+
     /// Nothing of the call was ever sent.
     pub fn unused(&mut self, reservation: Reservation, now: Moment) {
         self.end(reservation, now, |_| 0);

@@ -43,6 +43,7 @@ mod rotate;
 mod scale;
 mod sdk;
 mod slow;
+mod soft;
 mod spool;
 mod spread;
 mod starting;

@@ -1,10 +1,13 @@
 //! What `tollgate prices` says, sets and takes from files.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use testkit::database::TestDatabase;
 use testkit::process::Installation;
+use testkit::vendor::{Play, Vendor};
 
-use crate::world::{PROGRAM, TENANT};
+use crate::world::{PROGRAM, TENANT, World, completion};
 
 const FILE: &str = r#"{
     "gpt-4o": {"litellm_provider": "openai", "mode": "chat", "max_input_tokens": 128000, "max_output_tokens": 16384,
@@ -168,4 +171,29 @@ fn a_file_of_prices_is_taken_whole_and_what_is_left_out_is_told() {
             "the same file again changes nothing"
         );
     }
+}
+
+#[test]
+fn a_call_costs_what_the_tier_costs_that_it_asked_for() {
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    let price = "input 1000, output 1000; flex: input 500, output 250";
+    world.installation.ask(&["prices", "set", "custom", "m", price]);
+    let cost = |tier: serde_json::Value| {
+        let body = json!({
+            "model": "custom/m", "service_tier": tier, "messages": [{"role": "user", "content": "one two three"}],
+        });
+        let answer = world.post("/v1/chat/completions", &body.to_string());
+        assert_eq!(answer.status, 200);
+        let cost = answer.headers.get("x-tollgate-cost-usd");
+        cost.map(|cost| cost.to_str().unwrap().to_owned())
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while cost(json!(null)).is_none() {
+        assert!(Instant::now() < deadline, "the price never holds");
+    }
+    assert_eq!(cost(json!("auto")).as_deref(), Some("0.004000000"));
+    assert_eq!(cost(json!("flex")).as_deref(), Some("0.001750000"));
+    assert_eq!(cost(json!("priority")), None, "nobody says what that costs");
+    assert_eq!(cost(json!(7)).as_deref(), Some("0.004000000"));
 }
