@@ -51,4 +51,5 @@ mod tls;
 mod traces;
 mod upgrade;
 mod upstream;
+mod vertex;
 mod world;
