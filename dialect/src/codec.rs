@@ -345,6 +345,16 @@ impl Writer {
         }
     }
 
+    /// Ends a stream that has begun with a refusal of ours, in the dialect whose errors have a status inside a stream too;
+    /// whether this is that one.
+    pub(crate) fn refuse(&mut self, refusal: &Refusal, out: &mut Vec<u8>) -> bool {
+        match self {
+            Self::GeminiGenerate(writer) => writer.refuse(refusal, out),
+            Self::OpenaiChat(_) | Self::OpenaiResponses(_) | Self::AnthropicMessages(_) => return false,
+        }
+        true
+    }
+
     pub(crate) fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
         match self {
             Self::OpenaiChat(writer) => writer.write(event, out),

@@ -26,9 +26,19 @@ pub(crate) const NONSENSE: u64 = u64::MAX;
 /// Ten times the largest context there is.
 const TOKENS_MAX: u64 = 100_000_000;
 
+/// The output by what is told of it and of the sum of all. Some vendors count reasoning beside the rest, and tell it in
+/// the sum alone. A sum that is smaller than what it is made of is nonsense; some servers leave it at 0.
+pub(crate) fn output_by_total(input: u64, output: u64, total: Option<u64>) -> u64 {
+    match total {
+        None | Some(0) => output,
+        Some(total) if total < input.saturating_add(output) => NONSENSE,
+        Some(total) => total.saturating_sub(input),
+    }
+}
+
 impl Usage {
-    /// Whether a provider can have meant this. What it cannot have meant is not to be booked, or limits and bills would go
-    /// by it.
+    /// Whether a provider can have meant this: no count beyond all measure, and none that is part of another and larger than
+    /// that. What it cannot have meant is not to be booked, or limits and bills would go by it.
     pub fn makes_sense(&self) -> bool {
         let Self {
             input_tokens,
@@ -52,7 +62,18 @@ impl Usage {
             audio_output_tokens,
             image_output_tokens,
         ];
-        counts.iter().all(|count| *count <= TOKENS_MAX)
+        let parts = [
+            (
+                cached_input_tokens.saturating_add(cache_write_tokens),
+                input_tokens,
+            ),
+            (cache_write_1h_tokens, cache_write_tokens),
+            (audio_input_tokens, input_tokens),
+            (reasoning_tokens, output_tokens),
+            (audio_output_tokens, output_tokens),
+            (image_output_tokens, output_tokens),
+        ];
+        counts.iter().all(|count| *count <= TOKENS_MAX) && parts.iter().all(|(part, whole)| part <= whole)
     }
 
     /// This, reported after what the same stream had reported before: what has been written cannot become less.
@@ -64,6 +85,65 @@ impl Usage {
                 ..self
             },
             _ => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Dialect;
+
+    fn told(dialect: Dialect, body: &str) -> Usage {
+        dialect.usage_of(body.as_bytes()).unwrap().unwrap()
+    }
+
+    /// Each dialect's counts, right, and with one of them wrong.
+    #[test]
+    fn p23_p51_counts_that_cannot_be_meant_are_not_believed() {
+        use Dialect::{AnthropicMessages, GeminiGenerate, OpenaiChat, OpenaiResponses};
+        #[rustfmt::skip]
+        let table = [
+            (OpenaiChat, r#"{"usage":{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14,"prompt_tokens_details":{"cached_tokens":9},"completion_tokens_details":{"reasoning_tokens":5}}}"#, true),
+            (OpenaiChat, r#"{"usage":{"prompt_tokens":9,"completion_tokens":5,"total_tokens":13}}"#, false),
+            (OpenaiChat, r#"{"usage":{"prompt_tokens":9,"completion_tokens":5,"total_tokens":-1}}"#, false),
+            (OpenaiChat, r#"{"usage":{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14,"prompt_tokens_details":{"cached_tokens":10}}}"#, false),
+            (OpenaiResponses, r#"{"usage":{"input_tokens":9,"output_tokens":5,"total_tokens":14}}"#, true),
+            (OpenaiResponses, r#"{"usage":{"input_tokens":9,"output_tokens":5,"total_tokens":9}}"#, false),
+            (OpenaiResponses, r#"{"usage":{"input_tokens":9,"output_tokens":5,"total_tokens":14,"output_tokens_details":{"reasoning_tokens":6}}}"#, false),
+            (AnthropicMessages, r#"{"usage":{"input_tokens":9,"cache_read_input_tokens":100,"output_tokens":5}}"#, true),
+            (AnthropicMessages, r#"{"usage":{"input_tokens":9,"cache_creation_input_tokens":7,"cache_creation":{"ephemeral_1h_input_tokens":8,"ephemeral_5m_input_tokens":0},"output_tokens":5}}"#, false),
+            (AnthropicMessages, r#"{"usage":{"input_tokens":9,"output_tokens":5,"output_tokens_details":{"thinking_tokens":6}}}"#, false),
+            (GeminiGenerate, r#"{"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":5,"thoughtsTokenCount":3,"toolUsePromptTokenCount":2,"totalTokenCount":19}}"#, true),
+            (GeminiGenerate, r#"{"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":5,"thoughtsTokenCount":3,"totalTokenCount":14}}"#, false),
+            (GeminiGenerate, r#"{"usageMetadata":{"promptTokenCount":9,"cachedContentTokenCount":10,"totalTokenCount":9}}"#, false),
+        ];
+        for (dialect, body, makes_sense) in table {
+            assert_eq!(told(dialect, body).makes_sense(), makes_sense, "{body}");
+        }
+        // What is told in the sum alone is output.
+        let beside = r#"{"usage":{"input_tokens":9,"output_tokens":5,"total_tokens":20}}"#;
+        assert_eq!(told(OpenaiResponses, beside).output_tokens, 11);
+    }
+
+    /// Whatever vendors have really told is believed.
+    #[test]
+    fn recorded_usage_makes_sense() {
+        let folders = [
+            ("openai-chat", Dialect::OpenaiChat),
+            ("openai-responses", Dialect::OpenaiResponses),
+            ("anthropic", Dialect::AnthropicMessages),
+            ("gemini", Dialect::GeminiGenerate),
+        ];
+        for (folder, dialect) in folders {
+            let mut believed = 0;
+            for (name, body) in crate::spec::recorded(folder, ".response.json") {
+                if let Ok(Some(usage)) = dialect.usage_of(&body) {
+                    assert!(usage.makes_sense(), "{folder}/{name}: {usage:?}");
+                    believed += 1;
+                }
+            }
+            println!("{folder}: {believed} counts of usage believed");
         }
     }
 }

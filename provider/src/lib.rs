@@ -12,6 +12,7 @@ mod glob;
 pub mod google;
 mod profile;
 mod upstream;
+pub mod vertex;
 
 pub use base_url::{BaseUrl, BaseUrlError, Trust};
 pub use catalog::{AuthStyle, Catalog, CatalogError, Provider, ProviderKind, StreamUsage};

@@ -70,7 +70,7 @@ impl Counts {
             input_tokens: uncached.saturating_add(cached).saturating_add(written),
             cached_input_tokens: cached,
             cache_write_tokens: written,
-            cache_write_1h_tokens: kept_1h.min(written),
+            cache_write_1h_tokens: kept_1h,
             output_tokens: self.output_tokens.unwrap_or(0),
             reasoning_tokens: self
                 .output_tokens_details

@@ -8,7 +8,7 @@ use super::words;
 use crate::json::scan_answer;
 use crate::relay::{StreamEnd, StreamMeter};
 use crate::sse;
-use crate::usage::Usage;
+use crate::usage::{Usage, output_by_total};
 
 /// An answer, or a chunk of one, as far as the gateway looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,7 @@ object! {
         cached: Number = "cachedContentTokenCount",
         candidates: Number = "candidatesTokenCount",
         thoughts: Number = "thoughtsTokenCount",
+        total: Number = "totalTokenCount",
         prompt_details: Vec<Detail<'a>> = "promptTokensDetails",
         candidates_details: Vec<Detail<'a>> = "candidatesTokensDetails",
         tier: Str<'a> = "serviceTier",
@@ -88,12 +89,14 @@ impl Counts<'_> {
     pub(super) fn usage(&self) -> Option<Usage> {
         let count = |number: Option<Number>| number.and_then(Number::count).unwrap_or(0);
         let thoughts = count(self.thoughts);
+        let input_tokens = self.prompt?.count()?.saturating_add(count(self.tool_prompt));
+        let told = count(self.candidates).saturating_add(thoughts);
         Some(Usage {
-            input_tokens: self.prompt?.count()? + count(self.tool_prompt),
+            input_tokens,
             cached_input_tokens: count(self.cached),
             cache_write_tokens: 0,
             cache_write_1h_tokens: 0,
-            output_tokens: count(self.candidates) + thoughts,
+            output_tokens: output_by_total(input_tokens, told, self.total.and_then(Number::count)),
             reasoning_tokens: thoughts,
             audio_input_tokens: of_kind(self.prompt_details.as_deref(), words::is_audio),
             audio_output_tokens: of_kind(self.candidates_details.as_deref(), words::is_audio),

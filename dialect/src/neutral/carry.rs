@@ -5,6 +5,9 @@
 //! may stand beside the call that they led to as well, for clients that keep no thoughts. Where there is no such member,
 //! seals stand in the id of a tool call, behind a separator and in letters that every dialect allows in ids.
 //!
+//! Gemini signs texts, too. No other dialect has a member for that beside a text, so such a seal stands in thoughts of
+//! which nothing is shown, behind the text.
+//!
 //! Whatever comes back may be broken or made up. Then it is taken for what it seems to be: an opaque text, or an id, of
 //! the client's own dialect. There is nothing to win by forging one: whoever can send a seal could send it to the
 //! vendor directly, who checks it.
@@ -14,7 +17,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-use super::Seal;
+use super::{Part, Reasoning, Role, Seal, Text, Turn};
 use crate::Dialect;
 
 /// A seal that travels in the id of a tool call.
@@ -56,6 +59,10 @@ pub fn opaque_thoughts(seal: &Seal, redacted: bool) -> String {
         (true, true) => b'B',
         (false, true) => b'T',
     };
+    written(seal, form, is_base64)
+}
+
+fn written(seal: &Seal, form: u8, is_base64: bool) -> String {
     let [t, l, g, version] = *TAG;
     let mut text = STANDARD.encode([t, l, g, version, letter_of(seal.origin), form]);
     if is_base64 {
@@ -64,6 +71,52 @@ pub fn opaque_thoughts(seal: &Seal, redacted: bool) -> String {
         STANDARD.encode_string(&seal.data, &mut text);
     }
     text
+}
+
+/// The seal of a text as that of thoughts that stand behind it, for a client of the dialect `own`. `None` for one of
+/// that dialect, which none has a place for.
+pub fn of_text(seal: &Seal, own: Dialect) -> Option<Reasoning> {
+    let data = opaque_of_text(seal);
+    (seal.origin != own).then(|| Reasoning {
+        seal: Some(Seal { origin: own, data }),
+        redacted: true,
+        ..Reasoning::default()
+    })
+}
+
+fn opaque_of_text(seal: &Seal) -> String {
+    let is_base64 = is_canonical(&seal.data);
+    let form = if is_base64 { b'x' } else { b'y' };
+    written(seal, form, is_base64)
+}
+
+/// Gives texts back their seals, which stand in thoughts behind them.
+pub fn seal_texts(turns: &mut [Turn]) {
+    for turn in turns.iter_mut().filter(|turn| turn.role == Role::Assistant) {
+        if !turn.parts.iter().any(|part| seal_behind_text(part).is_some()) {
+            continue;
+        }
+        let mut parts: Vec<Part> = Vec::with_capacity(turn.parts.len());
+        for part in turn.parts.drain(..) {
+            match (seal_behind_text(&part), parts.last_mut()) {
+                (None, _) => parts.push(part),
+                (Some(seal), Some(Part::Text(text))) if text.seal.is_none() => text.seal = Some(seal),
+                (Some(seal), _) => parts.push(Part::Text(Text {
+                    seal: Some(seal),
+                    ..Text::default()
+                })),
+            }
+        }
+        turn.parts = parts;
+    }
+}
+
+fn seal_behind_text(part: &Part) -> Option<Seal> {
+    let Part::Reasoning(reasoning) = part else {
+        return None;
+    };
+    let (seal, form) = read_tagged(&reasoning.seal.as_ref()?.data)?;
+    matches!(form, b'x' | b'y').then_some(seal)
 }
 
 /// The seal for an opaque member of the dialect `own`: as it is when it is of that dialect.
@@ -88,16 +141,22 @@ pub fn read_opaque(text: &str, own: Dialect) -> Seal {
 
 /// The seal of another vendor that an opaque member carries, and whether the thoughts that it seals are redacted.
 pub fn read_opaque_thoughts(text: &str) -> Option<(Seal, bool)> {
+    let (seal, form) = read_tagged(text)?;
+    matches!(form, b'b' | b't' | b'B' | b'T').then(|| (seal, form.is_ascii_uppercase()))
+}
+
+/// What stands behind a tag, and in which form.
+fn read_tagged(text: &str) -> Option<(Seal, u8)> {
     let (head, data) = text.split_at_checked(HEAD_BYTES)?;
     let head = STANDARD.decode(head).ok()?;
     let [letter, form] = *head.strip_prefix(TAG)?.first_chunk::<2>()?;
     let origin = origin_of(letter)?;
     let data = match form {
-        b'b' | b'B' if is_canonical(data) => data.to_owned(),
-        b't' | b'T' => String::from_utf8(STANDARD.decode(data).ok()?).ok()?,
+        b'b' | b'B' | b'x' if is_canonical(data) => data.to_owned(),
+        b't' | b'T' | b'y' => String::from_utf8(STANDARD.decode(data).ok()?).ok()?,
         _ => return None,
     };
-    Some((Seal { origin, data }, form.is_ascii_uppercase()))
+    Some((Seal { origin, data }, form))
 }
 
 /// An id that carries these seals; the id itself when there are none.
@@ -248,6 +307,21 @@ mod tests {
             prop_assert_eq!(read_opaque(&text, Dialect::OpenaiChat), seal.clone());
             let text = opaque_thoughts(&seal, redacted);
             prop_assert_eq!(read_opaque_thoughts(&text), Some((seal, redacted)));
+        }
+
+        #[test]
+        fn p7_the_seal_of_a_text_comes_back_to_it(seal in any_seal(), is_empty in any::<bool>()) {
+            let own = numbered((number_of(seal.origin) + 1) & ORIGIN);
+            let behind = of_text(&seal, own).unwrap();
+            let text = Text { text: "said".to_owned(), seal: Some(seal.clone()), ..Text::default() };
+            let bare = Part::text("said");
+            let before = if is_empty { vec![] } else { vec![bare] };
+            let parts = before.iter().cloned().chain([Part::Reasoning(behind)]).collect();
+            let mut turns = [Turn::new(Role::Assistant, parts)];
+            seal_texts(&mut turns);
+            let expected = if is_empty { Text { text: String::new(), ..text } } else { text };
+            prop_assert_eq!(&turns[0].parts, &[Part::Text(expected)]);
+            prop_assert!(of_text(&seal, seal.origin).is_none());
         }
 
         #[test]

@@ -1,7 +1,7 @@
 //! Reading usage from an answer, whole or one chunk of a stream.
 
 use crate::json::{checked_members, scan_answer};
-use crate::usage::{NONSENSE, Usage};
+use crate::usage::{NONSENSE, Usage, output_by_total};
 
 /// An answer, or a chunk of one, as far as the gateway looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,15 +103,13 @@ impl Counts {
     fn usage(self) -> Option<Usage> {
         let input_tokens = self.prompt?;
         let told = self.completion.unwrap_or(0);
-        // xAI, and Google in OpenAI's dialect, count reasoning beside the completion; their total has it all.
-        let by_total = self.total.filter(|total| *total != NONSENSE);
-        let by_total = by_total.map_or(0, |total| total.saturating_sub(input_tokens));
         Some(Usage {
             input_tokens,
             cached_input_tokens: self.cached.or(self.cache_hit).unwrap_or(0),
             cache_write_tokens: self.cache_write.unwrap_or(0),
             cache_write_1h_tokens: 0,
-            output_tokens: told.max(by_total),
+            // xAI, and Google in OpenAI's dialect, count reasoning beside the completion.
+            output_tokens: output_by_total(input_tokens, told, self.total),
             reasoning_tokens: self.reasoning.unwrap_or(0),
             audio_input_tokens: self.audio_input.unwrap_or(0),
             audio_output_tokens: self.audio_output.unwrap_or(0),

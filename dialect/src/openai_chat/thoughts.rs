@@ -41,7 +41,11 @@ pub(super) struct Details {
 /// The pieces of a list; whatever is no such piece is passed over.
 pub(super) fn read_details(json: &RawValue) -> Vec<Detail> {
     let items: Vec<&RawValue> = serde_json::from_str(json.get()).unwrap_or_default();
-    items.into_iter().filter_map(Detail::read).collect()
+    items
+        .into_iter()
+        .filter_map(Detail::read)
+        .flat_map(Detail::apart)
+        .collect()
 }
 
 /// The blocks that a list of details makes. Clients may send back each chunk of a stream as an item of its own, so what
@@ -78,7 +82,11 @@ impl Detail {
     fn read(json: &RawValue) -> Option<Self> {
         let mut members = Members::read(json.get())?;
         let kind = members.text("type").ok()??;
-        let text = if kind == SUMMARY { "summary" } else { "text" };
+        let text = if matches!(kind.as_str(), SUMMARY | ENCRYPTED) {
+            "summary"
+        } else {
+            "text"
+        };
         let proof = if kind == ENCRYPTED { "data" } else { "signature" };
         Some(Self {
             text: members.text(text).ok()?,
@@ -92,6 +100,21 @@ impl Detail {
 
     pub(super) fn is_summary(&self) -> bool {
         self.kind == SUMMARY
+    }
+
+    /// OpenAI's SDK for Python makes one piece of those of a stream that have one number, of the kind of the last: a
+    /// summary is taken out again of what is encrypted.
+    fn apart(mut self) -> impl Iterator<Item = Self> {
+        let text = self.text.take_if(|_| self.kind == ENCRYPTED);
+        let summary = text.map(|text| Self {
+            kind: SUMMARY.to_owned(),
+            index: self.index,
+            id: self.id.clone(),
+            format: self.format.clone(),
+            text: Some(text),
+            proof: None,
+        });
+        summary.into_iter().chain([self])
     }
 
     /// Writes it; the text that belongs to it comes from elsewhere.
@@ -202,13 +225,6 @@ pub(super) fn write_details(reasoning: &Reasoning, index: u64, wrap: bool, items
     } else if proof.is_some() || text.is_some() {
         items.push(written(&detail(TEXT, proof), text.as_deref()));
     }
-}
-
-/// The details that bring the seal of a streamed block, whose texts have been told.
-pub(super) fn write_seals(reasoning: &Reasoning, index: u64) -> Vec<Vec<u8>> {
-    let mut items = Vec::new();
-    write_details(reasoning, index, true, &mut items);
-    items
 }
 
 fn written(detail: &Detail, text: Option<&str>) -> Vec<u8> {

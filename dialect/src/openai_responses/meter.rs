@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::json::scan_answer;
-use crate::usage::Usage;
+use crate::usage::{Usage, output_by_total};
 
 /// An answer, as far as the gateway looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub struct Metered {
 pub(super) struct Counts {
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
+    total_tokens: Option<u64>,
     input_tokens_details: Option<InputDetails>,
     output_tokens_details: Option<OutputDetails>,
 }
@@ -50,12 +51,14 @@ impl Counts {
     pub(super) fn usage(self) -> Option<Usage> {
         let input = self.input_tokens_details.unwrap_or_default();
         let output = self.output_tokens_details.unwrap_or_default();
+        let input_tokens = self.input_tokens?;
+        let told = self.output_tokens.unwrap_or(0);
         Some(Usage {
-            input_tokens: self.input_tokens?,
+            input_tokens,
             cached_input_tokens: input.cached_tokens.unwrap_or(0),
             cache_write_tokens: input.cache_write_tokens.unwrap_or(0),
             cache_write_1h_tokens: 0,
-            output_tokens: self.output_tokens.unwrap_or(0),
+            output_tokens: output_by_total(input_tokens, told, self.total_tokens),
             reasoning_tokens: output.reasoning_tokens.unwrap_or(0),
             audio_input_tokens: input.audio_tokens.unwrap_or(0),
             audio_output_tokens: output.audio_tokens.unwrap_or(0),

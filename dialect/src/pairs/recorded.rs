@@ -1,5 +1,7 @@
 //! What was recorded of each dialect, over every crossing.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -9,6 +11,7 @@ use crate::codec::{InPath, Meter};
 use crate::json::Limits;
 use crate::neutral::collect::Collector;
 use crate::neutral::{Event, Fault, FaultKind, Finish, Losses, Part, Profile, Reply, Target};
+use crate::refusal::Refusal;
 use crate::spec::{Spec, recorded};
 use crate::sse::StreamLimits;
 use crate::{Dialect, StreamRelay, splice};
@@ -251,6 +254,21 @@ struct Tally {
     passed: (usize, usize),
     written_again: (usize, usize),
     crossed: (usize, usize),
+    /// Why the others did not: what was refused, or what became otherwise, and how often.
+    not_again: BTreeMap<String, usize>,
+    not_crossed: BTreeMap<String, usize>,
+}
+
+/// Counts one, or why it is none.
+fn account(place: &mut (usize, usize), reasons: &mut BTreeMap<String, usize>, outcome: Result<(), String>) {
+    count(place, outcome.is_ok());
+    if let Err(reason) = outcome {
+        *reasons.entry(reason).or_default() += 1;
+    }
+}
+
+fn named(refusal: &Refusal) -> String {
+    refusal.param.as_deref().unwrap_or(&refusal.message).to_owned()
 }
 
 const IN_PATH: InPath<'static> = InPath {
@@ -281,13 +299,20 @@ fn tally_requests(face: &Face, target: &Target<'_>, tally: &mut Tally) {
         };
         let write = |to: &Face| (to.write_request)(&request, target, &mut Losses::new(false));
         let again = write(face)
-            .ok()
-            .and_then(|written| (face.read_request)(&written.body).ok());
-        let is_same =
-            again.is_some_and(|again| differences(&of_request(&request), &of_request(&again)).is_empty());
-        count(&mut tally.written_again, is_same);
+            .and_then(|written| (face.read_request)(&written.body))
+            .map_err(|refusal| format!("refused: {}", named(&refusal)));
+        let is_same = again.and_then(|again| {
+            match differences(&of_request(&request), &of_request(&again)).as_slice() {
+                [] => Ok(()),
+                subjects => Err(format!("otherwise: {}", subjects.join(", "))),
+            }
+        });
+        account(&mut tally.written_again, &mut tally.not_again, is_same);
         for to in FACES.iter().filter(|to| to.dialect != face.dialect) {
-            count(&mut tally.crossed, write(to).is_ok());
+            let crosses = write(to)
+                .map(|_| ())
+                .map_err(|refusal| format!("{} to {}", named(&refusal), to.folder));
+            account(&mut tally.crossed, &mut tally.not_crossed, crosses);
         }
     }
 }
@@ -295,7 +320,7 @@ fn tally_requests(face: &Face, target: &Target<'_>, tally: &mut Tally) {
 fn tally_streams(face: &Face, tally: &mut Tally) {
     let asked = br#"{"model":"m","max_tokens":9,"messages":[],"contents":[],"stream":true,"stream_options":{"include_usage":true}}"#;
     let envelope = face.dialect.look(asked, IN_PATH, &Limits::default()).unwrap();
-    for (_, stream) in recorded(face.folder, ".stream.sse") {
+    for (name, stream) in recorded(face.folder, ".stream.sse") {
         let meter = Meter::new(face.dialect, &envelope);
         let mut relay = StreamRelay::over(meter, StreamLimits::default());
         let mut out = Vec::new();
@@ -310,10 +335,19 @@ fn tally_streams(face: &Face, tally: &mut Tally) {
             (None, _) => true,
             (Some(_), None) => false,
         };
-        count(&mut tally.written_again, is_same);
+        let case = || name.trim_end_matches(".stream.sse").to_owned();
+        account(
+            &mut tally.written_again,
+            &mut tally.not_again,
+            is_same.then_some(()).ok_or_else(case),
+        );
         for to in FACES.iter().filter(|to| to.dialect != face.dialect) {
             let is_checked = (to.check_stream)(&(to.write_stream)(&events)).is_ok();
-            count(&mut tally.crossed, is_checked || collected(&events).is_none());
+            let crosses = is_checked || collected(&events).is_none();
+            let outcome = crosses
+                .then_some(())
+                .ok_or_else(|| format!("{} to {}", case(), to.folder));
+            account(&mut tally.crossed, &mut tally.not_crossed, outcome);
         }
     }
 }
@@ -338,11 +372,26 @@ fn it_is_told_how_much_was_recorded_and_which_ways_it_went() {
                 passed,
                 written_again,
                 crossed,
+                not_again,
+                not_crossed,
             } = tally;
             println!(
                 "{}, {what}: same bytes {}/{}, written again {}/{}, crossed {}/{}",
                 face.folder, passed.0, passed.1, written_again.0, written_again.1, crossed.0, crossed.1
             );
+            for (which, reasons) in [("again", not_again), ("crossed", not_crossed)] {
+                let told: usize = reasons.values().sum();
+                let of = if which == "again" { written_again } else { crossed };
+                assert_eq!(
+                    told,
+                    of.1 - of.0,
+                    "{}, {what}: each that is missing has a reason",
+                    face.folder
+                );
+                for (reason, times) in reasons {
+                    println!("    not {which}: {reason} ({times})");
+                }
+            }
             assert_eq!(passed.0, passed.1, "{}, {what}: other bytes", face.folder);
         }
     }

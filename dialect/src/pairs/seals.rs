@@ -6,7 +6,7 @@ use super::cases::call;
 use super::face::{FACES, Face, heading};
 use crate::Dialect;
 use crate::neutral::{
-    Finish, Losses, Part, Profile, Reasoning, Reply, Request, Seal, Target, Undo, carry, collect,
+    Finish, Losses, Part, Profile, Reasoning, Reply, Request, Seal, Target, Text, Undo, carry, collect,
 };
 
 const SEAL: &str = "EqQBCgIYAhIMc2VhbGVkdGhvdWdodA==";
@@ -230,6 +230,63 @@ fn ids(text: &str) -> Vec<&str> {
     let mut ids: Vec<_> = pieces.filter(|piece| piece.contains("--tlg1-")).collect();
     ids.dedup();
     ids
+}
+
+/// The next request of a client that was answered with words alone.
+fn asked_again(client: &Face, answer: &Value) -> Value {
+    match client.dialect {
+        Dialect::OpenaiChat => {
+            json!({"model": "m", "messages": [{"role": "user", "content": "When?"}, answer["choices"][0]["message"],
+            {"role": "user", "content": "And now?"}]})
+        }
+        Dialect::OpenaiResponses => {
+            let mut input = vec![json!({"role": "user", "content": "When?"})];
+            input.extend(answer["output"].as_array().unwrap().iter().cloned());
+            input.push(json!({"role": "user", "content": "And now?"}));
+            json!({"model": "m", "store": false, "input": input})
+        }
+        Dialect::AnthropicMessages => {
+            json!({"model": "m", "max_tokens": 5_000, "messages": [{"role": "user", "content": "When?"},
+            {"role": "assistant", "content": answer["content"]}, {"role": "user", "content": "And now?"}]})
+        }
+        Dialect::GeminiGenerate => unreachable!("its own seals need no carrying"),
+    }
+}
+
+#[test]
+fn p7_p8_a_text_that_gemini_signed_is_signed_when_it_comes_back() {
+    let text = Part::Text(Text {
+        seal: seal(Dialect::GeminiGenerate),
+        ..Text::new("It is late.")
+    });
+    let (_, mut reply) = sealed().pop().unwrap();
+    (reply.parts, reply.finish) = (vec![text], Finish::End);
+    let gemini = FACES.last().unwrap();
+    for client in FACES.iter().take(3) {
+        let whole = (client.write_reply)(&reply, &heading().as_heading());
+        let answer: Value = serde_json::from_slice(&whole).unwrap();
+        let body = asked_again(client, &answer).to_string();
+        let asked = (client.read_request)(body.as_bytes()).unwrap();
+        for to in &FACES {
+            let sent = String::from_utf8(written(to, &asked)).unwrap();
+            let way = format!("through {} to {}: {body} became {sent}", client.folder, to.folder);
+            assert_eq!(sent.contains(SEAL), to.dialect == gemini.dialect, "{way}");
+            let carriers = ["\"type\":\"reasoning\"", "_thinking\""];
+            assert!(!carriers.iter().any(|carrier| sent.contains(carrier)), "{way}");
+        }
+        let arrived = (gemini.read_request)(&written(gemini, &asked)).unwrap();
+        assert_eq!(arrived.turns[1].parts, reply.parts, "through {}", client.folder);
+        let mut events = Vec::new();
+        collect::events(reply.clone(), &mut events);
+        let stream = (client.write_stream)(&events);
+        (client.check_stream)(&stream).unwrap();
+        let mut collector = collect::Collector::default();
+        let told = (client.read_stream)(&stream);
+        told.into_iter().for_each(|event| collector.event(event));
+        let streamed = collector.reply().unwrap().parts;
+        let whole = (client.read_reply)(&whole, &Profile::default()).unwrap();
+        assert_eq!(split(streamed), split(whole.parts), "through {}", client.folder);
+    }
 }
 
 #[test]

@@ -115,7 +115,11 @@ impl Translation {
     /// Ends the stream with a refusal of ours.
     pub fn refuse(&mut self, refusal: &Refusal) -> Vec<u8> {
         let mut written = Vec::new();
-        self.event(Event::Fault(refused::as_fault(refusal)), &mut written);
+        if self.pipe.end == StreamEnd::Cut && self.pipe.writer.refuse(refusal, &mut written) {
+            self.pipe.end = StreamEnd::ProviderError;
+        } else {
+            self.event(Event::Fault(refused::as_fault(refusal)), &mut written);
+        }
         written
     }
 

@@ -6,8 +6,8 @@
 //! says `think`, a sealed thought comes before that, whose seal has to come back. The dialect's file writes it down, whole
 //! or as a stream in small pieces, always with the same usage.
 //!
-//! A model named `status-…` answers with that error; one named `hangs` begins a stream and says nothing more, and one
-//! named `cut` is gone in the middle of it.
+//! A model named `status-…` answers with that error; one named `hangs` begins a stream and says nothing more, one named
+//! `cut` is gone in the middle of it, and one named `nothing` before it has said a word.
 
 #![expect(
     clippy::indexing_slicing,
@@ -136,6 +136,9 @@ fn play(voice: &Voice, heard: &Heard) -> Play {
     // The real ones refuse what is wrong, too.
     if !heard.wrong.is_empty() {
         return Play::json(400, (voice.error)(400).to_string());
+    }
+    if heard.model == "nothing" {
+        return Play::stream([]).end(End::Cut);
     }
     let said = Said::to(heard);
     if !heard.stream {

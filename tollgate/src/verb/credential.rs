@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Read as _, stdin};
 use clap::Subcommand;
 use gateway::google::CONSENT_TEXT;
 use provider::google::{TokenFile, TokenKind};
-use provider::{BaseUrl, Catalog, Provider, ProviderKind, Trust};
+use provider::{AuthStyle, BaseUrl, Catalog, Provider, ProviderKind, Trust, vertex};
 use serde_json::{Value, json};
 use store::{BaseUrlBy, Credential, GoogleKind, NewCredential, NewGoogleLogin};
 use vault::Secret;
@@ -120,6 +120,7 @@ impl Add {
         self.check_base_url(provider)?;
         let tenant = desk.tenant(&self.tenant).await?;
         let secret = self.secret()?;
+        let base_url = self.base_url(provider, secret.as_ref())?;
         let id = random_id("cred")?;
         let new = NewCredential {
             id: &id,
@@ -127,7 +128,7 @@ impl Add {
             provider: &provider.name,
             name: self.name.as_deref().unwrap_or(&id),
             weight: self.weight,
-            base_url: self.base_url.as_deref(),
+            base_url: base_url.as_deref(),
             // Whoever can run this can also change the database: an operator.
             base_url_by: BaseUrlBy::Operator,
             secret: secret.as_ref(),
@@ -175,12 +176,25 @@ impl Add {
             (Some(url), _) => BaseUrl::parse(url, Trust::Operator)
                 .map(|_| ())
                 .map_err(|error| Failure::other(format!("--base-url: {error}"))),
+            (None, None) if provider.auth == AuthStyle::GoogleServiceAccount => Ok(()),
             (None, None) => Err(Failure::other(format!(
                 "provider {} needs --base-url",
                 provider.name
             ))),
             (None, Some(_)) => Ok(()),
         }
+    }
+
+    /// Where the provider is. What is left out for Vertex AI, the key file tells.
+    fn base_url(&self, provider: &Provider, secret: Option<&Secret>) -> Result<Option<String>, Failure> {
+        if provider.auth != AuthStyle::GoogleServiceAccount {
+            return Ok(self.base_url.clone());
+        }
+        let whole = secret.and_then(|file| vertex::base_url(self.base_url.as_deref(), file));
+        whole.map(Some).ok_or_else(|| {
+            let message = "the key file names no project: give it with --base-url, as the catalogue shows";
+            Failure::new(Kind::Secret, message)
+        })
     }
 
     fn secret(&self) -> Result<Option<Secret>, Failure> {

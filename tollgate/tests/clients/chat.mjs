@@ -87,6 +87,11 @@ const steps = {
     await withTool("think: how is it in both?", BOTH, HEARD_BOTH, async (messages) => {
       const [answer] = await streamed(model, messages, { tools, reasoning_effort: "high" });
       used(answer.usage, REASONING);
+      // Of members that it does not know, this SDK keeps what came last: what is to go back has to come in one piece.
+      const { message } = answer.choices[0];
+      if (model.startsWith("anthropic/") && message.tool_calls) {
+        same(message.reasoning_details.map((detail) => detail.text), [common.THOUGHT]);
+      }
       return answer;
     });
   },

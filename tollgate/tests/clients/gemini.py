@@ -160,8 +160,13 @@ def broken_stream(model):
         for chunk in client.models.generate_content_stream(model=other(model, "cut"), contents="Hello"):
             chunks.append(chunk)
 
-    refused(failed.ServerError, read)
+    error = refused(failed.ServerError, read)
+    same((error.code, error.status), (502, "UNAVAILABLE"))
     assert chunks[0].text, chunks
+    # Before its first event, it is the status of the answer.
+    for answer in (ask, streamed):
+        error = refused(failed.ServerError, lambda: answer(other(model, "nothing"), "Hello"))
+        same((error.code, error.status), (502, "UNAVAILABLE"))
 
 
 def models(model):

@@ -52,4 +52,5 @@ mod tls;
 mod traces;
 mod upgrade;
 mod upstream;
+mod vertex;
 mod world;

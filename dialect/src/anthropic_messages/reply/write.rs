@@ -1,8 +1,10 @@
 //! Writing a whole answer for a client.
 
+use std::borrow::Cow;
+
 use crate::Dialect;
 use crate::json::{Members, ObjectWriter, write_array};
-use crate::neutral::carry::{CarriedSeal, opaque_for, tool_call_id};
+use crate::neutral::carry::{CarriedSeal, of_text, opaque_for, tool_call_id};
 use crate::neutral::{Arguments, Finish, Heading, Part, Reasoning, Reply, ToolCall};
 
 use super::super::block::{
@@ -28,7 +30,9 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
         .member("role", "assistant")
         .member("model", model);
     let parts = reply.parts.iter().filter(|part| is_shown(part, &reply.finish));
-    write_array(parts, object.begin("content"), write_part);
+    write_array(parts.flat_map(pieces), object.begin("content"), |piece, out| {
+        write_part(&piece, out);
+    });
     write_stop(&reply.finish, &mut object);
     write_raws(&mut object, &reply.raw);
     write_usage(
@@ -77,7 +81,7 @@ fn write_reasoning(reasoning: &Reasoning, out: &mut Vec<u8>) {
 fn is_shown(part: &Part, finish: &Finish) -> bool {
     let is_cut = matches!(finish, Finish::MaxTokens | Finish::ContextFull);
     match part {
-        Part::Text(text) => !text.text.is_empty(),
+        Part::Text(text) => !text.text.is_empty() || text.seal.is_some(),
         Part::Refusal(text) => !text.is_empty(),
         Part::Reasoning(reasoning) => {
             reasoning.seal.is_some() || reasoning.texts.iter().any(|text| !text.is_empty())
@@ -90,6 +94,19 @@ fn is_shown(part: &Part, finish: &Finish) -> bool {
         // An answer of Anthropic's has no pictures and no results.
         Part::Media(_) | Part::ToolResult(_) => false,
     }
+}
+
+/// A part as the blocks that it comes to: behind a text stands what carries its seal.
+fn pieces(part: &Part) -> impl Iterator<Item = Cow<'_, Part>> {
+    let carrier = match part {
+        Part::Text(text) => text.seal.as_ref().and_then(|seal| of_text(seal, OWN)),
+        _ => None,
+    };
+    let is_blank = matches!(part, Part::Text(text) if text.text.is_empty());
+    let shown = (!is_blank).then_some(Cow::Borrowed(part));
+    shown
+        .into_iter()
+        .chain(carrier.map(Part::Reasoning).map(Cow::Owned))
 }
 
 fn write_part(part: &Part, out: &mut Vec<u8>) {

@@ -8,7 +8,7 @@ use crate::Dialect;
 use crate::json::{Members, ObjectWriter, WrongType};
 use crate::neutral::{
     Effort, OutputFormat, Part, Raw, Request, Role, Sampling, Thinking, ThinkingAmount, Tool, ToolChoice,
-    ToolKind, Turn,
+    ToolKind, Turn, carry,
 };
 use crate::refusal::{Code, Refusal};
 
@@ -26,7 +26,8 @@ pub fn read_request(body: &[u8]) -> Result<Request, Refusal> {
     let Some(mut members) = text.and_then(Members::read) else {
         return Err(Refusal::new(Code::InvalidJson, "the body is not a JSON object"));
     };
-    let turns = read_turns(&mut members)?;
+    let mut turns = read_turns(&mut members)?;
+    carry::seal_texts(&mut turns);
     let tools: Option<Vec<Members<'_>>> = members.read_member("tools")?;
     let (tool_choice, parallel_tools) = read_tool_choice(&mut members)?;
     let mut config: Members<'_> = members.read_member("output_config")?.unwrap_or_default();

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::json::{Members, ObjectWriter, write};
-use crate::neutral::carry::{CarriedSeal, opaque_for, tool_call_id};
+use crate::neutral::carry::{CarriedSeal, of_text, opaque_for, tool_call_id};
 use crate::neutral::{
     Block, Citation, Delta, Event, Fault, Finish, OwnedHeading, Raw, Seal, ServiceTier, Start,
 };
@@ -43,7 +43,7 @@ struct Waiting {
     index: Option<u32>,
     /// What waits to be told.
     deltas: Vec<Delta>,
-    /// The seal of a call, which goes into its id.
+    /// The seal of a call, which goes into its id, or of a text, which goes into a block behind it.
     seal: Option<Seal>,
     /// The text so far, where a citation may want to quote it.
     text: String,
@@ -254,7 +254,9 @@ impl Waiting {
             (Delta::Seal { seal, redacted }, Block::Reasoning { .. }) => {
                 self.prove(seal, *redacted, next, out)
             }
-            (Delta::Seal { seal, .. }, Block::ToolCall { .. }) => self.seal = Some(seal.clone()),
+            (Delta::Seal { seal, .. }, Block::ToolCall { .. } | Block::Text) => {
+                self.seal = Some(seal.clone())
+            }
             (Delta::Citation(citation), Block::Text) => self.cite(citation, next, out),
             // Log-probabilities have no place here, and no other pair belongs together.
             _ => {}
@@ -351,12 +353,22 @@ impl Waiting {
             }
         }
         if let Some(index) = self.index {
-            sse::begin_event(Some("content_block_stop"), out);
-            out.extend_from_slice(b"{\"type\":\"content_block_stop\",\"index\":");
-            write(&index, out);
-            out.push(b'}');
-            sse::end_event(out);
+            stop_block(index, out);
         }
+        self.seal_text(next, out);
+    }
+
+    /// A text has no place for a seal: a block behind it carries that.
+    fn seal_text(&mut self, next: &mut u32, out: &mut Vec<u8>) {
+        let seal = self.seal.take().filter(|_| self.kind == Block::Text);
+        let Some(seal) = seal.and_then(|seal| of_text(&seal, OWN)?.seal) else {
+            return;
+        };
+        let index = take(next);
+        begin_block(index, out);
+        write_redacted(&seal.data, out);
+        end_block(out);
+        stop_block(index, out);
     }
 }
 
@@ -374,6 +386,14 @@ fn begin_block(index: u32, out: &mut Vec<u8>) {
 }
 
 fn end_block(out: &mut Vec<u8>) {
+    out.push(b'}');
+    sse::end_event(out);
+}
+
+fn stop_block(index: u32, out: &mut Vec<u8>) {
+    sse::begin_event(Some("content_block_stop"), out);
+    out.extend_from_slice(b"{\"type\":\"content_block_stop\",\"index\":");
+    write(&index, out);
     out.push(b'}');
     sse::end_event(out);
 }

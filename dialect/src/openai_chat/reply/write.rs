@@ -138,7 +138,8 @@ impl<'a> Shown<'a> {
         if !self.annotations.is_empty() {
             write_items(&self.annotations, message.begin("annotations"));
         }
-        if let Some(signature) = self.signature {
+        // Beside calls it would be taken for that of a call.
+        if let Some(signature) = self.signature.filter(|_| self.calls.is_empty()) {
             write_google(signature, message);
         }
         if !self.images.is_empty() {

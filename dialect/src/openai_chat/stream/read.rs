@@ -29,6 +29,8 @@ pub struct StreamReader {
     open: Option<Open>,
     calls: Vec<Call>,
     tags: Option<ThinkTags>,
+    /// Thoughts that were told outside of details, and are not to be told again where these repeat them.
+    shown: String,
     /// The last reason that was told.
     finish: Option<String>,
     refused: bool,
@@ -172,6 +174,7 @@ impl StreamReader {
         let in_details = details.iter().any(|detail| detail.text.is_some());
         let shown = told(delta.reasoning_content).or_else(|| told(delta.reasoning));
         if let Some(text) = shown.filter(|_| !in_details) {
+            self.shown.push_str(&text);
             self.say(Kind::Reasoning, &text, out);
         }
         for detail in details {
@@ -335,7 +338,10 @@ impl StreamReader {
             self.begin(Kind::Reasoning, block, None, out);
         }
         if let Some(text) = &detail.text {
-            self.say(Kind::Reasoning, text, out);
+            match self.shown.strip_prefix(text.as_str()) {
+                Some(rest) => self.shown = rest.trim_start_matches('\n').to_owned(),
+                None => self.say(Kind::Reasoning, text, out),
+            }
         }
         if let Some(open) = &mut self.open {
             open.details

@@ -1,18 +1,21 @@
 //! Writing a stream for a client.
 //!
 //! Each chunk is written at once, from a head that is made when the stream starts. Calls get a running number of their
-//! own. The head of a call waits for the first of its arguments, since a seal that its id shall carry may come in between;
-//! nothing else is held back.
+//! own. The head of a call waits for the first of its arguments, since a seal that its id shall carry may come in between.
+//!
+//! What OpenAI's document has no place for is told in one piece, behind the thoughts or the text that it belongs to: of
+//! members that it does not know, OpenAI's SDK for Node keeps what came last. Thoughts that are sealed are told again
+//! there, whole, or their seal would stand beside the last words of them.
 
 use super::super::fault::write_fault_event;
 use super::super::figures::{write_annotation, write_logprobs, write_usage};
 use super::super::request::write_google;
-use super::super::thoughts::{write_items, write_seals};
+use super::super::thoughts::{write_details, write_items};
 use super::super::words::{write_finish, write_tier};
 use crate::Dialect;
 use crate::json::{ObjectWriter, write};
 use crate::neutral::carry::{self, CarriedSeal};
-use crate::neutral::{Block, Citation, Delta, Event, Fault, Finish, OwnedHeading, Reasoning, Seal, Start};
+use crate::neutral::{Block, Delta, Event, Fault, Finish, OwnedHeading, Reasoning, Seal, Start};
 use crate::{Usage, sse};
 
 const OWN: Dialect = Dialect::OpenaiChat;
@@ -28,8 +31,13 @@ pub struct StreamWriter {
     blocks: Vec<(u32, Open)>,
     calls: usize,
     thoughts: u64,
+    /// Thoughts that are over, and that the client was given none to keep of.
+    thought: Vec<(u64, Reasoning)>,
     /// Seals of thoughts that the next call carries.
     carried: Vec<CarriedSeal>,
+    /// What is told behind a text: annotations, written one by one, and Gemini's signature.
+    annotations: Vec<Vec<u8>>,
+    signature: Option<String>,
     /// Letters of the texts that are closed, by which citations move.
     letters: usize,
     shows_refusal: bool,
@@ -49,8 +57,6 @@ enum Open {
 #[derive(Debug)]
 struct Thinking {
     index: u64,
-    has_text: bool,
-    /// All but the texts, which are told as they come.
     block: Reasoning,
 }
 
@@ -74,7 +80,10 @@ impl StreamWriter {
             blocks: Vec::new(),
             calls: 0,
             thoughts: 0,
+            thought: Vec::new(),
             carried: Vec::new(),
+            annotations: Vec::new(),
+            signature: None,
             letters: 0,
             shows_refusal: false,
             usage: None,
@@ -157,7 +166,11 @@ impl StreamWriter {
     }
 
     fn open(&mut self, block: u32, kind: &Block, out: &mut Vec<u8>) {
+        if !matches!(kind, Block::Reasoning { .. }) {
+            self.tell_details(out);
+        }
         if matches!(kind, Block::ToolCall { .. }) {
+            self.tell_behind_text(false, out);
             self.write_heads(out);
         }
         let open = match kind {
@@ -171,11 +184,7 @@ impl StreamWriter {
                     id: id.clone(),
                     ..Reasoning::default()
                 };
-                Open::Reasoning(Thinking {
-                    index,
-                    has_text: false,
-                    block,
-                })
+                Open::Reasoning(Thinking { index, block })
             }
             Block::ToolCall {
                 id,
@@ -235,8 +244,11 @@ impl StreamWriter {
                 });
             }
             (Delta::Text(text), Open::Reasoning(thinking)) => self.think(thinking, text, out),
-            (Delta::NextPiece, Open::Reasoning(thinking)) if thinking.has_text => {
-                self.think(thinking, "\n\n", out);
+            (Delta::NextPiece, Open::Reasoning(thinking)) if !thinking.block.texts.is_empty() => {
+                self.chunk(out, |delta| {
+                    delta.member("reasoning_content", "\n\n");
+                });
+                thinking.block.texts.push(String::new());
             }
             (Delta::Seal { seal, redacted }, Open::Reasoning(thinking)) => {
                 thinking.block.seal = Some(seal.clone());
@@ -246,28 +258,57 @@ impl StreamWriter {
             (Delta::Seal { seal, .. }, Open::Call(call)) => self.seal_call(call, seal, out),
             // Gemini signs texts too.
             (Delta::Seal { seal, .. }, Open::Text { .. }) if seal.origin == Dialect::GeminiGenerate => {
-                self.chunk(out, |delta| write_google(&seal.data, delta));
+                self.signature = Some(seal.data.clone());
             }
-            (Delta::Citation(citation), Open::Text { .. }) => self.cite(citation, out),
+            (Delta::Citation(citation), Open::Text { .. }) => {
+                let mut annotation = Vec::new();
+                if write_annotation(citation, self.letters, &mut annotation) {
+                    self.annotations.push(annotation);
+                }
+            }
             _ => {}
         }
         self.blocks.push((block, open));
     }
 
     fn think(&mut self, thinking: &mut Thinking, text: &str, out: &mut Vec<u8>) {
-        thinking.has_text = true;
+        match thinking.block.texts.last_mut() {
+            Some(last) => last.push_str(text),
+            None => thinking.block.texts.push(text.to_owned()),
+        }
         self.chunk(out, |delta| {
             delta.member("reasoning_content", text);
         });
     }
 
-    fn cite(&mut self, citation: &Citation, out: &mut Vec<u8>) {
-        let mut annotation = Vec::new();
-        if write_annotation(citation, self.letters, &mut annotation) {
-            self.chunk(out, |delta| {
-                write_items(&[annotation], delta.begin("annotations"))
-            });
+    /// Tells the client what it is to give back of the thoughts that are over, where one of them is sealed.
+    fn tell_details(&mut self, out: &mut Vec<u8>) {
+        let thoughts = std::mem::take(&mut self.thought);
+        if thoughts.iter().all(|(_, thought)| thought.seal.is_none()) {
+            return;
         }
+        let mut items = Vec::new();
+        for (index, thought) in &thoughts {
+            write_details(thought, *index, true, &mut items);
+        }
+        self.chunk(out, |delta| write_items(&items, delta.begin("reasoning_details")));
+    }
+
+    fn tell_behind_text(&mut self, is_last: bool, out: &mut Vec<u8>) {
+        let annotations = std::mem::take(&mut self.annotations);
+        // Beside calls it would be taken for that of a call.
+        let signature = self.signature.take().filter(|_| self.calls == 0 && is_last);
+        if annotations.is_empty() && signature.is_none() {
+            return;
+        }
+        self.chunk(out, |delta| {
+            if !annotations.is_empty() {
+                write_items(&annotations, delta.begin("annotations"));
+            }
+            if let Some(signature) = &signature {
+                write_google(signature, delta);
+            }
+        });
     }
 
     fn logprobs(&mut self, raw: &crate::neutral::Raw, out: &mut Vec<u8>) {
@@ -342,7 +383,7 @@ impl StreamWriter {
     fn close(&mut self, block: u32, out: &mut Vec<u8>) {
         match self.take(block) {
             Some(Open::Text { letters }) => self.letters += letters,
-            Some(Open::Reasoning(thinking)) => self.close_thoughts(&thinking, out),
+            Some(Open::Reasoning(thinking)) => self.close_thoughts(thinking),
             Some(Open::Call(mut call)) => {
                 self.head_of(&mut call, out);
                 // Clients parse what they have gathered, and nothing is no JSON.
@@ -354,19 +395,15 @@ impl StreamWriter {
         }
     }
 
-    fn close_thoughts(&mut self, thinking: &Thinking, out: &mut Vec<u8>) {
-        let Some(seal) = &thinking.block.seal else {
-            return;
-        };
-        if seal.origin != OWN {
+    fn close_thoughts(&mut self, Thinking { index, block }: Thinking) {
+        if let Some(seal) = block.seal.as_ref().filter(|seal| seal.origin != OWN) {
             self.carried.push(CarriedSeal {
                 seal: seal.clone(),
                 is_reasoning: true,
-                redacted: thinking.block.redacted,
+                redacted: block.redacted,
             });
         }
-        let items = write_seals(&thinking.block, thinking.index);
-        self.chunk(out, |delta| write_items(&items, delta.begin("reasoning_details")));
+        self.thought.push((index, block));
     }
 
     fn finish(&mut self, finish: &Finish, out: &mut Vec<u8>) {
@@ -374,6 +411,8 @@ impl StreamWriter {
             self.fault(&fault, out);
             return;
         }
+        self.tell_details(out);
+        self.tell_behind_text(true, out);
         if let Finish::Refused(Some(explanation)) = finish
             && !std::mem::replace(&mut self.shows_refusal, true)
         {

@@ -348,6 +348,84 @@ fn a_written_stream_is_what_openais_clients_expect() {
     }
 }
 
+/// OpenAI's SDK for Node puts each member that it does not know in the place of the one before; the one for Python adds
+/// texts to texts, and pieces of a list by their `index`.
+#[test]
+fn p7_what_only_we_know_of_comes_in_one_piece_for_clients_that_keep_the_last() {
+    let seal = |data: &str| Delta::Seal {
+        seal: Seal {
+            origin: Dialect::AnthropicMessages,
+            data: data.to_owned(),
+        },
+        redacted: false,
+    };
+    let delta = |block: u32, delta: Delta| Event::Delta { block, delta };
+    let page = |url: &str| {
+        Delta::Citation(crate::neutral::Citation::Url {
+            url: url.to_owned(),
+            title: None,
+            start: Some(0),
+            end: Some(2),
+        })
+    };
+    let mut events = vec![Event::Start(Start::default())];
+    for (block, texts, data) in [(0, ["h", "m"], "c2lnbg=="), (1, ["s", "o"], "c2VhbA==")] {
+        let kind = Block::Reasoning {
+            is_summary: false,
+            id: None,
+        };
+        events.push(Event::Open { block, kind });
+        events.extend(texts.map(|text| delta(block, Delta::Text(text.to_owned()))));
+        events.extend([delta(block, seal(data)), Event::Close { block }]);
+    }
+    events.push(Event::Open {
+        block: 2,
+        kind: Block::Text,
+    });
+    events.push(delta(2, Delta::Text("ok".to_owned())));
+    events.extend(["https://a", "https://b"].map(|url| delta(2, page(url))));
+    events.extend([Event::Close { block: 2 }, Event::Finish(Finish::End), Event::End]);
+    let out = written(&events, false);
+    assert_eq!(check(&out), []);
+    let mut message = serde_json::Map::new();
+    let text = String::from_utf8(out).unwrap();
+    for line in text.lines().filter_map(|line| line.strip_prefix("data: {")) {
+        let chunk: serde_json::Value = serde_json::from_str(&format!("{{{line}")).unwrap();
+        message.extend(chunk["choices"][0]["delta"].as_object().unwrap().clone());
+    }
+    let details = message["reasoning_details"].as_array().unwrap();
+    let kept: Vec<_> = details
+        .iter()
+        .map(|detail| {
+            (
+                detail["index"].as_u64().unwrap(),
+                detail["text"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(kept, [(0, "hm"), (1, "so")], "{text}");
+    assert_eq!(message["annotations"].as_array().map(Vec::len), Some(2), "{text}");
+    // What such a client sends back is what was thought.
+    message["content"] = "ok".into();
+    let request = serde_json::json!({"model": "m", "messages": [message, {"role": "user", "content": "on"}]});
+    let request = read_request(request.to_string().as_bytes()).unwrap();
+    let thoughts: Vec<_> = request.turns[0]
+        .parts
+        .iter()
+        .filter_map(|part| match part {
+            crate::neutral::Part::Reasoning(reasoning) => {
+                Some((reasoning.texts.concat(), reasoning.seal.clone().unwrap().data))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected = [("hm", "c2lnbg=="), ("so", "c2VhbA==")];
+    assert_eq!(
+        thoughts,
+        expected.map(|(text, seal)| (text.to_owned(), seal.to_owned()))
+    );
+}
+
 #[test]
 fn p43_refusals_and_filters_are_told_in_words_and_in_the_reason() {
     let reason = |finish: Finish| {

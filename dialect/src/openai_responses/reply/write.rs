@@ -1,6 +1,7 @@
 //! Writing a whole answer.
 
 use crate::Dialect;
+use crate::neutral::carry::of_text;
 use crate::neutral::{Arguments, Finish, Heading, Part, Reasoning, Reply, Text, ToolCall};
 use crate::openai_responses::output::{self, Call, Shown};
 use crate::openai_responses::response::Response;
@@ -110,6 +111,10 @@ impl Items<'_> {
         self.next_of_message();
         let logprobs = std::mem::take(&mut self.logprobs);
         output::write_text(&text.text, &annotations, &logprobs, &mut self.message);
+        let seal = text.seal.as_ref();
+        if let Some(carrier) = seal.and_then(|seal| of_text(seal, Dialect::OpenaiResponses)) {
+            self.reasoning(&carrier);
+        }
     }
 
     fn refusal(&mut self, text: &str) {

@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 use super::read_tools::{read_tool_choice, read_tools};
 use crate::Dialect;
 use crate::json::{Members, WrongType};
-use crate::neutral::{OutputFormat, Part, Raw, Request, Role, Sampling, Thinking, ThinkingAmount, Turn};
+use crate::neutral::{
+    OutputFormat, Part, Raw, Request, Role, Sampling, Thinking, ThinkingAmount, Turn, carry,
+};
 use crate::openai_responses::content::rest;
 use crate::openai_responses::item::{Item, Message, read_item};
 use crate::openai_responses::words;
@@ -109,6 +111,7 @@ fn conversation(members: &mut Members<'_>, request: &mut Request) -> Result<(), 
             Item::Nothing => {}
         }
     }
+    carry::seal_texts(&mut request.turns);
     Ok(())
 }
 

@@ -29,6 +29,8 @@ pub(super) enum Kind {
 pub(super) struct Words {
     pub is_refusal: bool,
     pub is_closed: bool,
+    /// Gemini's, of a text.
+    pub seal: Option<Seal>,
     text: String,
     /// Written and parted by commas, as the log-probabilities are.
     annotations: Vec<u8>,

@@ -7,6 +7,7 @@
 use super::item::{CallSoFar, Item, Kind, Thoughts, Words};
 use super::pen::Pen;
 use crate::Dialect;
+use crate::neutral::carry::of_text;
 use crate::neutral::{Block, Delta, Event, Fault, Finish, Heading, OwnedHeading, Seal, ServiceTier, Start};
 use crate::openai_responses::fault;
 use crate::openai_responses::output::{self, COMPLETED, INCOMPLETE};
@@ -210,7 +211,8 @@ impl StreamWriter {
                     Delta::Text(text) => words.text(place, *number, text, pen, out),
                     Delta::Citation(citation) => words.cite(place, *number, citation, pen, out),
                     Delta::Logprobs(raw) => words.logprobs(place, *number, raw, pen, out),
-                    Delta::NextPiece | Delta::Arguments(_) | Delta::Seal { .. } => {}
+                    Delta::Seal { seal, .. } => words.seal = Some(seal.clone()),
+                    Delta::NextPiece | Delta::Arguments(_) => {}
                 }
             }
             Some((_, Slot::Waiting(_))) | None => {}
@@ -252,6 +254,7 @@ impl StreamWriter {
         };
         self.announce(at, out);
         let (_, slot) = self.blocks.remove(at);
+        let mut seal = None;
         let index = match slot {
             Slot::Item(index) => {
                 if let Some(item) = self.items.get_mut(index) {
@@ -264,6 +267,7 @@ impl StreamWriter {
                     && let Some(words) = parts.get_mut(number)
                 {
                     words.close(place, number, &mut self.pen, out);
+                    seal = words.seal.take();
                 }
                 index
             }
@@ -274,6 +278,20 @@ impl StreamWriter {
             && let Some(item) = self.items.get_mut(index)
         {
             item.finish(COMPLETED, &mut self.pen, out);
+        }
+        self.carry_behind(seal, out);
+    }
+
+    /// A text has no place for a seal: an item behind it carries that.
+    fn carry_behind(&mut self, seal: Option<Seal>, out: &mut Vec<u8>) {
+        let Some(seal) = seal.and_then(|seal| of_text(&seal, Dialect::OpenaiResponses)?.seal) else {
+            return;
+        };
+        let mut thoughts = Thoughts::new(true);
+        thoughts.seal(&seal, true);
+        let index = self.add("rs", Kind::Reasoning(thoughts), out);
+        if let Some(item) = self.items.get_mut(index) {
+            item.close(&mut self.pen, out);
         }
     }
 
