@@ -1,10 +1,13 @@
 //! What was granted of windows, and what became of it: the sums by which the invariants are checked.
 
+use std::sync::LazyLock;
+
 use policy::limit::Window;
 use sqlx::any::AnyRow;
 
 use crate::error::{StoreError, unreadable};
-use crate::open::Store;
+use crate::given::Sql;
+use crate::open::{Database, Store};
 use crate::row::Columns;
 
 /// One window of one limit, and the sums of all its leases.
@@ -36,6 +39,37 @@ pub struct LeaseSums {
 }
 
 const TABLE: &str = "counters";
+const DIFFERENCES_MAX: i64 = 1_000;
+/// The windows of a tenant, or of all, that end after an instant.
+const SUMS: &str = "SELECT counters.tenant_id, counters.limit_id, counters.starts_at_ms, counters.ends_at_ms, counters.cap, \
+         counters.granted, counters.burnt AS counted_burnt, \
+         CAST(counters.past_amount + COALESCE(SUM(leases.amount), 0) AS BIGINT) AS amount, \
+         CAST(counters.past_returned + COALESCE(SUM(leases.returned), 0) AS BIGINT) AS returned, \
+         CAST(counters.past_settled + COALESCE(SUM(leases.settled), 0) AS BIGINT) AS settled, \
+         CAST(counters.past_overdraft + COALESCE(SUM(leases.overdraft), 0) AS BIGINT) AS overdraft, \
+         CAST(COALESCE(SUM(CASE WHEN leases.closed = 0 \
+             THEN leases.amount - leases.returned - leases.settled END), 0) AS BIGINT) AS outstanding, \
+         CAST(counters.past_amount - counters.past_returned - counters.past_settled \
+             + COALESCE(SUM(leases.burnt), 0) AS BIGINT) AS burnt \
+     FROM counters LEFT JOIN leases ON leases.tenant_id = counters.tenant_id \
+         AND leases.limit_id = counters.limit_id AND leases.starts_at_ms = counters.starts_at_ms \
+     WHERE (CAST($1 AS TEXT) IS NULL OR counters.tenant_id = $1) AND counters.ends_at_ms > $2 \
+     GROUP BY counters.tenant_id, counters.limit_id, counters.starts_at_ms";
+
+static REPORT: LazyLock<Sql> = LazyLock::new(|| {
+    let text =
+        format!("{SUMS} ORDER BY counters.starts_at_ms DESC, counters.tenant_id, counters.limit_id LIMIT $3");
+    Sql::new(&text, &[])
+});
+
+static DIFFERENCES: LazyLock<Sql> = LazyLock::new(|| {
+    let text = format!(
+        "SELECT * FROM ({SUMS}) AS sums WHERE granted <> amount - returned OR counted_burnt <> burnt \
+             OR amount - returned - settled - outstanding - burnt <> 0 \
+         ORDER BY starts_at_ms DESC, tenant_id, limit_id LIMIT $3"
+    );
+    Sql::new(&text, &[])
+});
 
 impl Store {
     /// The windows of a tenant's limits, or of all, that end after an instant; the latest first.
@@ -48,29 +82,36 @@ impl Store {
         ends_after_ms: i64,
         limit: i64,
     ) -> Result<Vec<WindowReport>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT counters.tenant_id, counters.limit_id, counters.starts_at_ms, counters.ends_at_ms, counters.cap, \
-                 counters.granted, counters.burnt AS counted_burnt, \
-                 CAST(counters.past_amount + COALESCE(SUM(leases.amount), 0) AS BIGINT) AS amount, \
-                 CAST(counters.past_returned + COALESCE(SUM(leases.returned), 0) AS BIGINT) AS returned, \
-                 CAST(counters.past_settled + COALESCE(SUM(leases.settled), 0) AS BIGINT) AS settled, \
-                 CAST(counters.past_overdraft + COALESCE(SUM(leases.overdraft), 0) AS BIGINT) AS overdraft, \
-                 CAST(COALESCE(SUM(CASE WHEN leases.closed = 0 \
-                     THEN leases.amount - leases.returned - leases.settled END), 0) AS BIGINT) AS outstanding, \
-                 CAST(counters.past_amount - counters.past_returned - counters.past_settled \
-                     + COALESCE(SUM(leases.burnt), 0) AS BIGINT) AS burnt \
-             FROM counters LEFT JOIN leases ON leases.tenant_id = counters.tenant_id \
-                 AND leases.limit_id = counters.limit_id AND leases.starts_at_ms = counters.starts_at_ms \
-             WHERE (CAST($1 AS TEXT) IS NULL OR counters.tenant_id = $1) AND counters.ends_at_ms > $2 \
-             GROUP BY counters.tenant_id, counters.limit_id, counters.starts_at_ms \
-             ORDER BY counters.starts_at_ms DESC, counters.tenant_id, counters.limit_id LIMIT $3",
-        )
-        .bind(tenant_id)
-        .bind(ends_after_ms)
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(unreadable(TABLE, tenant_id.unwrap_or("?")))?;
+        let rows = sqlx::query(REPORT.of(&self.database))
+            .bind(tenant_id)
+            .bind(ends_after_ms)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(unreadable(TABLE, tenant_id.unwrap_or("?")))?;
+        rows.iter().map(WindowReport::read).collect()
+    }
+
+    /// The windows that do not add up: whose counter is not what leases have, or of which units are gone that nobody can
+    /// explain. Some of them, when there are many.
+    ///
+    /// # Errors
+    /// When the database does not answer, or a row makes no sense.
+    pub async fn lease_differences(&self, ends_after_ms: i64) -> Result<Vec<WindowReport>, StoreError> {
+        let mut transaction = self.begin_read().await?;
+        if matches!(self.database, Database::Postgres(_)) {
+            // It looks at every row.
+            sqlx::query("SET LOCAL statement_timeout = '3600s'")
+                .execute(&mut *transaction)
+                .await?;
+        }
+        let rows = sqlx::query(DIFFERENCES.of(&self.database))
+            .bind(None::<&str>)
+            .bind(ends_after_ms)
+            .bind(DIFFERENCES_MAX)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(unreadable(TABLE, "?"))?;
         rows.iter().map(WindowReport::read).collect()
     }
 }

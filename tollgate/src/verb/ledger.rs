@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway::ledger::look_at_spools;
 use serde_json::{Value, json};
-use store::UsageDifference;
+use store::{UsageDifference, WindowReport};
 
 use crate::desk::Desk;
 use crate::failure::{Failure, Kind};
@@ -15,7 +15,8 @@ use crate::time::{duration, instant, now_ms};
 pub(crate) enum Verb {
     /// What waits to be shipped from the data folder, how long it has waited, and which rows the database refused.
     Status,
-    /// Holds the sums that `usage` reads against the rows. A difference is told, not mended, and ends with exit code 11.
+    /// Holds the sums that `usage` reads against the rows, and what was granted of limits against what became of it. A
+    /// difference is told, not mended, and ends with exit code 11.
     Verify {
         /// How far back; without, everything.
         #[arg(long, value_parser = duration, value_name = "DURATION")]
@@ -57,30 +58,26 @@ async fn status(desk: &Desk) -> Result<(), Failure> {
 }
 
 async fn verify(desk: &Desk, since: Option<Duration>) -> Result<(), Failure> {
-    let differences = desk
-        .store
-        .usage_differences(since.map_or(0, Desk::since_ms))
-        .await?;
-    if differences.is_empty() && desk.form == Form::Table {
-        return print("the sums are those of the rows");
+    let since_ms = since.map_or(0, Desk::since_ms);
+    let of_usage = desk.store.usage_differences(since_ms).await?;
+    let of_leases = desk.store.lease_differences(since_ms).await?;
+    let rows: Vec<Value> = of_usage
+        .iter()
+        .map(shown)
+        .chain(of_leases.iter().map(shown_window))
+        .collect();
+    if rows.is_empty() && desk.form == Form::Table {
+        return print("the sums are those of the rows, and what was granted of limits is accounted for");
     }
-    let rows: Vec<Value> = differences.iter().map(shown).collect();
-    let columns = [
-        "tenant_id",
-        "hour",
-        "attempts",
-        "rows",
-        "tokens",
-        "tokens_of_rows",
-    ];
-    desk.form.list(&columns, &rows)?;
-    let count = rows.len();
-    if count == 0 {
+    desk.form
+        .list(&["what", "tenant_id", "of", "is", "should_be"], &rows)?;
+    if rows.is_empty() {
         return Ok(());
     }
+    let count = rows.len();
     Err(Failure::new(
         Kind::Unwell,
-        format!("{count} sums are not those of their rows"),
+        format!("{count} sums are not what they should be"),
     ))
 }
 
@@ -88,7 +85,11 @@ fn shown(difference: &UsageDifference) -> Value {
     let ([attempts, rows], [tokens, tokens_of_rows]) = (difference.attempts, difference.tokens);
     let [cost_nano, cost_nano_of_rows] = difference.cost_nano;
     json!({
+        "what": "usage",
         "tenant_id": difference.tenant_id,
+        "of": instant(difference.hour_at_ms),
+        "is": format!("{attempts} attempts, {tokens} tokens"),
+        "should_be": format!("{rows} attempts, {tokens_of_rows} tokens"),
         "hour": instant(difference.hour_at_ms),
         "attempts": attempts,
         "rows": rows,
@@ -96,5 +97,27 @@ fn shown(difference: &UsageDifference) -> Value {
         "tokens_of_rows": tokens_of_rows,
         "cost_nano": cost_nano,
         "cost_nano_of_rows": cost_nano_of_rows,
+    })
+}
+
+fn shown_window(report: &WindowReport) -> Value {
+    let sums = &report.sums;
+    json!({
+        "what": "limit",
+        "tenant_id": report.tenant_id,
+        "of": format!("{} from {}", report.limit_id, instant(report.window.start_ms)),
+        "is": format!(
+            "{} granted, {} burnt, {} unexplained", report.granted, report.burnt, report.unexplained()
+        ),
+        "should_be": format!("{} granted, {} burnt, 0 unexplained", sums.amount - sums.returned, sums.burnt),
+        "limit_id": report.limit_id,
+        "starts_at": instant(report.window.start_ms),
+        "granted": report.granted,
+        "amount": sums.amount,
+        "returned": sums.returned,
+        "settled": sums.settled,
+        "outstanding": sums.outstanding,
+        "burnt": sums.burnt,
+        "counted_burnt": report.burnt,
     })
 }
