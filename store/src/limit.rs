@@ -26,7 +26,7 @@ pub struct LimitRow {
 /// A limit to be set.
 #[derive(Debug, Clone, Copy)]
 pub struct NewLimit<'a> {
-    /// Kept when there is no limit yet on this subject, in this unit and period.
+    /// Kept when there never was a limit on this subject, in this unit and period.
     pub id: &'a str,
     pub tenant_id: &'a str,
     pub subject: &'a Subject,
@@ -73,6 +73,7 @@ impl Store {
         tenant::require(changing.connection(), new.tenant_id).await?;
         require_subject(changing.connection(), new).await?;
         let (subject, subject_id) = subject_words(new.subject);
+        let id = id_before(changing.connection(), new).await?;
         let row = sqlx::query(
             "INSERT INTO limits (tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, created_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, COALESCE(CAST($9 AS TEXT), 'enforce'), $10, $11) \
@@ -82,7 +83,7 @@ impl Store {
              RETURNING tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, created_at_ms",
         )
         .bind(new.tenant_id)
-        .bind(new.id)
+        .bind(id.as_deref().unwrap_or(new.id))
         .bind(subject)
         .bind(subject_id)
         .bind(new.unit.as_str())
@@ -141,7 +142,7 @@ impl Store {
         changing.finish(change, done).await
     }
 
-    /// Removes a limit. What was counted by it stays for a while.
+    /// Removes a limit. What was counted by it stays for a while, and counts when the same is set again.
     ///
     /// # Errors
     /// When the tenant has no such limit.
@@ -152,6 +153,15 @@ impl Store {
         id: &str,
     ) -> Result<(), StoreError> {
         let mut changing = self.begin_change().await?;
+        sqlx::query(
+            "INSERT INTO removed_limits (tenant_id, subject, subject_id, unit, period, id) \
+             SELECT tenant_id, subject, subject_id, unit, period, id FROM limits WHERE tenant_id = $1 AND id = $2 \
+             ON CONFLICT (tenant_id, subject, subject_id, unit, period) DO UPDATE SET id = excluded.id",
+        )
+        .bind(tenant_id)
+        .bind(id)
+        .execute(changing.connection())
+        .await?;
         let removed = sqlx::query("DELETE FROM limits WHERE tenant_id = $1 AND id = $2")
             .bind(tenant_id)
             .bind(id)
@@ -257,6 +267,23 @@ pub(crate) async fn remove_limits_on(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// The id that the same limit had before it was removed, by which its windows are found again.
+async fn id_before(connection: &mut AnyConnection, new: &NewLimit<'_>) -> Result<Option<String>, StoreError> {
+    let (subject, subject_id) = subject_words(new.subject);
+    let id = sqlx::query_scalar(
+        "DELETE FROM removed_limits WHERE tenant_id = $1 AND subject = $2 AND subject_id = $3 AND unit = $4 \
+         AND period = $5 RETURNING id",
+    )
+    .bind(new.tenant_id)
+    .bind(subject)
+    .bind(subject_id)
+    .bind(new.unit.as_str())
+    .bind(new.period.as_str())
+    .fetch_optional(connection)
+    .await?;
+    Ok(id)
 }
 
 /// The windows of a limit get its cap. Those that are over do too: nothing is granted of them any more, and which clock

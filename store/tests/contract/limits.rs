@@ -114,6 +114,10 @@ async fn a_limit_is_set_replaced_observed_and_removed(database: TestDatabase) {
     for outcome in gone {
         assert!(matches!(outcome, Err(StoreError::NotFound { .. })));
     }
+
+    // The same again is the same limit, whose windows are found by its id.
+    let again = set(store, &acme.id, &requests("lim-5", 8)).await.unwrap();
+    assert_eq!(again.limit, requests("lim-1", 8));
 }
 
 async fn no_cap_and_a_cap_of_nothing_are_two_things(database: TestDatabase) {
