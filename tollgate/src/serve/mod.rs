@@ -214,7 +214,7 @@ async fn open(
     let replica = replica.name.clone();
     let gateway = GatewaySettings {
         replica,
-        boot: replica::boot(),
+        boot: replica::boot(&settings.data_dir),
         ..settings.gateway.clone()
     };
     let opened = Gateway::open(store.clone(), catalog, gateway, control.handle().clone()).await;
