@@ -19,6 +19,7 @@ mod costs;
 mod count;
 mod doctor;
 mod embeddings;
+mod exact;
 mod faces;
 mod faithful;
 mod faults;

@@ -1,0 +1,223 @@
+//! The database away, for all replicas or for one: stopped, cut off without a word, read-only, in others' way, or with its
+//! answers lost.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testkit::chaos::Weather;
+use testkit::database::{self, TestDatabase};
+use testkit::postgres::PostgresServer;
+
+use super::crowd::Heard;
+use super::fleet::{Fleet, a_day, until};
+use super::provider::Provider;
+
+const LASTS: Duration = Duration::from_secs(3);
+/// From the end of an outage until units are granted again, when the connections were closed, and when nobody was told.
+const GRANTED: Duration = Duration::from_secs(2);
+const GRANTED_AFTER_SILENCE: Duration = Duration::from_secs(5);
+/// Until the ledger has what was called meanwhile.
+const SHIPPED: Duration = Duration::from_secs(30);
+/// No answer takes longer, whatever the database does: a caller waits a quarter of a second for units.
+const ANSWERED: Duration = Duration::from_millis(1_500);
+const CLIENTS: usize = 9;
+
+/// What is left of a limit that is far away, and not used up by any of this.
+const FAR: usize = 1_000_000;
+
+fn fleet_on(server: &PostgresServer, cap: usize) -> Fleet {
+    let database = TestDatabase::elsewhere(server.url());
+    let mut fleet = Fleet::new(database, Provider::start(), 3, |_, installation| {
+        installation.set("TOLLGATE_LOG", "warn,sqlx=off")
+    });
+    fleet.limit("tenant:acme", &a_day(cap));
+    fleet.limit(
+        &format!("credential:{}", fleet.credential_id.clone()),
+        &a_day(FAR),
+    );
+    fleet.start();
+    for replica in 0..3 {
+        until("served", || fleet.call(replica).status == 200);
+    }
+    fleet
+}
+
+/// Calls while something is done; then how long it takes until a replica that has nothing left is granted units again.
+fn outage(fleet: &Fleet, replica: usize, begin: impl FnOnce(), end: impl FnOnce()) -> (Vec<Heard>, Duration) {
+    begin();
+    let crowd = fleet.crowd(CLIENTS);
+    thread::sleep(LASTS);
+    end();
+    let ended = Instant::now();
+    until("granted", || fleet.call(replica).status == 200);
+    let granted = ended.elapsed();
+    let heard = crowd.stop();
+    for (number, of_one) in heard.iter().enumerate() {
+        assert_eq!((of_one.broken, of_one.hopeless), (0, 0), "{number}: {of_one:?}");
+        assert!(of_one.slowest < ANSWERED, "{number}: {:?}", of_one.slowest);
+        let whys: Vec<&String> = of_one.refused.keys().collect();
+        let expected = |why: &&String| ["503 limit_unavailable", "429 limit_reached"].contains(&why.as_str());
+        assert!(whys.iter().all(expected), "{number}: {whys:?}");
+    }
+    (heard, granted)
+}
+
+fn shipped(fleet: &Fleet) -> Duration {
+    until("shipped", || {
+        let waiting = |replica: &super::fleet::Replica| replica.figure("tollgate_ledger_records_waiting");
+        fleet.replicas.iter().all(|replica| waiting(replica) == 0)
+    })
+}
+
+fn told(what: &str, heard: &[Heard], granted: Duration) {
+    let served: usize = heard.iter().map(|of_one| of_one.served.len()).sum();
+    let refused: usize = heard.iter().flat_map(|of_one| of_one.refused.values()).sum();
+    let slowest = heard
+        .iter()
+        .map(|of_one| of_one.slowest)
+        .max()
+        .unwrap_or_default();
+    println!("{what}: {served} served, {refused} refused, slowest {slowest:?}, granted after {granted:?}");
+}
+
+#[test]
+fn f04_f05_f10_with_the_database_away_what_is_held_is_used_and_no_more() {
+    let Some(mut server) = PostgresServer::start() else {
+        return;
+    };
+    let mut fleet = fleet_on(&server, 2_500);
+    // Stopped: the connections are closed.
+    let away = Instant::now();
+    server.stop();
+    let (heard, _) = outage(&fleet, 0, || (), || server.go());
+    assert!(
+        heard.iter().any(|of_one| !of_one.refused.is_empty()),
+        "in {:?} nobody ran out",
+        away.elapsed()
+    );
+    let ended = Instant::now();
+    for replica in 0..3 {
+        until("granted", || fleet.call(replica).status == 200);
+    }
+    assert!(ended.elapsed() < GRANTED, "{:?}", ended.elapsed());
+    told("stopped", &heard, ended.elapsed());
+    assert!(shipped(&fleet) < SHIPPED);
+    // Cut off without a word: nobody is told.
+    let all = |weather| {
+        for replica in &fleet.replicas {
+            replica.chaos.as_ref().unwrap().set(weather);
+        }
+    };
+    let (heard, granted) = outage(&fleet, 1, || all(Weather::Hole), || all(Weather::Fair));
+    told("cut off", &heard, granted);
+    assert!(granted < GRANTED_AFTER_SILENCE, "{granted:?}");
+    assert!(shipped(&fleet) < SHIPPED);
+    // It takes no more, as with a full disk.
+    let read_only = |is: &str| {
+        let set = format!("ALTER SYSTEM SET default_transaction_read_only = {is}");
+        database::execute(&server.url(), &set);
+        database::execute(&server.url(), "SELECT pg_reload_conf()");
+    };
+    let (heard, granted) = outage(&fleet, 2, || read_only("on"), || read_only("off"));
+    told("read-only", &heard, granted);
+    assert!(granted < GRANTED, "{granted:?}");
+    assert!(shipped(&fleet) < SHIPPED);
+    fleet.use_up();
+    let checked = fleet.check();
+    assert_eq!(fleet.provider.count(), 2_500);
+    assert_eq!((checked.burnt(), checked.outstanding()), (0, 0));
+}
+
+#[test]
+fn f06_f09_answers_that_are_lost_and_transactions_in_each_others_way_count_once() {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let mut fleet = fleet_on(&server, 1_500);
+    // Of the statements that ask for leases or book attempts, some fail as if they had met another replica's: a sequence
+    // goes on counting whatever becomes of the transaction.
+    for statement in [
+        "CREATE SEQUENCE met",
+        "CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE n BIGINT := nextval('met'); BEGIN \
+         IF n % 8 = 1 THEN RAISE EXCEPTION 'met' USING ERRCODE = '40P01'; END IF; \
+         IF n % 8 = 5 THEN RAISE EXCEPTION 'met' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$",
+        "CREATE TRIGGER meeting BEFORE INSERT ON leases FOR EACH STATEMENT EXECUTE FUNCTION meet()",
+        "CREATE TRIGGER meeting BEFORE INSERT ON attempts FOR EACH STATEMENT EXECUTE FUNCTION meet()",
+    ] {
+        database::execute(&server.url(), statement);
+    }
+    for replica in &fleet.replicas {
+        replica.chaos.as_ref().unwrap().set(Weather::Forgetful(5));
+    }
+    let crowd = fleet.crowd(CLIENTS);
+    until("answers are lost", || {
+        let lost = |replica: &super::fleet::Replica| replica.chaos.as_ref().unwrap().swallowed();
+        fleet.replicas.iter().map(lost).min() >= Some(3)
+    });
+    for replica in &fleet.replicas {
+        replica.chaos.as_ref().unwrap().set(Weather::Fair);
+    }
+    let heard = crowd.stop();
+    fleet.use_up();
+    let checked = fleet.check();
+    for of_one in &heard {
+        assert_eq!((of_one.broken, of_one.hopeless), (0, 0), "{of_one:?}");
+        checked.has_served(&of_one.served);
+    }
+    assert_eq!(fleet.provider.count(), 1_500);
+    assert_eq!((checked.burnt(), checked.outstanding()), (0, 0));
+    assert_eq!(checked.rows.len(), 1_500);
+}
+
+#[test]
+fn f16_a_replica_that_is_cut_off_uses_what_it_holds_and_the_others_have_the_rest() {
+    const CAP: usize = 600;
+    let Some(mut fleet) = Fleet::of_three(Provider::start()) else {
+        return;
+    };
+    fleet.limit("tenant:acme", &a_day(CAP));
+    fleet.start();
+    for replica in 0..3 {
+        until("served", || fleet.call(replica).status == 200);
+    }
+    let way = |fleet: &Fleet, weather| fleet.replicas[0].chaos.as_ref().unwrap().set(weather);
+    way(&fleet, Weather::Hole);
+    // It has something, of which nobody else knows how much is left.
+    let mut alone = 0;
+    let told = loop {
+        let answer = fleet.call(0);
+        match answer.status {
+            200 => alone += 1,
+            // It has asked, and does not know yet that nobody hears.
+            429 => {}
+            _ => break answer,
+        }
+        assert!(alone < CAP, "it never runs out");
+    };
+    assert_eq!(
+        (told.status, told.json()["error"]["code"].clone()),
+        (503, "limit_unavailable".into())
+    );
+    assert!(!told.header("retry-after").is_empty());
+    let deadline = Instant::now() + super::fleet::PATIENCE;
+    let (mut others, mut refused) = (0, 0);
+    while refused < 20 {
+        assert!(Instant::now() < deadline);
+        let is_served = fleet.call(1 + others % 2).status == 200;
+        (others, refused) = if is_served {
+            (others + 1, 0)
+        } else {
+            (others, refused + 1)
+        };
+    }
+    assert_eq!(
+        3 + alone + others,
+        CAP,
+        "{alone} by the one, {others} by the others"
+    );
+    way(&fleet, Weather::Fair);
+    assert_eq!(fleet.use_up(), 0);
+    let checked = fleet.check();
+    assert_eq!((checked.burnt(), checked.outstanding()), (0, 0));
+    println!("{alone} by the one that was cut off, {others} by the others");
+}

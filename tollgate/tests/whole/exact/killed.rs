@@ -1,0 +1,61 @@
+//! Replicas that are killed in the middle of whatever they do.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::fleet::{Fleet, a_day};
+use super::provider::Provider;
+
+const CAP: usize = 1_500;
+const KILLS: usize = 6;
+const CLIENTS: usize = 18;
+/// A replica is there again within this.
+const READY: Duration = Duration::from_secs(5);
+
+/// Half of the calls are streams. Only what a killed replica had under way is lost to its clients; everything is booked; and
+/// what it held of its limits comes back with it, so that the whole cap is used in the end.
+#[test]
+fn f01_f02_killing_replicas_under_load_loses_and_exceeds_nothing() {
+    let Some(mut fleet) = Fleet::of_three(Provider::start()) else {
+        return;
+    };
+    fleet.limit("tenant:acme", &a_day(CAP));
+    let key = format!("key:{}", fleet.key_id);
+    fleet.limit(&key, &format!("{} --tokens unlimited", a_day(CAP * 2)));
+    fleet.start();
+    let crowd = fleet.crowd(CLIENTS);
+    let mut slowest = Duration::ZERO;
+    for kill in 0..KILLS {
+        thread::sleep(Duration::from_millis(150 + 70 * kill as u64));
+        // One is never killed: all of its calls are answered.
+        let victim = &mut fleet.replicas[1 + kill % 2];
+        victim.kill();
+        let begun = Instant::now();
+        victim.start();
+        slowest = slowest.max(begun.elapsed());
+    }
+    let heard = crowd.stop();
+    let crashed_at_most = KILLS * CLIENTS / 3;
+    let used_up = fleet.use_up();
+    let checked = fleet.check();
+    assert!(slowest < READY, "there again after {slowest:?}");
+    assert_eq!(heard[0].broken, 0, "a replica that was not killed breaks nothing");
+    for of_one in &heard {
+        checked.has_served(&of_one.served);
+        assert_eq!(of_one.hopeless, 0, "{of_one:?}");
+    }
+    let crashed = checked.crashed();
+    assert!(crashed > 0 && crashed <= crashed_at_most, "{crashed} crashed");
+    // What was taken and never sent, because the replica died in between, is used up all the same.
+    let seen = fleet.provider.count();
+    assert!(
+        seen <= CAP && seen + crashed >= CAP,
+        "{seen} seen, {crashed} crashed"
+    );
+    assert_eq!((checked.burnt(), checked.outstanding()), (0, 0));
+    println!(
+        "{KILLS} kills, there again after {slowest:?} at most; of {CAP} the provider saw {seen}, {crashed} were under way, \
+         {used_up} were left to use up; {} rows",
+        checked.rows.len()
+    );
+}

@@ -1,0 +1,16 @@
+//! Limits and the ledger while things fail, with the whole program: three replicas on one database, each with a way to it
+//! of its own, and a provider that keeps books.
+//!
+//! Each test ends by holding the provider's books against the limits (C1), against the ledger (C2), and what was granted
+//! against what became of it (C3); see [`checkers`]. A test's name says which of the faults it shows.
+
+mod away;
+mod changed;
+mod checkers;
+mod crowd;
+mod embedded;
+mod fleet;
+mod killed;
+mod provider;
+mod truth;
+mod twice;

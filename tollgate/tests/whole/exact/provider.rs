@@ -1,0 +1,138 @@
+//! A provider that keeps books: who asked, when, and what it told of usage.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use testkit::vendor::{Play, Seen, Vendor};
+
+use crate::world::{DONE, chunk};
+
+/// A vendor and its books.
+pub(crate) struct Provider {
+    vendor: Vendor,
+    books: Books,
+}
+
+type Books = Arc<Mutex<Vec<Asked>>>;
+
+/// One request that has come.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) attempt_id: String,
+    /// By the clock of this machine, which is the database's too.
+    pub(crate) at_ms: i64,
+    /// Input and output, where they were sent to whoever asked.
+    pub(crate) told: Option<(i64, i64)>,
+}
+
+/// What is answered, and whether usage is told by it.
+pub(crate) struct Script {
+    pub(crate) play: Play,
+    pub(crate) told: Option<(i64, i64)>,
+}
+
+/// Pieces of a stream.
+const PIECES: usize = 10;
+
+impl Provider {
+    /// One that answers everything, with another usage each time, and streams slowly.
+    pub(crate) fn start() -> Self {
+        Self::with(|seen, number| {
+            let tokens = (number % 7 + 1, 2);
+            if is_stream(seen) {
+                let play = stream(tokens).pause(Duration::from_millis(20));
+                Script::whole(play, tokens)
+            } else {
+                Script::whole(whole(tokens), tokens)
+            }
+        })
+    }
+
+    /// One that answers as `script` says, which is told how many have asked before.
+    pub(crate) fn with(script: impl Fn(&Seen, i64) -> Script + Send + Sync + 'static) -> Self {
+        let books = Books::default();
+        let keeping = books.clone();
+        let vendor = Vendor::start(move |seen| {
+            let at_ms = now_ms();
+            let mut books = lock(&keeping);
+            let script = script(seen, i64::try_from(books.len()).unwrap());
+            books.push(Asked {
+                attempt_id: attempt_id(seen),
+                at_ms,
+                told: script.told,
+            });
+            script.play
+        });
+        Self { vendor, books }
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        self.vendor.base_url()
+    }
+
+    /// All of its books.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        lock(&self.books).clone()
+    }
+
+    /// How often it was asked.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.books).len()
+    }
+}
+
+impl Script {
+    pub(crate) fn whole(play: Play, tokens: (i64, i64)) -> Self {
+        Self {
+            play,
+            told: Some(tokens),
+        }
+    }
+
+    pub(crate) fn untold(play: Play) -> Self {
+        Self { play, told: None }
+    }
+}
+
+pub(crate) fn is_stream(seen: &Seen) -> bool {
+    String::from_utf8_lossy(&seen.body).contains("\"stream\":true")
+}
+
+/// An answer that is not streamed.
+pub(crate) fn whole(tokens: (i64, i64)) -> Play {
+    let message = json!({"role": "assistant", "content": "hello"});
+    let choices = json!([{"index": 0, "finish_reason": "stop", "message": message}]);
+    let body = json!({
+        "id": "c", "object": "chat.completion", "model": "m", "choices": choices, "usage": usage(tokens),
+    });
+    Play::json(200, body.to_string())
+}
+
+/// An answer that is streamed, with its usage at the end.
+pub(crate) fn stream(tokens: (i64, i64)) -> Play {
+    let mut pieces: Vec<Vec<u8>> = (0..PIECES).map(|_| chunk("word ", None)).collect();
+    pieces.push(chunk("", Some("stop")));
+    let last = json!({"id": "c", "object": "chat.completion.chunk", "choices": [], "usage": usage(tokens)});
+    pieces.push([format!("data: {last}\n\n").as_bytes(), DONE].concat());
+    Play::stream(pieces)
+}
+
+fn usage((input, output): (i64, i64)) -> Value {
+    json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output})
+}
+
+fn attempt_id(seen: &Seen) -> String {
+    let header = seen.headers.iter().find(|(name, _)| name == "x-request-id");
+    header.map(|(_, id)| id.clone()).unwrap_or_default()
+}
+
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
+/// A test that panicked has failed already; the others go on.
+fn lock(books: &Books) -> MutexGuard<'_, Vec<Asked>> {
+    books.lock().unwrap_or_else(PoisonError::into_inner)
+}
