@@ -257,6 +257,7 @@ fn start_workers(
         let worker = Arc::new(Worker {
             gateway: gateway.clone(),
             upstreams,
+            logins: pages.logins().clone(),
         });
         let (limits, door, to_serve) = (settings.front, door.clone(), told.clone());
         let (sockets, ui) = (sockets.clone(), pages.ui());

@@ -121,6 +121,11 @@ impl Pages {
         self.ui.clone().filter(|_| !self.are_apart)
     }
 
+    /// The logins that are begun there.
+    pub(super) fn logins(&self) -> &Arc<Logins> {
+        &self.logins
+    }
+
     /// Renews tokens ahead of their end.
     pub(super) fn renew(&self, control: &Handle, vitals: &Arc<Vitals>) -> JoinHandle<()> {
         let logins = self.logins.clone();

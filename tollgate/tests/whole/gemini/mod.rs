@@ -8,3 +8,4 @@ mod apart;
 mod desk;
 mod faults;
 mod life;
+mod tokens;
