@@ -119,10 +119,15 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         settings.connections_max,
         settings.connections_per_address_max,
     ));
-    let door = pages::own_listener(&settings, &mut inheritance)?;
+    let door = Arc::new(Door::new(
+        connections.clone(),
+        settings.trusted_proxies.clone(),
+        settings.failure_limit,
+    ));
+    let own = pages::own_listener(&settings, &mut inheritance)?;
     let sockets = Sockets::new(
         listeners.into_each(),
-        seeing.socket().into_iter().chain(door.socket()),
+        seeing.socket().into_iter().chain(own.socket()),
     );
     let seeing = seeing.begin(&control, &parts.gateway, &connections, &mut parts.ledger);
     let offer = Offer::make(&settings.data_dir, address, sockets.clone())
@@ -130,8 +135,8 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         .ok();
     let mut settings = settings;
     settings.upstream.gemini_cli = gemini_cli(&settings, &control)?;
-    let pages = Pages::prepare(&settings, &parts, &control, address, door)?;
-    let workers = start_workers(&settings, &sockets, &parts.gateway, &connections, &pages, &told)?;
+    let pages = Pages::prepare(&settings, &parts, &control, address, own, &door)?;
+    let workers = start_workers(&settings, &sockets, &parts.gateway, &door, &pages, &told)?;
     inheritance.enter();
     print(&format!("listening on http://{address}"))?;
     let going_down = GoingDown {
@@ -241,15 +246,10 @@ fn start_workers(
     settings: &Settings,
     sockets: &Sockets,
     gateway: &Arc<Gateway>,
-    connections: &Arc<Connections>,
+    door: &Arc<Door>,
     pages: &Pages,
     told: &watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
-    let door = Arc::new(Door::new(
-        connections.clone(),
-        settings.trusted_proxies.clone(),
-        settings.failure_limit,
-    ));
     let mut workers = Vec::with_capacity(settings.workers);
     for (number, seat) in Balance::seats(sockets.count()).into_iter().enumerate() {
         let upstreams = Upstreams::new(&settings.upstream)

@@ -312,5 +312,17 @@ fn pages_can_be_apart_from_clients() {
         404,
         "no pages here"
     );
+    // Whoever guesses keys there has to wait, whoever has one need not.
+    let guesser = Visitor::new(own);
+    let guess = || guesser.post("/ui/gemini/sign-in", &[("key", "sk-tg-guessed")]);
+    let begun = Instant::now();
+    let told: Vec<u16> = (0..110).map(|_| guess().status).collect();
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "the guesses came within the period"
+    );
+    assert_eq!((told[0], told[109]), (401, 429), "{told:?}");
+    assert_ne!(guess().header("retry-after"), "");
+    assert_eq!(visitor.get("/ui/gemini").status, 200);
     assert!(gate.serving.stop().success());
 }
