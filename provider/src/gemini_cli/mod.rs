@@ -8,6 +8,7 @@
 mod acp;
 mod answer;
 mod body;
+mod caps;
 mod credential;
 mod environment;
 mod examine;
@@ -103,7 +104,10 @@ impl GeminiCli {
 
     async fn begin(&self, commission: Commission<'_>) -> Result<Answer, Failure> {
         let Commission { model, framing, .. } = commission;
-        let asked = Asked::read(&commission.body.concat())?;
+        let mut asked = Asked::read(&commission.body.concat())?;
+        if caps::are_there(model) {
+            asked.cap_at_most(caps::at_most);
+        }
         models::check(model).map_err(Failure::Unsayable)?;
         // The program would go wherever a tenant sends it, past all that keeps others from being reached.
         if commission.base_url.trust() == Trust::Tenant {
@@ -123,10 +127,11 @@ impl GeminiCli {
             text: String::new(),
             has_begun: false,
         };
-        let parameters = if asked.config.is_empty() {
+        let config = asked.config_of_process(model);
+        let parameters = if config.is_empty() {
             String::new()
         } else {
-            plain::settings(model, &asked.config)
+            plain::settings(model, &config)
         };
         let key = WorkerKey {
             tenant_id: commission.tenant_id.clone(),
@@ -139,6 +144,8 @@ impl GeminiCli {
                 .trim_end_matches('/')
                 .to_owned(),
             parameters,
+            model: model.to_owned(),
+            is_capped: asked.max_tokens.is_some(),
         };
         let job = Job {
             asked: Arc::new(asked),

@@ -42,6 +42,9 @@ pub(super) struct WorkerKey {
     pub(super) endpoint: String,
     /// What is wanted of the model, as its settings say it; empty for what is usual, with any model.
     pub(super) parameters: String,
+    /// With which it is started. Caps are there for this one alone.
+    pub(super) model: String,
+    pub(super) is_capped: bool,
 }
 
 struct Idle {
@@ -51,7 +54,7 @@ struct Idle {
 }
 
 /// The right to have a process.
-struct Turn {
+pub(super) struct Turn {
     _of_tenant: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
@@ -65,6 +68,7 @@ impl WorkerKey {
             && self.secret.matches(&other.secret)
             && self.endpoint == other.endpoint
             && self.parameters == other.parameters
+            && (!other.is_capped || self.model == other.model)
     }
 
     fn is_of(&self, other: &Self) -> bool {
@@ -109,6 +113,16 @@ impl Pool {
                 let _gone = job.said.send(last).await;
             }
         });
+    }
+
+    /// The right to have a process for something else than a call, where nobody has to wait for it.
+    pub(super) fn turn_at_once(&self, tenant_id: &str) -> Option<Turn> {
+        let turn = Turn {
+            _of_tenant: self.of_tenant(&Arc::from(tenant_id)).try_acquire_owned().ok()?,
+            _of_all: self.turns.clone().try_acquire_owned().ok()?,
+        };
+        self.make_room(tenant_id);
+        Some(turn)
     }
 
     /// Waits in line. None when the client has gone in the meantime.
@@ -159,14 +173,15 @@ impl Pool {
     async fn run(self: &Arc<Self>, _turn: Turn, key: WorkerKey, login: Login, job: &Job) -> Option<Said> {
         let (settings, state) = (&self.settings, &self.state);
         if settings.mode == Mode::Cold {
-            self.make_room(&key);
+            self.make_room(&key.tenant_id);
             return headless::run(settings, state, &login, &key.endpoint, job).await;
         }
         let mut worker = match self.take(&key) {
             Some(worker) => worker,
             None => {
-                self.make_room(&key);
-                match Worker::start(settings, state, &login, &key.endpoint, job).await {
+                self.make_room(&key.tenant_id);
+                let config = job.asked.config_of_process(&job.model);
+                match Worker::start(settings, state, &login, &key.endpoint, &job.model, &config).await {
                     Ok(worker) => worker,
                     // One that cannot be kept may still do for this call.
                     Err(Failure::Program(why)) => {
@@ -202,18 +217,18 @@ impl Pool {
     }
 
     /// Ends idle processes until another may be started: first the tenant's own, those first that have idled longest.
-    fn make_room(&self, key: &WorkerKey) {
+    fn make_room(&self, tenant_id: &str) {
         let mut idle = locked(&self.idle);
         let busy = self
             .settings
             .processes_max
             .saturating_sub(self.turns.available_permits());
-        let of_tenant = self.of_tenant(&key.tenant_id);
+        let of_tenant = self.of_tenant(&Arc::from(tenant_id));
         let busy_of_tenant = self
             .settings
             .per_tenant_max
             .saturating_sub(of_tenant.available_permits());
-        let theirs = |idle: &Idle| idle.key.tenant_id == key.tenant_id;
+        let theirs = |idle: &Idle| *idle.key.tenant_id == *tenant_id;
         let mut kept_of_tenant = idle.iter().filter(|idle| theirs(idle)).count();
         while busy_of_tenant + kept_of_tenant > self.settings.per_tenant_max {
             let Some(at) = idle.iter().position(theirs) else {

@@ -4,13 +4,14 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::acp::{Acp, Broken, Message, RpcError, Update};
 use super::answer::{Counts, Said};
+use super::caps;
 use super::credential::Login;
 use super::environment::environment;
 use super::fault::{AccountRefusal, Failure};
@@ -62,7 +63,7 @@ pub(super) struct Served {
 /// The method of a call to the program was not authorised: its word for an account that is refused.
 const REFUSED: i64 = -32_000;
 /// For what a process does without asking Google.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// For a process to give up what it was told to.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -73,12 +74,13 @@ impl Worker {
         state: &Arc<State>,
         login: &Login,
         endpoint: &str,
-        job: &Job,
+        model: &str,
+        config: &Map<String, Value>,
     ) -> Result<Self, Failure> {
-        let plain = plain::settings(&job.model, &job.asked.config);
+        let plain = plain::settings_with_caps(model, config);
         let home = Home::make(state, &plain).map_err(|_| Failure::Program("it can have no folder"))?;
         let environment = environment(&settings.program, &home, login, endpoint);
-        let arguments = ["--acp", "-m", &job.model].map(OsStr::new);
+        let arguments = ["--acp", "-m", model].map(OsStr::new);
         let mut process = Process::start(&settings.program, &home, &environment, &arguments, false)
             .map_err(|_| Failure::Program("it cannot be started"))?;
         let pipes = process.stdout().zip(process.stdin());
@@ -89,7 +91,7 @@ impl Worker {
             home: Arc::new(home),
             session_id: session_id(),
             ends_at: login.ends_at(),
-            model: job.model.clone(),
+            model: model.to_owned(),
             calls: 0,
         };
         let files = json!({"readTextFile": false, "writeTextFile": false});
@@ -130,6 +132,14 @@ impl Worker {
             && self.process.is_alive()
     }
 
+    pub(super) fn acp(&mut self) -> &mut Acp<ChildStdout, ChildStdin> {
+        &mut self.acp
+    }
+
+    pub(super) fn home(&self) -> &Home {
+        &self.home
+    }
+
     async fn converse(&mut self, job: &Job, settings: &GeminiCliSettings) -> Result<End, Broken> {
         let asked = job.asked.clone();
         let (home, session_id) = (self.home.clone(), self.session_id.clone());
@@ -168,10 +178,14 @@ impl Worker {
                 Message::Answer { .. } | Message::Error { .. } => return Err(Broken("it answered twice")),
             }
         }
-        if job.model == self.model {
+        let wanted = match job.asked.max_tokens.filter(|_| caps::are_there(&job.model)) {
+            Some(cap) => caps::name(&job.model, cap),
+            None => job.model.clone(),
+        };
+        if wanted == self.model {
             return Ok(Ok(()));
         }
-        let model = json!({"sessionId": self.session_id, "modelId": job.model});
+        let model = json!({"sessionId": self.session_id, "modelId": wanted});
         let set = self.call("session/set_model", model).await?;
         Ok(set.map(|_| ()))
     }
@@ -250,7 +264,11 @@ impl Worker {
     }
 
     /// Asks for something, and waits for nothing but the answer.
-    async fn call(&mut self, method: &str, params: Value) -> Result<Result<Value, RpcError>, Broken> {
+    pub(super) async fn call(
+        &mut self,
+        method: &str,
+        params: Value,
+    ) -> Result<Result<Value, RpcError>, Broken> {
         let id = self.acp.ask(method, params).await?;
         loop {
             match self.acp.next().await? {
@@ -275,7 +293,7 @@ fn ended(result: &Value, is_told: bool) -> End {
     })
 }
 
-fn words(error: &RpcError) -> String {
+pub(super) fn words(error: &RpcError) -> String {
     let data = error.data.as_ref().map(Value::to_string).unwrap_or_default();
     format!("{} {data}", error.message)
 }
