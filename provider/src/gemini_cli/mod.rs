@@ -5,6 +5,7 @@
 //! ([`environment`]) that is kept warm ([`worker`], over [`acp`]; [`pool`]) or run once ([`headless`]). What it says becomes
 //! an answer in the same dialect ([`answer`]). What is known of the program was found out with version [`VERSION`].
 
+mod account;
 mod acp;
 mod answer;
 mod body;
@@ -46,6 +47,7 @@ use request::Asked;
 use stop::StopCutter;
 use worker::Job;
 
+pub use account::Account;
 pub use answer::Framing;
 pub use examine::{Examined, examine};
 pub use fault::AccountRefusal;

@@ -123,6 +123,10 @@ pub(super) fn own_client(installation: Installation, google: &CodeAssist) -> Ins
         .set("GOOGLE_CLIENT_ID", CLIENT)
         .set("GOOGLE_CLIENT_SECRET", "GOCSPX-of-tests")
         .set("TOLLGATE_GOOGLE_TOKEN_URL", &google.token_url())
+        .set(
+            "TOLLGATE_GOOGLE_USERINFO_URL",
+            &format!("{}/oauth2/v2/userinfo", google.base_url()),
+        )
 }
 
 fn add(installation: &Installation, tenant: &str, login: &Value, base_url: &str) {

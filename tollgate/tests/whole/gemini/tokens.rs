@@ -174,3 +174,32 @@ fn a_login_that_google_has_ended_is_marked_by_the_call_that_finds_out() {
     });
     assert_eq!(house.google.renewals(), 1);
 }
+
+#[test]
+fn the_page_tells_in_which_tier_an_account_is_served_or_why_it_is_not() {
+    let Some(house) = House::of(TestDatabase::sqlite()) else {
+        return;
+    };
+    let serving = house.installation.serve();
+    for (token, status, told) in [
+        ("ya29.fine-1", 200, "<dd>Gemini Code Assist for individuals</dd>"),
+        ("ya29.individual-1", 502, "This client is no longer supported"),
+        ("ya29.company-1", 502, "GOOGLE_CLOUD_PROJECT"),
+    ] {
+        house.sign_in((token, "1//fine-1"), LASTING_MS);
+        let listed = house
+            .installation
+            .ask(&["credential", "list", "--tenant", "acme"]);
+        let id = listed[0]["id"].as_str().unwrap();
+        until("the replica knows of the login", || house.reaches(&serving));
+        let visitor = Visitor::signed_in(serving.url(), &house.key);
+        let tested = visitor.post("/ui/gemini/test", &[("id", id)]);
+        assert_eq!(tested.status, status, "{}", text(&tested));
+        assert!(text(&tested).contains(told), "{}", text(&tested));
+        house
+            .installation
+            .ask(&["credential", "remove", id, "--tenant", "acme"]);
+        until("it is gone", || !house.reaches(&serving));
+    }
+    assert!(house.google.generations().is_empty());
+}
