@@ -44,7 +44,8 @@ impl GeminiCli {
         let (settings, state) = (self.0.settings(), self.0.state());
         let endpoint = base_url.uri().to_string();
         let endpoint = endpoint.trim_end_matches('/');
-        match Worker::start(settings, state, &login, endpoint, MODEL, &Map::new()).await {
+        let way = self.0.way(&login, endpoint);
+        match Worker::start(settings, state, &way, MODEL, &Map::new()).await {
             Ok(mut worker) => worker.account().await.unwrap_or_else(|Broken(why)| unknown(why)),
             Err(Failure::Account(refusal)) => Account::Refused(refusal.to_string()),
             Err(_) => unknown("the gemini CLI does not work here"),

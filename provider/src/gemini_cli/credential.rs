@@ -10,8 +10,10 @@ use crate::google::TokenFile;
 pub(super) struct Login {
     pub(super) access_token: Secret,
     pub(super) project_id: Option<String>,
+    /// What stays when the access token is renewed: with another one it is another account, or another project.
+    pub(super) lasting: Secret,
     /// In milliseconds since the Unix epoch; none where nobody has said.
-    expires_at_ms: Option<u64>,
+    pub(super) expires_at_ms: Option<u64>,
 }
 
 /// Before its end, a token is not given to a process any more: it keeps the one that it was started with. Whoever makes a
@@ -27,7 +29,10 @@ impl Login {
         if file.project_id.as_deref().is_some_and(is_odd) {
             return None;
         }
+        let lasts = file.refresh_token.as_ref().unwrap_or(&file.access_token);
+        let project_id = file.project_id.as_deref().unwrap_or_default();
         Some(Self {
+            lasting: Secret::new(format!("{lasts} {project_id}")),
             access_token: Secret::new(file.access_token),
             project_id: file.project_id,
             expires_at_ms: u64::try_from(file.expiry_date).ok().filter(|at_ms| *at_ms > 0),

@@ -21,10 +21,13 @@ mod models;
 mod plain;
 mod pool;
 mod process;
+mod relay;
 mod request;
+mod seen;
 mod session;
 mod settings;
 mod stop;
+mod way;
 mod worker;
 
 use std::io;
@@ -37,12 +40,13 @@ use tokio::sync::mpsc;
 use vault::Secret;
 
 use crate::base_url::{BaseUrl, Trust};
-use crate::upstream::{Answer, AnswerBody, SendFault};
+use crate::upstream::{Answer, AnswerBody, Courier, SendFault, UpstreamSettings};
 use answer::Writer;
 use credential::Login;
 use fault::Failure;
 use home::State;
 use pool::{Pool, WorkerKey};
+use relay::Relay;
 use request::Asked;
 use stop::StopCutter;
 use worker::Job;
@@ -53,6 +57,7 @@ pub use examine::{Examined, examine};
 pub use fault::AccountRefusal;
 pub use login::{CliLogin, CliLoginFault};
 pub use models::MODELS;
+pub use relay::RelayBody;
 pub use settings::{GeminiCliSettings, Mode, Program};
 
 pub(crate) use body::Body;
@@ -87,10 +92,21 @@ impl GeminiCli {
     /// as long as this process.
     ///
     /// # Errors
-    /// When the folder cannot be used.
-    pub fn open(settings: GeminiCliSettings, runtime: Handle) -> io::Result<Self> {
+    /// When the folder cannot be used, or the certificate authorities of the upstreams cannot be read.
+    pub fn open(
+        settings: GeminiCliSettings,
+        runtime: Handle,
+        upstream: &UpstreamSettings,
+    ) -> io::Result<Self> {
         let state = State::open(&settings.state_dir)?;
-        Ok(Self(Arc::new(Pool::new(settings, state, runtime))))
+        let relay = match settings.relay {
+            Some(address) => {
+                let courier = Courier::new(upstream).map_err(io::Error::other)?;
+                Some(Arc::new(Relay::new(address, courier)))
+            }
+            None => None,
+        };
+        Ok(Self(Arc::new(Pool::new(settings, state, relay, runtime))))
     }
 
     /// Has the program answer, and waits for the beginning.
@@ -138,7 +154,11 @@ impl GeminiCli {
         let key = WorkerKey {
             tenant_id: commission.tenant_id.clone(),
             credential_id: commission.credential_id.into(),
-            secret: secret.clone(),
+            // By the relay a process is given each new token of its login.
+            secret: match self.0.relay() {
+                Some(_) => login.lasting.clone(),
+                None => secret.clone(),
+            },
             endpoint: commission
                 .base_url
                 .uri()

@@ -18,12 +18,15 @@ use super::credential::Login;
 use super::fault::Failure;
 use super::headless;
 use super::home::State;
+use super::relay::Relay;
 use super::settings::{GeminiCliSettings, Mode};
+use super::way::Way;
 use super::worker::{Job, Worker};
 
 pub(super) struct Pool {
     settings: GeminiCliSettings,
     state: Arc<State>,
+    relay: Option<Arc<Relay>>,
     /// On which all processes live: their parent is one of its threads.
     runtime: Handle,
     idle: Mutex<Vec<Idle>>,
@@ -77,11 +80,17 @@ impl WorkerKey {
 }
 
 impl Pool {
-    pub(super) fn new(settings: GeminiCliSettings, state: State, runtime: Handle) -> Self {
+    pub(super) fn new(
+        settings: GeminiCliSettings,
+        state: State,
+        relay: Option<Arc<Relay>>,
+        runtime: Handle,
+    ) -> Self {
         Self {
             turns: Arc::new(Semaphore::new(settings.processes_max)),
             settings,
             state: Arc::new(state),
+            relay,
             runtime,
             idle: Mutex::new(Vec::new()),
             tenants: Mutex::new(HashMap::new()),
@@ -92,6 +101,19 @@ impl Pool {
     /// How the program is run.
     pub(super) fn settings(&self) -> &GeminiCliSettings {
         &self.settings
+    }
+
+    pub(super) fn relay(&self) -> Option<&Arc<Relay>> {
+        self.relay.as_ref()
+    }
+
+    /// How a process reaches Google.
+    pub(super) fn way<'a>(&'a self, login: &'a Login, endpoint: &'a str) -> Way<'a> {
+        Way {
+            login,
+            endpoint,
+            relay: self.relay(),
+        }
     }
 
     pub(super) fn state(&self) -> &Arc<State> {
@@ -172,16 +194,20 @@ impl Pool {
     /// Serves a call, up to its last word, which is returned.
     async fn run(self: &Arc<Self>, _turn: Turn, key: WorkerKey, login: Login, job: &Job) -> Option<Said> {
         let (settings, state) = (&self.settings, &self.state);
+        let way = self.way(&login, &key.endpoint);
         if settings.mode == Mode::Cold {
             self.make_room(&key.tenant_id);
-            return headless::run(settings, state, &login, &key.endpoint, job).await;
+            return headless::run(settings, state, &way, job).await;
         }
         let mut worker = match self.take(&key) {
-            Some(worker) => worker,
+            Some(worker) => {
+                worker.take_token(&login);
+                worker
+            }
             None => {
                 self.make_room(&key.tenant_id);
                 let config = job.asked.config_of_process(&job.model);
-                match Worker::start(settings, state, &login, &key.endpoint, &job.model, &config).await {
+                match Worker::start(settings, state, &way, &job.model, &config).await {
                     Ok(worker) => worker,
                     // One that cannot be kept may still do for this call.
                     Err(Failure::Program(why)) => {
@@ -189,7 +215,7 @@ impl Pool {
                             why,
                             "the Gemini CLI cannot be kept; this call has a process of its own"
                         );
-                        return headless::run(settings, state, &login, &key.endpoint, job).await;
+                        return headless::run(settings, state, &way, job).await;
                     }
                     Err(failure) => return Some(Said::Failed(failure)),
                 }

@@ -6,6 +6,7 @@ mod hand_over;
 mod log;
 mod memory;
 mod pages;
+mod relay;
 mod replica;
 mod seeing;
 mod sockets;
@@ -134,7 +135,19 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         .inspect_err(|error| tracing::warn!(%error, "no other process will be able to take over"))
         .ok();
     let mut settings = settings;
+    let relay = match &mut settings.gemini_cli {
+        Some(of_it) if settings.gemini_cli_relay => {
+            let listener = relay::listener()?;
+            of_it.relay = listener.local_addr().ok();
+            Some(listener)
+        }
+        _ => None,
+    };
     settings.upstream.gemini_cli = gemini_cli(&settings, &control)?;
+    let relaying = relay.zip(settings.upstream.gemini_cli.clone());
+    // It ends with the runtime, after all who need it.
+    let _relaying = relaying
+        .map(|(listener, cli)| relay::answer(control.handle(), parts.gateway.vitals(), listener, cli));
     let pages = Pages::prepare(&settings, &parts, &control, address, own, &door)?;
     let workers = start_workers(&settings, &sockets, &parts.gateway, &door, &pages, &told)?;
     inheritance.enter();
@@ -236,7 +249,7 @@ fn gemini_cli(settings: &Settings, control: &Runtime) -> Result<Option<GeminiCli
     let Some(of_it) = &settings.gemini_cli else {
         return Ok(None);
     };
-    let opened = GeminiCli::open(of_it.clone(), control.handle().clone());
+    let opened = GeminiCli::open(of_it.clone(), control.handle().clone(), &settings.upstream);
     opened
         .map(Some)
         .map_err(|error| Failure::other(format!("{}: {error}", of_it.state_dir.display())))

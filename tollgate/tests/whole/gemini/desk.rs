@@ -34,9 +34,16 @@ impl Desk {
     }
 
     pub(super) fn with(tokens: &[&str], settings: impl FnOnce(Installation) -> Installation) -> Option<Self> {
+        Self::on(TestDatabase::sqlite(), tokens, settings)
+    }
+
+    pub(super) fn on(
+        database: TestDatabase,
+        tokens: &[&str],
+        settings: impl FnOnce(Installation) -> Installation,
+    ) -> Option<Self> {
         let script = script()?;
         let google = CodeAssist::start();
-        let database = TestDatabase::sqlite();
         let installation = settings(installed(&script, &database, &google));
         installation.ask(&["migrate"]);
         let keys = tokens.iter().enumerate().map(|(number, token)| {

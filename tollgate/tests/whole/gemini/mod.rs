@@ -8,4 +8,5 @@ mod apart;
 mod desk;
 mod faults;
 mod life;
+mod relay;
 mod tokens;
