@@ -9,4 +9,5 @@ mod desk;
 mod faults;
 mod life;
 mod relay;
+mod smoke;
 mod tokens;
