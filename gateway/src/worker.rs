@@ -12,11 +12,14 @@ use provider::Upstreams;
 
 use crate::call_id::CallId;
 use crate::gateway::Gateway;
+use crate::google::Logins;
 
 /// What serves calls on one runtime: the shared gateway, and upstream connections of its own.
 pub struct Worker {
     pub gateway: Arc<Gateway>,
     pub upstreams: Upstreams,
+    /// Whose tokens the Gemini CLI is given.
+    pub logins: Arc<Logins>,
 }
 
 /// One client request, as far as the way of a call needs it.

@@ -365,6 +365,32 @@ impl Store {
         Ok(())
     }
 
+    /// Notes that Google does not take this version of the token, and that nobody renews it before an instant.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn note_google_refusal(
+        &self,
+        login: &GoogleLogin,
+        error: &str,
+        at_ms: i64,
+        retry_at_ms: i64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE google_logins SET last_error = $1, last_error_at_ms = $2, retry_at_ms = $3 \
+             WHERE tenant_id = $4 AND credential_id = $5 AND token_version = $6",
+        )
+        .bind(shortened(error))
+        .bind(at_ms)
+        .bind(retry_at_ms)
+        .bind(&login.tenant_id)
+        .bind(&login.credential_id)
+        .bind(login.token_version)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// Sets the project under which a login works. Its tokens stay, written anew with it.
     ///
     /// # Errors

@@ -73,11 +73,13 @@ pub(super) fn after_sending(fault: SendFault) -> Again {
         | SendFault::ConnectTimeout
         | SendFault::Broken
         | SendFault::NoToken
+        | SendFault::NoNewToken
         | SendFault::Busy
         | SendFault::Program => Again::Elsewhere(Rest::Usual),
         SendFault::AddressForbidden
         | SendFault::BadSecret
         | SendFault::TokenRefused
+        | SendFault::LoginEnded
         | SendFault::SwitchedOff
         | SendFault::Account(_) => Again::Elsewhere(Rest::Refused),
         SendFault::FirstByteTimeout

@@ -16,11 +16,12 @@ use dialect::{Dialect, Envelope};
 use http::{Method, StatusCode};
 use policy::price::Tier;
 use policy::{Plan, Target};
-use provider::gemini_cli::{Commission, Framing};
+use provider::gemini_cli::Framing;
 use provider::{Errand, Provider, ProviderKind, SendFault, echo};
 
 use super::again::{Again, Tries};
 use super::fault::{self, Failed};
+use super::gemini_cli::Asking;
 use super::identify::Caller;
 use super::limit::{Limited, Limiting, Unlimited};
 use super::prepare::{Parcel, Prepared, prepare};
@@ -350,19 +351,18 @@ async fn send(
         return Ok(echo::answer(&body, now_ms() / 1000, request.call_id.as_str()));
     };
     if candidate.provider.kind == ProviderKind::GeminiCli {
-        let gemini_cli = worker.upstreams.gemini_cli().ok_or(SendFault::SwitchedOff)?;
-        let commission = Commission {
+        let asking = Asking {
+            cli: worker.upstreams.gemini_cli().ok_or(SendFault::SwitchedOff)?,
+            logins: &worker.logins,
             tenant_id: &caller.tenant.id,
-            credential_id: &credential.id,
-            secret: credential.secret.as_ref(),
-            base_url: &credential.base_url,
+            credential,
             model: &candidate.target.model,
             body: &body,
             framing: framing(request, dialect, streamed),
             attempt_id: &request.call_id.of_attempt(number),
         };
         // In a box, since it is large and rare: all calls would carry room for it.
-        return Box::pin(gemini_cli.answer(commission)).await;
+        return Box::pin(asking.send()).await;
     }
     let errand = Errand {
         credential_id: &credential.id,

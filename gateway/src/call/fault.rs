@@ -38,11 +38,15 @@ impl Failed {
 pub(super) fn no_answer(provider: &str, fault: SendFault) -> Failed {
     let (code, outcome) = match fault {
         SendFault::ConnectTimeout | SendFault::FirstByteTimeout => (Code::ProviderTimeout, Outcome::Timeout),
-        SendFault::Connect | SendFault::Broken | SendFault::AddressForbidden | SendFault::NoToken => {
-            (Code::ProviderUnreachable, Outcome::Unreachable)
-        }
+        SendFault::Connect
+        | SendFault::Broken
+        | SendFault::AddressForbidden
+        | SendFault::NoToken
+        | SendFault::NoNewToken => (Code::ProviderUnreachable, Outcome::Unreachable),
         SendFault::Encoded | SendFault::Flooded => (Code::ProviderBadAnswer, Outcome::ProviderError),
-        SendFault::BadSecret | SendFault::TokenRefused => (Code::ProviderCredentialRefused, Outcome::Refused),
+        SendFault::BadSecret | SendFault::TokenRefused | SendFault::LoginEnded => {
+            (Code::ProviderCredentialRefused, Outcome::Refused)
+        }
         SendFault::BadRequest => (Code::Internal, Outcome::Refused),
         SendFault::Account(_) => (Code::ProviderAccountRefused, Outcome::Refused),
         SendFault::Busy => (Code::Overloaded, Outcome::Refused),

@@ -15,6 +15,7 @@ mod again;
 mod attempt;
 mod estimate;
 mod fault;
+mod gemini_cli;
 mod identify;
 mod limit;
 mod prepare;

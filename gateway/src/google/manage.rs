@@ -1,10 +1,12 @@
 //! What its owner does with a login: looks at it, agrees to the warning, sets its project, tests it, removes it.
 
+use provider::gemini_cli::Account;
 use provider::google::TokenFile;
+use provider::{BaseUrl, Trust};
 use store::{Change, GoogleLogin};
 
 use super::begin::{actor, project};
-use super::{CONSENT_TEXT, LoginFault, Logins};
+use super::{CONSENT_TEXT, LoginFault, Logins, PROVIDER};
 use crate::clock::now_ms;
 use crate::sessions::SignedIn;
 
@@ -49,25 +51,60 @@ impl Logins {
         Ok(self.store.in_time(setting).await?)
     }
 
-    /// Asks Google whether it knows whose token this is, renewing it first where it is about to end.
+    /// Asks Google whether it knows whose token this is, renewing it first where it is about to end, and has the program
+    /// look whether Google serves the account.
     ///
     /// # Errors
     /// What Google has against it.
     pub async fn test(&self, who: &SignedIn, id: &str) -> Result<String, LoginFault> {
         let (login, tokens) = self.fresh_tokens(&who.tenant.id, id).await?;
-        let Some(client) = &self.client else {
-            return Ok("The token is there. Whether Google takes it shows at the first call.".to_owned());
+        let known = match &self.client {
+            Some(client) => client.email(&tokens.access_token).await.map(Some),
+            None => Ok(None),
         };
-        let asked = client.email(&tokens.access_token).await;
-        let told = asked.as_ref().err().map(ToString::to_string);
+        let account = match (&known, &self.cli) {
+            (Ok(_), Some(cli)) => {
+                let base_url = self.base_url(who, id).await.ok_or(LoginFault::Unavailable)?;
+                cli.account(&who.tenant.id, &tokens.write(), &base_url).await
+            }
+            _ => Account::Unknown("the gemini CLI is not asked".to_owned()),
+        };
+        let (tier, refused) = match &account {
+            Account::Served { tier } => (tier.as_deref(), None),
+            Account::Refused(why) => (None, Some(why.clone())),
+            Account::Unknown(_) => (None, None),
+        };
+        let told = known.as_ref().err().map(ToString::to_string).or(refused);
         let noting = self
             .store
-            .note_google_check(&login, None, told.as_deref(), now_ms());
+            .note_google_check(&login, tier, told.as_deref(), now_ms());
         self.store.in_time(noting).await?;
-        match asked? {
-            Some(email) => Ok(format!("Google knows the token as one of {email}.")),
-            None => Ok("Google takes the token.".to_owned()),
+        let known = match known? {
+            Some(Some(email)) => format!("Google knows the token as one of {email}"),
+            Some(None) => "Google takes the token".to_owned(),
+            None => "The token is there".to_owned(),
+        };
+        match account {
+            Account::Served { tier: Some(tier) } => Ok(format!("{known}, and serves the account: {tier}.")),
+            Account::Served { tier: None } => Ok(format!("{known}, and serves the account.")),
+            Account::Refused(why) => Err(LoginFault::Google(why)),
+            Account::Unknown(why) => Ok(format!(
+                "{known}. Whether the account is served shows at the first call: {why}."
+            )),
         }
+    }
+
+    /// Where the program is to look for Google's service. A login that was just made is not known of yet: then where it
+    /// usually is.
+    async fn base_url(&self, who: &SignedIn, id: &str) -> Option<BaseUrl> {
+        let tenant = self.directory.tenant(&who.tenant.id).await.ok().flatten();
+        let credentials = tenant.as_ref().map(|tenant| tenant.credentials(PROVIDER));
+        let mut credentials = credentials.into_iter().flatten();
+        if let Some(known) = credentials.find(|credential| credential.id == id) {
+            return Some(known.base_url.clone());
+        }
+        let usual = self.directory.catalog().get(PROVIDER)?.base_url.as_deref()?;
+        BaseUrl::parse(usual, Trust::Operator).ok()
     }
 
     /// Removes the login with its tokens.

@@ -2,7 +2,8 @@
 //!
 //! Whoever finds a token about to end claims its renewal in the database. Who does not get the claim waits for what the
 //! other brings. A failure is written down with the instant of the next try, which is later each time, so that no number
-//! of calls and replicas asks Google oftener; a login that Google has ended is not tried again at all.
+//! of calls and replicas asks Google oftener; a login that Google has ended is not tried again at all. A token that Google
+//! refuses before its end is renewed in the same way.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::{LoginFault, Logins};
 use crate::clock::now_ms;
 
 const ACTOR: &str = "system";
+const REFUSED: &str = "Google does not take the login's token, nor the new one that it gave for it.";
 /// A token that ends sooner than this is not given out.
 const TOO_LATE_MS: i64 = 30 * 1_000;
 /// How long a claim holds: longer than Google may take.
@@ -29,6 +31,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The pause after the first failure; it doubles with each.
 const PAUSE_MS: i64 = 5 * 1_000;
 const PAUSE_MAX_MS: i64 = 10 * 60 * 1_000;
+/// After a new token was refused like the one before it.
+const REFUSED_PAUSE_MS: i64 = 60 * 1_000;
 /// How often it is looked which tokens are about to end, and how many are taken at once.
 const TICK: Duration = Duration::from_secs(15);
 const DUE_MAX: i64 = 100;
@@ -62,6 +66,58 @@ impl Logins {
         Ok(tokens.write())
     }
 
+    /// The tokens in whose place those come that Google refuses, whenever they end: the ones that somebody else has got in
+    /// the meantime, or new ones. May be asked from any runtime.
+    ///
+    /// # Errors
+    /// When there are none that are others.
+    pub async fn renewed(
+        self: &Arc<Self>,
+        tenant_id: &str,
+        credential_id: &str,
+        refused: &Secret,
+    ) -> Result<Secret, LoginFault> {
+        let (logins, tenant_id, id) = (self.clone(), tenant_id.to_owned(), credential_id.to_owned());
+        let refused = TokenFile::read(refused)?.access_token;
+        let is_same = move |tokens: &TokenFile| tokens.access_token == refused;
+        let is_good = {
+            let is_same = is_same.clone();
+            move |_: &GoogleLogin, tokens: &TokenFile| !is_same(tokens)
+        };
+        let asking = async move { logins.in_turn(&tenant_id, &id, is_good).await };
+        let asked = self.control.spawn(asking).await;
+        let (_, tokens) = asked.map_err(|_| LoginFault::Unavailable)??;
+        if is_same(&tokens) {
+            return Err(LoginFault::Google("Google gives the same token again".to_owned()));
+        }
+        Ok(tokens.write())
+    }
+
+    /// Notes that Google refuses also the tokens that came for those which it refused, so that no call renews them again
+    /// for a while.
+    pub async fn note_refused(self: &Arc<Self>, tenant_id: &str, credential_id: &str, refused: &Secret) {
+        let Ok(refused) = TokenFile::read(refused) else {
+            return;
+        };
+        let (logins, tenant_id, id) = (self.clone(), tenant_id.to_owned(), credential_id.to_owned());
+        let noting = async move {
+            let (login, tokens) = logins.read(&tenant_id, &id).await?;
+            if tokens.access_token != refused.access_token {
+                return Ok(());
+            }
+            let now_ms = now_ms();
+            let until_ms = now_ms.saturating_add(REFUSED_PAUSE_MS);
+            tracing::warn!(tenant = %tenant_id, credential = %id, "Google refuses a new token too");
+            let noting = logins
+                .store
+                .note_google_refusal(&login, REFUSED, now_ms, until_ms);
+            logins.store.in_time(noting).await?;
+            Ok::<(), LoginFault>(())
+        };
+        // Without the note the next refused call renews once more.
+        let _unavailable = self.control.spawn(noting).await;
+    }
+
     pub(super) async fn fresh_tokens(
         &self,
         tenant_id: &str,
@@ -71,11 +127,8 @@ impl Logins {
         if !self.is_due(&login) {
             return Ok((login, tokens));
         }
-        let turn = self.turn(credential_id).lock_owned().await;
-        let renewed = self.renew(tenant_id, credential_id).await;
-        drop(turn);
-        self.tidy(credential_id);
-        match renewed {
+        let is_good = |login: &GoogleLogin, _: &TokenFile| !self.is_due(login);
+        match self.in_turn(tenant_id, credential_id, is_good).await {
             // An old token that still lasts is better than none.
             Err(LoginFault::Google(_) | LoginFault::Unavailable)
                 if login.expires_at_ms.saturating_sub(now_ms()) > TOO_LATE_MS =>
@@ -84,6 +137,20 @@ impl Logins {
             }
             renewed => renewed,
         }
+    }
+
+    /// Renews a token, one of those who ask for it here after the other.
+    async fn in_turn(
+        &self,
+        tenant_id: &str,
+        id: &str,
+        is_good: impl Fn(&GoogleLogin, &TokenFile) -> bool,
+    ) -> Result<(GoogleLogin, TokenFile), LoginFault> {
+        let turn = self.turn(id).lock_owned().await;
+        let renewed = self.renew(tenant_id, id, is_good).await;
+        drop(turn);
+        self.tidy(id);
+        renewed
     }
 
     async fn renew_due(self: &Arc<Self>) {
@@ -113,11 +180,16 @@ impl Logins {
     }
 
     /// Renews the token, or waits for who does; looks again first, since somebody may have been before us.
-    async fn renew(&self, tenant_id: &str, id: &str) -> Result<(GoogleLogin, TokenFile), LoginFault> {
+    async fn renew(
+        &self,
+        tenant_id: &str,
+        id: &str,
+        is_good: impl Fn(&GoogleLogin, &TokenFile) -> bool,
+    ) -> Result<(GoogleLogin, TokenFile), LoginFault> {
         let give_up_at_ms = now_ms().saturating_add(PATIENCE_MS);
         loop {
             let (login, tokens) = self.read(tenant_id, id).await?;
-            if !self.is_due(&login) {
+            if is_good(&login, &tokens) {
                 return Ok((login, tokens));
             }
             let now_ms = now_ms();
@@ -133,6 +205,8 @@ impl Logins {
                 .claim_google_login(&login, &self.claimant, now_ms, until_ms);
             if self.store.in_time(claiming).await? {
                 self.ask(&login, &tokens).await?;
+                // However good it is, there is no other, and asking again brings none.
+                return self.read(tenant_id, id).await;
             } else if now_ms >= give_up_at_ms {
                 return Err(LoginFault::Google(
                     "another renewal of this token takes too long".to_owned(),

@@ -11,8 +11,8 @@ use super::stop::StopCutter;
 pub(super) enum Said {
     Thought(String),
     Text(String),
-    /// It has ended in good order.
-    Done(Option<Counts>),
+    /// It has ended in good order; why, in Google's word, where that is known.
+    Done(Option<Counts>, Option<String>),
     Failed(super::fault::Failure),
 }
 
@@ -57,7 +57,7 @@ impl Writer {
                 let passed = self.stop.push(text);
                 self.part(&passed, false)
             }
-            Said::Thought(_) | Said::Done(_) | Said::Failed(_) => Bytes::new(),
+            Said::Thought(_) | Said::Done(..) | Said::Failed(_) => Bytes::new(),
         }
     }
 
@@ -67,10 +67,10 @@ impl Writer {
     }
 
     /// The end of the answer.
-    pub(super) fn finish(&mut self, counts: Option<Counts>) -> Bytes {
+    pub(super) fn finish(&mut self, counts: Option<Counts>, reason: Option<&str>) -> Bytes {
         let rest = self.stop.rest();
         let mut out = self.part(&rest, false).to_vec();
-        let mut last = json!({"candidates": [self.last_candidate(counts)]});
+        let mut last = json!({"candidates": [self.last_candidate(counts, reason)]});
         if let (Some(counts), Some(members)) = (counts, last.as_object_mut()) {
             members.insert("usageMetadata".to_owned(), counts.write());
         }
@@ -81,11 +81,12 @@ impl Writer {
         Bytes::from(out)
     }
 
-    fn last_candidate(&self, counts: Option<Counts>) -> Value {
-        // The program does not tell why the model ended: only that it said as much as it was let.
+    fn last_candidate(&self, counts: Option<Counts>, reason: Option<&str>) -> Value {
+        // The program does not tell why the model ended: only that it said as much as it was let. The relay sees it.
         let output = counts.map_or(0, |counts| counts.output + counts.thoughts.unwrap_or(0));
         let is_full = self.max_tokens.is_some_and(|max| output >= max) && !self.is_cut();
-        let reason = if is_full { "MAX_TOKENS" } else { "STOP" };
+        let guessed = if is_full { "MAX_TOKENS" } else { "STOP" };
+        let reason = reason.filter(|_| !self.is_cut()).unwrap_or(guessed);
         let parts = match self.framing {
             Framing::Whole if !self.thoughts.is_empty() => {
                 json!([{"text": self.thoughts, "thought": true}, {"text": self.text}])

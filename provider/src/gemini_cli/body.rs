@@ -70,9 +70,9 @@ impl Body {
         match said {
             Some(Said::Failed(failure)) => Err(failure),
             None => Err(Failure::Program("nobody says anything any more")),
-            Some(Said::Done(counts)) => {
+            Some(Said::Done(counts, reason)) => {
                 self.has_ended = true;
-                Ok(self.writer.finish(counts))
+                Ok(self.writer.finish(counts, reason.as_deref()))
             }
             Some(said) => {
                 let piece = self.writer.push(&said);
@@ -81,7 +81,7 @@ impl Body {
                 }
                 self.has_ended = true;
                 self.said.close();
-                Ok(Bytes::from([piece, self.writer.finish(None)].concat()))
+                Ok(Bytes::from([piece, self.writer.finish(None, None)].concat()))
             }
         }
     }

@@ -10,13 +10,13 @@ use tokio::time::timeout;
 
 use super::acp::Lines;
 use super::answer::{Counts, Said};
-use super::credential::Login;
-use super::environment::environment;
 use super::fault::{AccountRefusal, Failure};
 use super::home::{Home, State};
 use super::plain;
 use super::process::Process;
+use super::relay::Admitted;
 use super::settings::GeminiCliSettings;
+use super::way::Way;
 use super::worker::Job;
 
 /// A line of what it says.
@@ -64,17 +64,13 @@ const NO_LOGIN: i32 = 41;
 pub(super) async fn run(
     settings: &GeminiCliSettings,
     state: &Arc<State>,
-    login: &Login,
-    endpoint: &str,
+    way: &Way<'_>,
     job: &Job,
 ) -> Option<Said> {
-    let converse = timeout(
-        settings.call_timeout,
-        converse(settings, state, login, endpoint, job),
-    );
+    let converse = timeout(settings.call_timeout, converse(settings, state, way, job));
     tokio::select! {
         said = converse => Some(match said {
-            Ok(Ok(counts)) => Said::Done(Some(counts)),
+            Ok(Ok((counts, reason))) => Said::Done(Some(counts), reason),
             Ok(Err(failure)) => Said::Failed(failure),
             Err(_) => Said::Failed(Failure::TimedOut),
         }),
@@ -86,17 +82,16 @@ pub(super) async fn run(
 async fn converse(
     settings: &GeminiCliSettings,
     state: &Arc<State>,
-    login: &Login,
-    endpoint: &str,
+    way: &Way<'_>,
     job: &Job,
-) -> Result<Counts, Failure> {
+) -> Result<(Counts, Option<String>), Failure> {
     let no_folder = |_| Failure::Program("it can have no folder");
     let home = Home::make(state, &plain::settings(&job.model, &job.asked.config)).map_err(no_folder)?;
     let session = job.asked.session.write(SESSION);
     let file = home
         .put(&job.asked.system, SESSION, &session)
         .map_err(no_folder)?;
-    let environment = environment(&settings.program, &home, login, endpoint);
+    let (environment, admitted) = way.environment(&settings.program, &home)?;
     let arguments = [
         "-p",
         "\n",
@@ -119,7 +114,13 @@ async fn converse(
     );
     let (verdict, is_told) = said?;
     let code = process.ended().await.ok().and_then(|status| status.code());
-    judge(verdict, is_told, code, &errors)
+    let seen = admitted.as_ref().map(Admitted::seen).unwrap_or_default();
+    let reason = seen.reason.filter(|reason| is_told || reason != "STOP");
+    match (judge(verdict, is_told, code, &errors), seen.counts) {
+        // That nothing was said is an answer where it has a reason.
+        (Ok(_) | Err(Failure::Nothing), Some(counts)) if is_told || reason.is_some() => Ok((counts, reason)),
+        (judged, _) => judged.map(|counts| (counts, reason)),
+    }
 }
 
 /// Passes on what it says, up to its result.

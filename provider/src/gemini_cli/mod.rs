@@ -5,9 +5,11 @@
 //! ([`environment`]) that is kept warm ([`worker`], over [`acp`]; [`pool`]) or run once ([`headless`]). What it says becomes
 //! an answer in the same dialect ([`answer`]). What is known of the program was found out with version [`VERSION`].
 
+mod account;
 mod acp;
 mod answer;
 mod body;
+mod caps;
 mod credential;
 mod environment;
 mod examine;
@@ -19,10 +21,13 @@ mod models;
 mod plain;
 mod pool;
 mod process;
+mod relay;
 mod request;
+mod seen;
 mod session;
 mod settings;
 mod stop;
+mod way;
 mod worker;
 
 use std::io;
@@ -35,21 +40,24 @@ use tokio::sync::mpsc;
 use vault::Secret;
 
 use crate::base_url::{BaseUrl, Trust};
-use crate::upstream::{Answer, AnswerBody, SendFault};
+use crate::upstream::{Answer, AnswerBody, Courier, SendFault, UpstreamSettings};
 use answer::Writer;
 use credential::Login;
 use fault::Failure;
 use home::State;
 use pool::{Pool, WorkerKey};
+use relay::Relay;
 use request::Asked;
 use stop::StopCutter;
 use worker::Job;
 
+pub use account::Account;
 pub use answer::Framing;
 pub use examine::{Examined, examine};
 pub use fault::AccountRefusal;
 pub use login::{CliLogin, CliLoginFault};
 pub use models::MODELS;
+pub use relay::RelayBody;
 pub use settings::{GeminiCliSettings, Mode, Program};
 
 pub(crate) use body::Body;
@@ -84,10 +92,21 @@ impl GeminiCli {
     /// as long as this process.
     ///
     /// # Errors
-    /// When the folder cannot be used.
-    pub fn open(settings: GeminiCliSettings, runtime: Handle) -> io::Result<Self> {
+    /// When the folder cannot be used, or the certificate authorities of the upstreams cannot be read.
+    pub fn open(
+        settings: GeminiCliSettings,
+        runtime: Handle,
+        upstream: &UpstreamSettings,
+    ) -> io::Result<Self> {
         let state = State::open(&settings.state_dir)?;
-        Ok(Self(Arc::new(Pool::new(settings, state, runtime))))
+        let relay = match settings.relay {
+            Some(address) => {
+                let courier = Courier::new(upstream).map_err(io::Error::other)?;
+                Some(Arc::new(Relay::new(address, courier)))
+            }
+            None => None,
+        };
+        Ok(Self(Arc::new(Pool::new(settings, state, relay, runtime))))
     }
 
     /// Has the program answer, and waits for the beginning.
@@ -103,7 +122,10 @@ impl GeminiCli {
 
     async fn begin(&self, commission: Commission<'_>) -> Result<Answer, Failure> {
         let Commission { model, framing, .. } = commission;
-        let asked = Asked::read(&commission.body.concat())?;
+        let mut asked = Asked::read(&commission.body.concat())?;
+        if caps::are_there(model) {
+            asked.cap_at_most(caps::at_most);
+        }
         models::check(model).map_err(Failure::Unsayable)?;
         // The program would go wherever a tenant sends it, past all that keeps others from being reached.
         if commission.base_url.trust() == Trust::Tenant {
@@ -123,15 +145,20 @@ impl GeminiCli {
             text: String::new(),
             has_begun: false,
         };
-        let parameters = if asked.config.is_empty() {
+        let config = asked.config_of_process(model);
+        let parameters = if config.is_empty() {
             String::new()
         } else {
-            plain::settings(model, &asked.config)
+            plain::settings(model, &config)
         };
         let key = WorkerKey {
             tenant_id: commission.tenant_id.clone(),
             credential_id: commission.credential_id.into(),
-            secret: secret.clone(),
+            // By the relay a process is given each new token of its login.
+            secret: match self.0.relay() {
+                Some(_) => login.lasting.clone(),
+                None => secret.clone(),
+            },
             endpoint: commission
                 .base_url
                 .uri()
@@ -139,6 +166,8 @@ impl GeminiCli {
                 .trim_end_matches('/')
                 .to_owned(),
             parameters,
+            model: model.to_owned(),
+            is_capped: asked.max_tokens.is_some(),
         };
         let job = Job {
             asked: Arc::new(asked),

@@ -6,14 +6,34 @@
 
 use serde_json::{Map, Value, json};
 
+use super::caps;
+
+const MODELS: &str = "modelConfigs";
+
+/// The file for a process that is kept: the same, and beside the model others of it, with caps.
+pub(super) fn settings_with_caps(model: &str, config: &Map<String, Value>) -> String {
+    let mut settings = changed(model, config);
+    if caps::are_there(model)
+        && let Some(members) = settings.as_object_mut()
+        && let Some(models) = members.entry(MODELS).or_insert_with(|| json!({})).as_object_mut()
+    {
+        models.insert("customAliases".to_owned(), Value::Object(caps::named(model)));
+    }
+    settings.to_string()
+}
+
 /// The file for calls of this model with these members of `generationConfig`; none for what is usual.
 pub(super) fn settings(model: &str, config: &Map<String, Value>) -> String {
+    changed(model, config).to_string()
+}
+
+fn changed(model: &str, config: &Map<String, Value>) -> Value {
     let mut settings = plain();
     if let (false, Some(members)) = (config.is_empty(), settings.as_object_mut()) {
         let change = json!({"match": {"model": model}, "modelConfig": {"generateContentConfig": config}});
-        members.insert("modelConfigs".to_owned(), json!({"customOverrides": [change]}));
+        members.insert(MODELS.to_owned(), json!({"customOverrides": [change]}));
     }
-    settings.to_string()
+    settings
 }
 
 fn plain() -> Value {

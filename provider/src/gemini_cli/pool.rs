@@ -18,12 +18,15 @@ use super::credential::Login;
 use super::fault::Failure;
 use super::headless;
 use super::home::State;
+use super::relay::Relay;
 use super::settings::{GeminiCliSettings, Mode};
+use super::way::Way;
 use super::worker::{Job, Worker};
 
 pub(super) struct Pool {
     settings: GeminiCliSettings,
     state: Arc<State>,
+    relay: Option<Arc<Relay>>,
     /// On which all processes live: their parent is one of its threads.
     runtime: Handle,
     idle: Mutex<Vec<Idle>>,
@@ -42,6 +45,9 @@ pub(super) struct WorkerKey {
     pub(super) endpoint: String,
     /// What is wanted of the model, as its settings say it; empty for what is usual, with any model.
     pub(super) parameters: String,
+    /// With which it is started. Caps are there for this one alone.
+    pub(super) model: String,
+    pub(super) is_capped: bool,
 }
 
 struct Idle {
@@ -51,7 +57,7 @@ struct Idle {
 }
 
 /// The right to have a process.
-struct Turn {
+pub(super) struct Turn {
     _of_tenant: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
@@ -65,6 +71,7 @@ impl WorkerKey {
             && self.secret.matches(&other.secret)
             && self.endpoint == other.endpoint
             && self.parameters == other.parameters
+            && (!other.is_capped || self.model == other.model)
     }
 
     fn is_of(&self, other: &Self) -> bool {
@@ -73,11 +80,17 @@ impl WorkerKey {
 }
 
 impl Pool {
-    pub(super) fn new(settings: GeminiCliSettings, state: State, runtime: Handle) -> Self {
+    pub(super) fn new(
+        settings: GeminiCliSettings,
+        state: State,
+        relay: Option<Arc<Relay>>,
+        runtime: Handle,
+    ) -> Self {
         Self {
             turns: Arc::new(Semaphore::new(settings.processes_max)),
             settings,
             state: Arc::new(state),
+            relay,
             runtime,
             idle: Mutex::new(Vec::new()),
             tenants: Mutex::new(HashMap::new()),
@@ -88,6 +101,19 @@ impl Pool {
     /// How the program is run.
     pub(super) fn settings(&self) -> &GeminiCliSettings {
         &self.settings
+    }
+
+    pub(super) fn relay(&self) -> Option<&Arc<Relay>> {
+        self.relay.as_ref()
+    }
+
+    /// How a process reaches Google.
+    pub(super) fn way<'a>(&'a self, login: &'a Login, endpoint: &'a str) -> Way<'a> {
+        Way {
+            login,
+            endpoint,
+            relay: self.relay(),
+        }
     }
 
     pub(super) fn state(&self) -> &Arc<State> {
@@ -109,6 +135,16 @@ impl Pool {
                 let _gone = job.said.send(last).await;
             }
         });
+    }
+
+    /// The right to have a process for something else than a call, where nobody has to wait for it.
+    pub(super) fn turn_at_once(&self, tenant_id: &str) -> Option<Turn> {
+        let turn = Turn {
+            _of_tenant: self.of_tenant(&Arc::from(tenant_id)).try_acquire_owned().ok()?,
+            _of_all: self.turns.clone().try_acquire_owned().ok()?,
+        };
+        self.make_room(tenant_id);
+        Some(turn)
     }
 
     /// Waits in line. None when the client has gone in the meantime.
@@ -158,15 +194,20 @@ impl Pool {
     /// Serves a call, up to its last word, which is returned.
     async fn run(self: &Arc<Self>, _turn: Turn, key: WorkerKey, login: Login, job: &Job) -> Option<Said> {
         let (settings, state) = (&self.settings, &self.state);
+        let way = self.way(&login, &key.endpoint);
         if settings.mode == Mode::Cold {
-            self.make_room(&key);
-            return headless::run(settings, state, &login, &key.endpoint, job).await;
+            self.make_room(&key.tenant_id);
+            return headless::run(settings, state, &way, job).await;
         }
         let mut worker = match self.take(&key) {
-            Some(worker) => worker,
+            Some(worker) => {
+                worker.take_token(&login);
+                worker
+            }
             None => {
-                self.make_room(&key);
-                match Worker::start(settings, state, &login, &key.endpoint, job).await {
+                self.make_room(&key.tenant_id);
+                let config = job.asked.config_of_process(&job.model);
+                match Worker::start(settings, state, &way, &job.model, &config).await {
                     Ok(worker) => worker,
                     // One that cannot be kept may still do for this call.
                     Err(Failure::Program(why)) => {
@@ -174,7 +215,7 @@ impl Pool {
                             why,
                             "the Gemini CLI cannot be kept; this call has a process of its own"
                         );
-                        return headless::run(settings, state, &login, &key.endpoint, job).await;
+                        return headless::run(settings, state, &way, job).await;
                     }
                     Err(failure) => return Some(Said::Failed(failure)),
                 }
@@ -202,18 +243,18 @@ impl Pool {
     }
 
     /// Ends idle processes until another may be started: first the tenant's own, those first that have idled longest.
-    fn make_room(&self, key: &WorkerKey) {
+    fn make_room(&self, tenant_id: &str) {
         let mut idle = locked(&self.idle);
         let busy = self
             .settings
             .processes_max
             .saturating_sub(self.turns.available_permits());
-        let of_tenant = self.of_tenant(&key.tenant_id);
+        let of_tenant = self.of_tenant(&Arc::from(tenant_id));
         let busy_of_tenant = self
             .settings
             .per_tenant_max
             .saturating_sub(of_tenant.available_permits());
-        let theirs = |idle: &Idle| idle.key.tenant_id == key.tenant_id;
+        let theirs = |idle: &Idle| *idle.key.tenant_id == *tenant_id;
         let mut kept_of_tenant = idle.iter().filter(|idle| theirs(idle)).count();
         while busy_of_tenant + kept_of_tenant > self.settings.per_tenant_max {
             let Some(at) = idle.iter().position(theirs) else {

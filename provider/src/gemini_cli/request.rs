@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value};
 
+use super::caps;
 use super::environment::is_expanded;
 use super::fault::Failure;
 use super::session::Session;
@@ -20,6 +21,8 @@ pub(super) struct Asked {
     pub(super) shows_thoughts: bool,
     pub(super) max_tokens: Option<u64>,
 }
+
+const CAP: &str = "maxOutputTokens";
 
 impl Asked {
     /// Reads a request whose body comes in these pieces.
@@ -51,6 +54,23 @@ impl Asked {
         }
         asked.session.check()?;
         Ok(asked)
+    }
+
+    /// Lowers the cap, where one was set, to one that can be had.
+    pub(super) fn cap_at_most(&mut self, at_most: impl Fn(u64) -> Option<u64>) {
+        if let Some(cap) = self.max_tokens.and_then(at_most) {
+            self.max_tokens = Some(cap);
+            self.config.insert(CAP.to_owned(), cap.into());
+        }
+    }
+
+    /// What has to stand in the settings of a process that answers this. The cap need not, where there is a model with it.
+    pub(super) fn config_of_process(&self, model: &str) -> Map<String, Value> {
+        let mut config = self.config.clone();
+        if caps::are_there(model) {
+            config.remove(CAP);
+        }
+        config
     }
 
     fn read_config(&mut self, config: &Value) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! How the program is run, and what it may cost.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct GeminiCliSettings {
     pub call_timeout: Duration,
     /// Of one answer, in text.
     pub answer_bytes_max: usize,
+    /// Where the relay listens by which processes reach Google; none where they do so themselves.
+    pub relay: Option<SocketAddr>,
 }
 
 /// The program, and what runs it.
@@ -70,6 +73,7 @@ impl GeminiCliSettings {
             start_timeout: Duration::from_secs(60),
             call_timeout: Duration::from_secs(600),
             answer_bytes_max: 16 << 20,
+            relay: None,
         }
     }
 }

@@ -4,21 +4,24 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::acp::{Acp, Broken, Message, RpcError, Update};
 use super::answer::{Counts, Said};
+use super::caps;
 use super::credential::Login;
-use super::environment::environment;
 use super::fault::{AccountRefusal, Failure};
 use super::home::{Home, State};
 use super::plain;
 use super::process::Process;
+use super::relay::Admitted;
 use super::request::Asked;
+use super::seen::Seen;
 use super::settings::GeminiCliSettings;
+use super::way::Way;
 
 /// One of them, between two calls.
 pub(super) struct Worker {
@@ -27,6 +30,8 @@ pub(super) struct Worker {
     /// After the process, which must not find it gone.
     home: Arc<Home>,
     session_id: String,
+    /// Where it goes by the relay, which knows of each of its answers what the program does not tell.
+    admitted: Option<Admitted>,
     /// Its token's; with another it is another.
     ends_at: Option<SystemTime>,
     /// With which it was started.
@@ -62,7 +67,7 @@ pub(super) struct Served {
 /// The method of a call to the program was not authorised: its word for an account that is refused.
 const REFUSED: i64 = -32_000;
 /// For what a process does without asking Google.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// For a process to give up what it was told to.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -71,14 +76,14 @@ impl Worker {
     pub(super) async fn start(
         settings: &GeminiCliSettings,
         state: &Arc<State>,
-        login: &Login,
-        endpoint: &str,
-        job: &Job,
+        way: &Way<'_>,
+        model: &str,
+        config: &Map<String, Value>,
     ) -> Result<Self, Failure> {
-        let plain = plain::settings(&job.model, &job.asked.config);
+        let plain = plain::settings_with_caps(model, config);
         let home = Home::make(state, &plain).map_err(|_| Failure::Program("it can have no folder"))?;
-        let environment = environment(&settings.program, &home, login, endpoint);
-        let arguments = ["--acp", "-m", &job.model].map(OsStr::new);
+        let (environment, admitted) = way.environment(&settings.program, &home)?;
+        let arguments = ["--acp", "-m", model].map(OsStr::new);
         let mut process = Process::start(&settings.program, &home, &environment, &arguments, false)
             .map_err(|_| Failure::Program("it cannot be started"))?;
         let pipes = process.stdout().zip(process.stdin());
@@ -88,8 +93,9 @@ impl Worker {
             process,
             home: Arc::new(home),
             session_id: session_id(),
-            ends_at: login.ends_at(),
-            model: job.model.clone(),
+            ends_at: admitted.is_none().then(|| way.login.ends_at()).flatten(),
+            admitted,
+            model: model.to_owned(),
             calls: 0,
         };
         let files = json!({"readTextFile": false, "writeTextFile": false});
@@ -100,6 +106,17 @@ impl Worker {
             Ok(Err(Broken(why))) => Err(Failure::Program(why)),
             Err(_) => Err(Failure::Program("it does not become ready")),
         }
+    }
+
+    /// Goes on with this token of its login, where it need not know.
+    pub(super) fn take_token(&self, login: &Login) {
+        if let Some(admitted) = &self.admitted {
+            admitted.renew(&login.access_token);
+        }
+    }
+
+    fn seen(&self) -> Seen {
+        self.admitted.as_ref().map(Admitted::seen).unwrap_or_default()
     }
 
     /// Serves a call, up to its last word.
@@ -128,6 +145,14 @@ impl Worker {
             && has_room.is_none_or(|bytes| bytes <= settings.resident_bytes_max)
             && self.ends_at.is_none_or(|at| SystemTime::now() < at)
             && self.process.is_alive()
+    }
+
+    pub(super) fn acp(&mut self) -> &mut Acp<ChildStdout, ChildStdin> {
+        &mut self.acp
+    }
+
+    pub(super) fn home(&self) -> &Home {
+        &self.home
     }
 
     async fn converse(&mut self, job: &Job, settings: &GeminiCliSettings) -> Result<End, Broken> {
@@ -168,16 +193,21 @@ impl Worker {
                 Message::Answer { .. } | Message::Error { .. } => return Err(Broken("it answered twice")),
             }
         }
-        if job.model == self.model {
+        let wanted = match job.asked.max_tokens.filter(|_| caps::are_there(&job.model)) {
+            Some(cap) => caps::name(&job.model, cap),
+            None => job.model.clone(),
+        };
+        if wanted == self.model {
             return Ok(Ok(()));
         }
-        let model = json!({"sessionId": self.session_id, "modelId": job.model});
+        let model = json!({"sessionId": self.session_id, "modelId": wanted});
         let set = self.call("session/set_model", model).await?;
         Ok(set.map(|_| ()))
     }
 
     async fn prompt(&mut self, job: &Job, settings: &GeminiCliSettings) -> Result<End, Broken> {
         let prompt = json!({"sessionId": self.session_id, "prompt": [{"type": "text", "text": "\n"}]});
+        let _of_the_call_before = self.seen();
         let id = self.acp.ask("session/prompt", prompt).await?;
         let (mut bytes, mut is_told) = (0_usize, false);
         let mut give_up_at = None;
@@ -203,7 +233,7 @@ impl Worker {
                     Said::Text(text)
                 }
                 Message::Answer { id: of, result } if of == id => {
-                    return Ok(ended(&result, is_told));
+                    return Ok(ended(&result, is_told, self.seen()));
                 }
                 Message::Error { id: of, error } if of == id => {
                     let failure = self.failure(error).await;
@@ -250,7 +280,11 @@ impl Worker {
     }
 
     /// Asks for something, and waits for nothing but the answer.
-    async fn call(&mut self, method: &str, params: Value) -> Result<Result<Value, RpcError>, Broken> {
+    pub(super) async fn call(
+        &mut self,
+        method: &str,
+        params: Value,
+    ) -> Result<Result<Value, RpcError>, Broken> {
         let id = self.acp.ask(method, params).await?;
         loop {
             match self.acp.next().await? {
@@ -262,20 +296,24 @@ impl Worker {
     }
 }
 
-/// The program says that the model's turn is over, but not why.
-fn ended(result: &Value, is_told: bool) -> End {
+/// The program says that the model's turn is over, but not why; where its answers can be seen, that is known.
+fn ended(result: &Value, is_told: bool, seen: Seen) -> End {
+    let counts = seen.counts.or_else(|| counts(result));
+    let reason = seen.reason;
+    // That nothing was said is an answer where it has a reason.
+    let is_told = is_told || reason.as_deref().is_some_and(|reason| reason != "STOP");
     End::Good(match result.get("stopReason").and_then(Value::as_str) {
         Some("cancelled") => return End::Left,
-        Some("end_turn") if is_told => Said::Done(counts(result)),
+        Some("end_turn") if is_told => Said::Done(counts, reason),
         Some("end_turn" | "refusal") => Said::Failed(Failure::Nothing),
         // Said before anything was sent, by the program's own estimate.
         Some("max_tokens") if !is_told => Said::Failed(Failure::TooLong),
-        Some("max_tokens") => Said::Done(counts(result)),
+        Some("max_tokens") => Said::Done(counts, reason),
         _ => return End::Odd(Failure::Program("it ended its turn in a way of its own")),
     })
 }
 
-fn words(error: &RpcError) -> String {
+pub(super) fn words(error: &RpcError) -> String {
     let data = error.data.as_ref().map(Value::to_string).unwrap_or_default();
     format!("{} {data}", error.message)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
@@ -37,6 +38,15 @@ impl Courier {
             .pool_idle_timeout(IDLE)
             .build(Connector::new(&tls, Trust::Operator, settings.connect_timeout));
         Ok(Self { client })
+    }
+
+    /// Sends a request and waits for the head of its answer, whose body comes as it comes.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) async fn open(&self, request: Request<Bytes>) -> Result<Response<Incoming>, SendFault> {
+        let sent = self.client.request(request.map(Full::new)).await;
+        sent.map_err(|error| fault_of(&error))
     }
 
     /// Sends a request and reads the whole answer, whatever its status.

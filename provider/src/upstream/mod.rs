@@ -137,6 +137,10 @@ pub enum SendFault {
     TokenRefused,
     #[error("no token came for the service account")]
     NoToken,
+    #[error("Google has ended the login; its owner has to sign in again")]
+    LoginEnded,
+    #[error("the login's token has ended, and no new one comes")]
+    NoNewToken,
     #[error("it is switched off on this gateway")]
     SwitchedOff,
     #[error("{0}")]
@@ -162,6 +166,8 @@ impl SendFault {
             | Self::BadRequest
             | Self::TokenRefused
             | Self::NoToken
+            | Self::LoginEnded
+            | Self::NoNewToken
             | Self::SwitchedOff
             | Self::Busy => true,
             Self::FirstByteTimeout

@@ -2,10 +2,13 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dialect::Dialect;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -14,6 +17,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Ui;
+use crate::answer::{self, Body};
+use crate::door::Door;
 
 /// A browser opens six; more is a mistake or worse.
 const CONNECTIONS_MAX: usize = 256;
@@ -31,6 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub async fn serve_ui(
     listener: Arc<TcpListener>,
     ui: Ui,
+    door: Arc<Door>,
     mut enough: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener.try_clone()?)?;
@@ -40,7 +46,7 @@ pub async fn serve_ui(
         tokio::select! {
             () = told(&mut enough) => break,
             accepted = listener.accept(), if open.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, _)) => drop(open.spawn(connection(stream, ui.clone()))),
+                Ok((stream, peer)) => drop(open.spawn(connection(stream, peer.ip(), ui.clone(), door.clone()))),
                 Err(error) => {
                     tracing::warn!(%error, "a browser's connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -59,10 +65,10 @@ async fn told(enough: &mut watch::Receiver<bool>) {
     let _enough = enough.wait_for(|enough| *enough).await;
 }
 
-async fn connection(stream: TcpStream, ui: Ui) {
+async fn connection(stream: TcpStream, peer: IpAddr, ui: Ui, door: Arc<Door>) {
     let service = service_fn(move |request| {
-        let ui = ui.clone();
-        async move { Ok::<_, Infallible>(ui.answer(request).await) }
+        let (ui, door) = (ui.clone(), door.clone());
+        async move { Ok::<_, Infallible>(answer(request, peer, ui, &door).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -73,4 +79,16 @@ async fn connection(stream: TcpStream, ui: Ui) {
         .serve_connection(TokioIo::new(stream), service);
     // One that breaks, or takes too long, is the asker's business.
     let _broken = tokio::time::timeout(TIMEOUT, connection).await;
+}
+
+/// The page, or for who has shown too many keys that were none, how long to wait: here and where clients are they are
+/// counted together.
+async fn answer(request: Request<Incoming>, peer: IpAddr, ui: Ui, door: &Door) -> Response<Body> {
+    match door.enter(peer, request.headers()) {
+        Ok(visit) => {
+            let answer = ui.answer(request).await;
+            door.judge(&visit, Dialect::OpenaiChat, answer)
+        }
+        Err(refusal) => answer::refusal(Dialect::OpenaiChat, &refusal),
+    }
 }

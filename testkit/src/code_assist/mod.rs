@@ -2,7 +2,7 @@
 //!
 //! Who is asking is told by the access token ([`accounts`]), what is answered by the newest thing that the user said
 //! ([`scene`]). Written from what the real program sends and what it makes of the answers; none of Google's code or hosts
-//! are in here. As a proxy it refuses every tunnel, so that a program that is told to use it reaches nothing else.
+//! are in here. It also renews tokens ([`tokens`]). As a proxy it refuses every tunnel, so that a program that is told to use it reaches nothing else.
 
 #![expect(
     clippy::indexing_slicing,
@@ -12,6 +12,9 @@
 mod accounts;
 mod errors;
 mod scene;
+mod tokens;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -40,9 +43,27 @@ pub const PROJECT: &str = "project-of-the-tests";
 
 impl CodeAssist {
     pub fn start() -> Self {
+        let renewals = AtomicUsize::new(0);
+        let script = move |seen: &Seen| {
+            if seen.path == tokens::PATH {
+                return tokens::renew(seen, renewals.fetch_add(1, Ordering::Relaxed) + 1);
+            }
+            answer(seen)
+        };
         Self {
-            vendor: Vendor::start(answer),
+            vendor: Vendor::start(script),
         }
+    }
+
+    /// Where tokens are renewed.
+    pub fn token_url(&self) -> String {
+        format!("{}{}", self.base_url(), tokens::PATH)
+    }
+
+    /// How often somebody has asked for a new token.
+    pub fn renewals(&self) -> usize {
+        let seen = self.vendor.seen().into_iter();
+        seen.filter(|seen| seen.path == tokens::PATH).count()
     }
 
     /// As the base URL of a credential, and as the proxy of the program.

@@ -6,6 +6,7 @@ mod hand_over;
 mod log;
 mod memory;
 mod pages;
+mod relay;
 mod replica;
 mod seeing;
 mod sockets;
@@ -119,19 +120,36 @@ pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failur
         settings.connections_max,
         settings.connections_per_address_max,
     ));
-    let door = pages::own_listener(&settings, &mut inheritance)?;
+    let door = Arc::new(Door::new(
+        connections.clone(),
+        settings.trusted_proxies.clone(),
+        settings.failure_limit,
+    ));
+    let own = pages::own_listener(&settings, &mut inheritance)?;
     let sockets = Sockets::new(
         listeners.into_each(),
-        seeing.socket().into_iter().chain(door.socket()),
+        seeing.socket().into_iter().chain(own.socket()),
     );
     let seeing = seeing.begin(&control, &parts.gateway, &connections, &mut parts.ledger);
     let offer = Offer::make(&settings.data_dir, address, sockets.clone())
         .inspect_err(|error| tracing::warn!(%error, "no other process will be able to take over"))
         .ok();
     let mut settings = settings;
+    let relay = match &mut settings.gemini_cli {
+        Some(of_it) if settings.gemini_cli_relay => {
+            let listener = relay::listener()?;
+            of_it.relay = listener.local_addr().ok();
+            Some(listener)
+        }
+        _ => None,
+    };
     settings.upstream.gemini_cli = gemini_cli(&settings, &control)?;
-    let pages = Pages::prepare(&settings, &parts, &control, address, door)?;
-    let workers = start_workers(&settings, &sockets, &parts.gateway, &connections, &pages, &told)?;
+    let relaying = relay.zip(settings.upstream.gemini_cli.clone());
+    // It ends with the runtime, after all who need it.
+    let _relaying = relaying
+        .map(|(listener, cli)| relay::answer(control.handle(), parts.gateway.vitals(), listener, cli));
+    let pages = Pages::prepare(&settings, &parts, &control, address, own, &door)?;
+    let workers = start_workers(&settings, &sockets, &parts.gateway, &door, &pages, &told)?;
     inheritance.enter();
     print(&format!("listening on http://{address}"))?;
     let going_down = GoingDown {
@@ -231,7 +249,7 @@ fn gemini_cli(settings: &Settings, control: &Runtime) -> Result<Option<GeminiCli
     let Some(of_it) = &settings.gemini_cli else {
         return Ok(None);
     };
-    let opened = GeminiCli::open(of_it.clone(), control.handle().clone());
+    let opened = GeminiCli::open(of_it.clone(), control.handle().clone(), &settings.upstream);
     opened
         .map(Some)
         .map_err(|error| Failure::other(format!("{}: {error}", of_it.state_dir.display())))
@@ -241,15 +259,10 @@ fn start_workers(
     settings: &Settings,
     sockets: &Sockets,
     gateway: &Arc<Gateway>,
-    connections: &Arc<Connections>,
+    door: &Arc<Door>,
     pages: &Pages,
     told: &watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, Failure> {
-    let door = Arc::new(Door::new(
-        connections.clone(),
-        settings.trusted_proxies.clone(),
-        settings.failure_limit,
-    ));
     let mut workers = Vec::with_capacity(settings.workers);
     for (number, seat) in Balance::seats(sockets.count()).into_iter().enumerate() {
         let upstreams = Upstreams::new(&settings.upstream)
@@ -257,6 +270,7 @@ fn start_workers(
         let worker = Arc::new(Worker {
             gateway: gateway.clone(),
             upstreams,
+            logins: pages.logins().clone(),
         });
         let (limits, door, to_serve) = (settings.front, door.clone(), told.clone());
         let (sockets, ui) = (sockets.clone(), pages.ui());

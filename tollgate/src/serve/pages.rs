@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gateway::google::{LoginSettings, Logins};
 use gateway::{Sessions, Vitals};
-use server::{Listeners, Origin, Ui, UiParts};
+use server::{Door, Listeners, Origin, Ui, UiParts};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -64,6 +64,7 @@ impl Pages {
         control: &Runtime,
         address: SocketAddr,
         own: OwnListener,
+        door: &Arc<Door>,
     ) -> Result<Self, Failure> {
         let address = own
             .0
@@ -102,9 +103,9 @@ impl Pages {
         let (enough, told) = watch::channel(false);
         let are_apart = own.0.is_some();
         let answering = own.0.zip(ui.clone()).map(|(listener, ui)| {
-            let listener = Arc::new(listener);
+            let (listener, door) = (Arc::new(listener), door.clone());
             supervise(control.handle(), parts.gateway.vitals(), "pages", move || {
-                answer(listener.clone(), ui.clone(), told.clone())
+                answer(listener.clone(), ui.clone(), door.clone(), told.clone())
             })
         });
         Ok(Self {
@@ -119,6 +120,11 @@ impl Pages {
     /// The pages, for who answers clients; none where they are apart.
     pub(super) fn ui(&self) -> Option<Ui> {
         self.ui.clone().filter(|_| !self.are_apart)
+    }
+
+    /// The logins that are begun there.
+    pub(super) fn logins(&self) -> &Arc<Logins> {
+        &self.logins
     }
 
     /// Renews tokens ahead of their end.
@@ -141,8 +147,8 @@ impl Drop for Pages {
     }
 }
 
-async fn answer(listener: Arc<TcpListener>, ui: Ui, enough: watch::Receiver<bool>) {
-    if let Err(error) = server::serve_ui(listener, ui, enough).await {
+async fn answer(listener: Arc<TcpListener>, ui: Ui, door: Arc<Door>, enough: watch::Receiver<bool>) {
+    if let Err(error) = server::serve_ui(listener, ui, door, enough).await {
         tracing::error!(%error, "there are no pages");
     }
 }

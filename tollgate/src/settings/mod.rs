@@ -59,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) upstream: UpstreamSettings,
     /// Where the program is switched on.
     pub(crate) gemini_cli: Option<GeminiCliSettings>,
+    /// Whether its processes reach Google by a relay of ours.
+    pub(crate) gemini_cli_relay: bool,
     pub(crate) traces: Option<TraceSettings>,
     pub(crate) store: StoreOptions,
 }
@@ -96,6 +98,7 @@ impl Settings {
             database_url: database_url(source, &data_dir),
             master_key: master_key(source, &data_dir)?,
             gemini_cli: gemini_cli::gemini_cli(source, &data_dir)?,
+            gemini_cli_relay: source.flag("TOLLGATE_GEMINI_CLI_RELAY")?,
             data_dir,
             admin_key: admin_key(source)?,
             log: source.text("TOLLGATE_LOG").to_owned(),

@@ -79,6 +79,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("TOLLGATE_GEMINI_CLI_ANY_VERSION", "false", "`true` takes a version of it that Tollgate was not tested with."),
     setting("TOLLGATE_GEMINI_CLI_MODE", "warm", "`warm` keeps its processes for the next calls; `cold` starts one for each call."),
     setting("TOLLGATE_GEMINI_CLI_PROXY", "", "Proxy by which it reaches Google, such as `http://127.0.0.1:3128`."),
+    setting("TOLLGATE_GEMINI_CLI_RELAY", "false", "`true` lets its processes reach Google by a relay on loopback alone, which has the token that they do not get; the proxy is then for logins only."),
     setting("TOLLGATE_GEMINI_CLI_CA_FILE", "", "More certificate authorities that it believes, in PEM."),
     setting("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX", "2", "Its processes at the same time, of one tenant."),
     setting("TOLLGATE_GEMINI_CLI_MEMORY_MAX", "3221225472", "Memory for all of its processes, in bytes: so many are run as fit in, at 300 MB each."),

@@ -187,6 +187,8 @@ fn state(login: &GoogleLogin, now_ms: i64) -> (&'static str, &'static str) {
         ("no new token comes", "bad")
     } else if login.expires_at_ms <= now_ms {
         ("to be renewed", "fair")
+    } else if login.last_error.is_some() {
+        ("refused by Google", "bad")
     } else {
         ("good", "good")
     }

@@ -1,12 +1,13 @@
 //! What a client gets, and what Google was sent for it.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::code_assist::Generation;
 use testkit::process::Installation;
 
-use super::desk::{Desk, FINE, MODEL};
+use super::desk::{Desk, FINE, MODEL, chat};
 use crate::sdk::{PACKAGES, client, setting};
 
 /// The second call is answered by the process of the first, and gets nothing of that.
@@ -108,6 +109,44 @@ fn what_is_wanted_of_the_model_reaches_it() {
     let asked = desk.google.last().body;
     assert_eq!(asked["model"], "gemini-2.5-pro");
     assert_eq!(asked["request"]["generationConfig"]["responseJsonSchema"], schema);
+}
+
+/// A cap is no reason for another process; one that nobody would write is a little less.
+#[test]
+fn calls_with_caps_of_all_sizes_are_answered_by_one_process() {
+    let one = |installation: Installation| installation.set("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX", "1");
+    let Some(desk) = Desk::with(&[FINE], one) else {
+        return;
+    };
+    let mut body = chat("one two three four five");
+    for (cap, sent, reason) in [
+        (Some(1_000), json!(1_000), "stop"),
+        (Some(3), json!(3), "length"),
+        (Some(8_191), json!(8_191), "stop"),
+        (Some(12_345), json!(12_000), "stop"),
+        (None, Value::Null, "stop"),
+        (Some(77), json!(77), "stop"),
+    ] {
+        body["max_tokens"] = json!(cap);
+        let told = desk.post("/v1/chat/completions", &body).json();
+        assert_eq!(told["choices"][0]["finish_reason"], reason, "{cap:?}: {told}");
+        let asked = desk.google.last().body;
+        assert_eq!(
+            (
+                &asked["model"],
+                &asked["request"]["generationConfig"]["maxOutputTokens"]
+            ),
+            (&json!("gemini-2.5-flash"), &sent)
+        );
+    }
+    // The rest of what is usual stays.
+    let config = &desk.google.last().body["request"]["generationConfig"];
+    assert_eq!((&config["temperature"], &config["topK"]), (&json!(1), &json!(64)));
+    assert_eq!(config["thinkingConfig"]["thinkingBudget"], 8_192);
+    let sessions: BTreeSet<String> = (desk.google.generations().iter())
+        .map(|asked| asked.body["request"]["session_id"].to_string())
+        .collect();
+    assert_eq!(sessions.len(), 1, "of one process");
 }
 
 /// By each kind of client's own library, from the process of one tenant.

@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::client;
+use testkit::database::TestDatabase;
+use testkit::process::Installation;
 
 use super::desk::{Desk, FINE, MODEL, chat, script};
 use super::life::{children, files_with, holds};
+use crate::canary::{dump, search};
 
 const OTHER: &str = "ya29.fine-2";
 const THREADS: usize = 4;
@@ -228,71 +231,72 @@ fn opened(folder: &Path) -> BTreeSet<String> {
     opened
 }
 
+/// Which no other test's processes have.
+const CANARY: &str = "ya29.fine-5Kx0c4nary";
+const WORD: &str = "xylograph";
+
 #[test]
 fn neither_token_nor_prompt_is_anywhere_but_where_it_belongs() {
-    // Which no other test's processes have.
-    const TOKEN: &str = "ya29.fine-5Kx0c4nary";
-    let Some(desk) = Desk::of(&[TOKEN]) else { return };
-    let prompt = "the word is xylograph";
-    let mut body = chat(&format!("{prompt} ((play hang=1))"));
-    body["stream"] = json!(true);
-    let mut open = desk.open("/v1/chat/completions", &body);
-    assert!(!open.read().is_empty());
-    let own = children(desk.serving.process_id());
+    for database in TestDatabase::each() {
+        let log = |installation: Installation| installation.set("TOLLGATE_LOG", "trace");
+        let Some(desk) = Desk::on(database, &[CANARY], log) else {
+            return;
+        };
+        let prompt = format!("the word is {WORD}");
+        let mut body = chat(&format!("{prompt} ((play hang=1))"));
+        body["stream"] = json!(true);
+        let mut open = desk.open("/v1/chat/completions", &body);
+        assert!(!open.read().is_empty());
+        look_at_processes(&children(desk.serving.process_id()));
+        drop(open);
+        assert!(desk.google.wait_until_gone(1));
+        assert_eq!(desk.chat("another").status, 200);
+        // An error of Google's, of which the program writes a report with all that it sent.
+        assert_eq!(desk.chat(&format!("{prompt} ((play status=500))")).status, 500);
+        assert!(
+            desk.google
+                .tunnels()
+                .iter()
+                .all(|host| host == "www.googleapis.com:443")
+        );
+        let Desk {
+            serving,
+            installation,
+            database,
+            ..
+        } = desk;
+        let told = serving.log();
+        assert!(told.contains("INFO"), "the log is there: {told}");
+        assert!(serving.stop().success());
+        let secrets = [CANARY, WORD, "1//never-used"].map(str::to_owned);
+        search("the log", told.as_bytes(), &secrets);
+        search("the database", &dump(&database), &secrets);
+        let audit = installation.run(&["audit", "--tenant", "tenant-0"]);
+        search("the audit", &audit.stdout, &secrets);
+        for secret in &secrets {
+            assert_eq!(files_with(installation.folder(), secret), Vec::<PathBuf>::new());
+        }
+        for left in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
+            let name = left.file_name().to_string_lossy().into_owned();
+            let is_one = name.starts_with("gemini") && left.path().is_file();
+            assert!(!is_one || !holds(&fs::read(left.path()).unwrap(), WORD), "{name}");
+        }
+    }
+}
+
+/// The token may be in the environment of the program alone, and what was said in none, and no arguments.
+fn look_at_processes(own: &[u32]) {
     let ours = std::process::id();
     for process in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(number) = process
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
+        let name = process.file_name();
+        let Some(number) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
         let read = |file: &str| fs::read(process.path().join(file)).unwrap_or_default();
-        let arguments = read("cmdline");
-        assert!(
-            !holds(&arguments, TOKEN) && !holds(&arguments, "xylograph"),
-            "{number}"
-        );
-        let environment = read("environ");
-        assert!(!holds(&environment, "xylograph"), "{number}");
+        let (arguments, environment) = (read("cmdline"), read("environ"));
+        assert!(!holds(&arguments, CANARY) && !holds(&arguments, WORD), "{number}");
+        assert!(!holds(&environment, WORD), "{number}");
         let may_know = number == ours || own.contains(&number);
-        assert!(may_know || !holds(&environment, TOKEN), "{number}");
+        assert!(may_know || !holds(&environment, CANARY), "{number}");
     }
-    drop(open);
-    assert!(desk.google.wait_until_gone(1));
-    assert_eq!(desk.chat("another").status, 200);
-    // An error of Google's, of which the program writes a report with all that it sent.
-    assert_eq!(desk.chat(&format!("{prompt} ((play status=500))")).status, 500);
-    let Desk {
-        serving,
-        installation,
-        database,
-        google,
-        ..
-    } = desk;
-    drop(serving);
-    let state = installation.folder().join("data");
-    for secret in [TOKEN, "xylograph"] {
-        assert_eq!(
-            files_with(installation.folder(), secret),
-            Vec::<std::path::PathBuf>::new()
-        );
-        assert_eq!(files_with(&state, secret), Vec::<std::path::PathBuf>::new());
-    }
-    let file = database
-        .url()
-        .trim_start_matches("sqlite:")
-        .split('?')
-        .next()
-        .unwrap()
-        .to_owned();
-    let rows = fs::read(&file).unwrap();
-    assert!(!holds(&rows, TOKEN) && !holds(&rows, "xylograph"));
-    assert!(
-        google
-            .tunnels()
-            .iter()
-            .all(|host| host == "www.googleapis.com:443")
-    );
 }

@@ -8,3 +8,6 @@ mod apart;
 mod desk;
 mod faults;
 mod life;
+mod relay;
+mod smoke;
+mod tokens;

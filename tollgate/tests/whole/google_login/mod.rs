@@ -9,7 +9,7 @@ mod google;
 mod own_client;
 mod pages;
 mod tokens;
-mod visitor;
+pub(crate) mod visitor;
 
 use testkit::client::{self, Answer};
 use testkit::database::TestDatabase;

@@ -299,7 +299,10 @@ fn forms_that_make_no_sense_change_nothing() {
 #[test]
 fn pages_can_be_apart_from_clients() {
     let gate = Gate::of(TestDatabase::sqlite(), |installation| {
-        installation.set("TOLLGATE_ADMIN_LISTEN", "127.0.0.1:0")
+        installation
+            .set("TOLLGATE_ADMIN_LISTEN", "127.0.0.1:0")
+            // Else this machine is one, and whoever asks without saying for whom.
+            .set("TOLLGATE_TRUSTED_PROXIES", "none")
     });
     let mut lines = gate.serving.said().lines();
     let page = lines.find_map(|line| line.strip_prefix("pages on ")).unwrap();
@@ -312,5 +315,17 @@ fn pages_can_be_apart_from_clients() {
         404,
         "no pages here"
     );
+    // Whoever guesses keys there has to wait, whoever has one need not.
+    let guesser = Visitor::new(own);
+    let guess = || guesser.post("/ui/gemini/sign-in", &[("key", "sk-tg-guessed")]);
+    let begun = Instant::now();
+    let told: Vec<u16> = (0..110).map(|_| guess().status).collect();
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "the guesses came within the period"
+    );
+    assert_eq!((told[0], told[109]), (401, 429), "{told:?}");
+    assert_ne!(guess().header("retry-after"), "");
+    assert_eq!(visitor.get("/ui/gemini").status, 200);
     assert!(gate.serving.stop().success());
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use testkit::client::{self, Answer};
 
 /// One browser.
-pub(super) struct Visitor {
+pub(crate) struct Visitor {
     base: String,
     /// Where that is.
     to: String,
@@ -14,7 +14,7 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
-    pub(super) fn new(base: &str) -> Self {
+    pub(crate) fn new(base: &str) -> Self {
         Self {
             base: base.to_owned(),
             to: base.to_owned(),
@@ -23,7 +23,7 @@ impl Visitor {
     }
 
     /// Signs in and sees that it is.
-    pub(super) fn signed_in(base: &str, key: &str) -> Self {
+    pub(crate) fn signed_in(base: &str, key: &str) -> Self {
         let visitor = Self::new(base);
         let answer = visitor.post("/ui/gemini/sign-in", &[("key", key)]);
         assert_eq!((answer.status, answer.header("location")), (303, "/ui/gemini"));
@@ -31,7 +31,7 @@ impl Visitor {
     }
 
     /// The same browser, whose proxy takes it to another replica of the same gateway.
-    pub(super) fn by(&self, to: &str) -> Self {
+    pub(crate) fn by(&self, to: &str) -> Self {
         Self {
             base: self.base.clone(),
             to: to.to_owned(),
@@ -39,12 +39,12 @@ impl Visitor {
         }
     }
 
-    pub(super) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], "")
     }
 
     /// Sends a form from one of our own pages.
-    pub(super) fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+    pub(crate) fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
         let base = self.base.clone();
         self.send(
             "POST",
@@ -55,7 +55,7 @@ impl Visitor {
     }
 
     /// Sends a request with these headers besides the cookies.
-    pub(super) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let cookies = self.cookies();
         let cookies: Vec<String> = cookies
             .iter()
@@ -76,14 +76,14 @@ impl Visitor {
         answer
     }
 
-    pub(super) fn cookies(&self) -> BTreeMap<String, String> {
+    pub(crate) fn cookies(&self) -> BTreeMap<String, String> {
         self.cookies
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    pub(super) fn set_cookies(&self, cookies: BTreeMap<String, String>) {
+    pub(crate) fn set_cookies(&self, cookies: BTreeMap<String, String>) {
         *self.cookies.lock().unwrap_or_else(PoisonError::into_inner) = cookies;
     }
 
@@ -102,12 +102,12 @@ impl Visitor {
 }
 
 /// A page as text.
-pub(super) fn text(answer: &Answer) -> String {
+pub(crate) fn text(answer: &Answer) -> String {
     String::from_utf8(answer.body.clone()).unwrap()
 }
 
 /// Where the page leads to that sends a browser to Google.
-pub(super) fn link_away(answer: &Answer) -> String {
+pub(crate) fn link_away(answer: &Answer) -> String {
     let text = text(answer);
     let (_, rest) = text.split_once("id=\"leave\"").expect("a link to Google");
     let (_, rest) = rest.split_once("href=\"").unwrap();
@@ -116,14 +116,14 @@ pub(super) fn link_away(answer: &Answer) -> String {
 }
 
 /// What stands behind this name in an address.
-pub(super) fn parameter(url: &str, name: &str) -> Option<String> {
+pub(crate) fn parameter(url: &str, name: &str) -> Option<String> {
     let (_, query) = url.split_once('?')?;
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut found = pairs.filter(|(found, _)| *found == name);
     found.next().map(|(_, value)| value.to_owned())
 }
 
-pub(super) fn encoded(form: &[(&str, &str)]) -> String {
+pub(crate) fn encoded(form: &[(&str, &str)]) -> String {
     let letter = |byte: u8| {
         if byte.is_ascii_alphanumeric() {
             char::from(byte).to_string()
