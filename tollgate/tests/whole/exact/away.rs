@@ -158,6 +158,9 @@ fn f06_f09_answers_that_are_lost_and_transactions_in_each_others_way_count_once(
         replica.chaos.as_ref().unwrap().set(Weather::Fair);
     }
     let heard = crowd.stop();
+    for table in ["leases", "attempts"] {
+        database::execute(&server.url(), &format!("DROP TRIGGER meeting ON {table}"));
+    }
     fleet.use_up();
     let checked = fleet.check();
     for of_one in &heard {
