@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::client;
 
-use super::desk::{Desk, FINE, chat};
+use super::desk::{Desk, FINE, MODEL, chat};
 
 /// One after the other at one process: an error ends it only when it is about the account.
 #[test]
@@ -139,6 +139,38 @@ fn what_the_program_cannot_be_told_is_refused_by_name() {
             "{member}: {} {told}",
             answer.status
         );
+    }
+    assert!(desk.google.seen().is_empty());
+}
+
+#[test]
+fn tools_are_refused_by_name_from_each_face() {
+    let Some(desk) = Desk::of(&[FINE]) else { return };
+    let schema = json!({"type": "object", "properties": {}});
+    let function = json!({"name": "f", "parameters": schema});
+    let turn = json!([{"role": "user", "content": "hello"}]);
+    let table = [
+        (
+            "/v1/chat/completions",
+            json!({"model": MODEL, "messages": turn, "tools": [{"type": "function", "function": function}]}),
+        ),
+        (
+            "/v1/responses",
+            json!({"model": MODEL, "input": "hello", "tools": [{"type": "function", "name": "f", "parameters": schema}]}),
+        ),
+        (
+            "/v1/messages",
+            json!({"model": MODEL, "max_tokens": 9, "messages": turn, "tools": [{"name": "f", "input_schema": schema}]}),
+        ),
+        (
+            "/v1beta/models/gemini-cli%2Fgemini-2.5-flash:generateContent",
+            json!({"contents": [{"role": "user", "parts": [{"text": "hello"}]}], "tools": [{"functionDeclarations": [function]}]}),
+        ),
+    ];
+    for (path, body) in table {
+        let answer = desk.post(path, &body);
+        let told = answer.json().to_string();
+        assert!(answer.status == 400 && told.contains("`tools`"), "{path}: {told}");
     }
     assert!(desk.google.seen().is_empty());
 }
