@@ -164,6 +164,23 @@ fn only_line(event: &[u8]) -> Option<&[u8]> {
     Some(data.strip_prefix(b" ").unwrap_or(data))
 }
 
+/// Whether a body that begins so is a stream of events: what a provider says of it in its headers is not always true.
+/// `None` where it cannot be told yet.
+pub fn is_stream(begins: &[u8]) -> Option<bool> {
+    const FIELDS: [&[u8]; 4] = [b"data:", b"event:", b"id:", b"retry:"];
+    let begins = begins.strip_prefix(b"\xef\xbb\xbf").unwrap_or(begins);
+    let begins = begins.trim_ascii_start();
+    match begins.first()? {
+        b':' => Some(true),
+        // JSON, and pages of errors.
+        b'{' | b'[' | b'<' => Some(false),
+        _ => {
+            let begins_with = |field: &&[u8]| begins.starts_with(field);
+            FIELDS.iter().any(begins_with).then_some(true)
+        }
+    }
+}
+
 /// The type of an event, where it has one.
 pub fn name(event: &[u8]) -> Option<&[u8]> {
     let names = lines(event).filter_map(|line| line.strip_prefix(b"event:"));
@@ -220,6 +237,25 @@ mod tests {
         }
         found.push((None, text(&data(events.rest()))));
         found
+    }
+
+    #[test]
+    fn p54_a_stream_is_known_by_how_it_begins() {
+        for stream in [
+            "data: {}",
+            ": still here\n\n",
+            "\r\n\nevent:x",
+            "\u{feff}id: 1",
+            "retry: 9",
+        ] {
+            assert_eq!(is_stream(stream.as_bytes()), Some(true), "{stream}");
+        }
+        for other in ["{\"data:\":1}", " \n[", "<html>"] {
+            assert_eq!(is_stream(other.as_bytes()), Some(false), "{other}");
+        }
+        for open in ["", "\n\n", "dat", "database error", "\u{1f}\u{8b}"] {
+            assert_eq!(is_stream(open.as_bytes()), None, "{open}");
+        }
     }
 
     #[test]

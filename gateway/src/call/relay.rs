@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dialect::rates::Rates;
+use dialect::sse;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use policy::Target;
+use provider::AnswerBody;
 
 use super::again;
 use super::attempt::{Answer, Call, Failure, Told};
@@ -84,7 +86,7 @@ pub(super) async fn relay(
     let provider::Answer {
         status,
         headers,
-        body,
+        mut body,
     } = upstream;
     let lossy = crossing
         .as_ref()
@@ -112,7 +114,9 @@ pub(super) async fn relay(
                 .saturating_sub(answered),
         )
     };
-    if envelope.stream && status.is_success() && (is_array || is_event_stream(&head.headers)) {
+    let is_stream =
+        envelope.stream && status.is_success() && (is_array || is_stream(&head.headers, &mut body).await);
+    if is_stream {
         settlement.answered(status.as_u16());
         let way = Way::new(*asked, envelope, crossing);
         let provider = head.target.provider.clone();
@@ -122,14 +126,14 @@ pub(super) async fn relay(
             return Err(failed.into());
         }
         head.overhead_us = overhead_us(sent.elapsed());
-        if crosses {
-            let content_type = if asked.in_path.is_array {
+        say(
+            &mut head.headers,
+            if asked.in_path.is_array {
                 JSON
             } else {
                 EVENT_STREAM
-            };
-            head.headers.insert(CONTENT_TYPE, content_type);
-        }
+            },
+        );
         return Ok(Reply {
             head,
             body: ReplyBody::Stream(stream),
@@ -152,10 +156,10 @@ pub(super) async fn relay(
     };
     head.status = whole.status;
     head.overhead_us = overhead_us(came.saturating_duration_since(sent));
-    if crosses {
-        let content_type = if whole.is_stream { EVENT_STREAM } else { JSON };
-        head.headers.insert(CONTENT_TYPE, content_type);
-    }
+    say(
+        &mut head.headers,
+        if whole.is_stream { EVENT_STREAM } else { JSON },
+    );
     let is_error = !whole.status.is_success();
     if !is_error {
         settlement.answered(whole.status.as_u16());
@@ -175,13 +179,23 @@ pub(super) async fn relay(
     Ok(reply)
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| {
-        value
-            .as_bytes()
-            .to_ascii_lowercase()
-            .starts_with(b"text/event-stream")
-    })
+/// Whether a good answer is a stream. Its first bytes say so, and its headers only where those leave it open: there are
+/// vendors that send streams under another type, and errors as streams.
+async fn is_stream(headers: &HeaderMap, body: &mut AnswerBody) -> bool {
+    let begins = body.peek().await;
+    sse::is_stream(&begins).unwrap_or_else(|| is_of_type(headers, &EVENT_STREAM))
+}
+
+fn is_of_type(headers: &HeaderMap, content_type: &HeaderValue) -> bool {
+    let said = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    said.is_some_and(|said| said.to_ascii_lowercase().starts_with(content_type.as_bytes()))
+}
+
+/// Tells the client what the body is, for clients go by that, unless the provider has said so in its own words.
+fn say(headers: &mut HeaderMap, content_type: HeaderValue) {
+    if !is_of_type(headers, &content_type) {
+        headers.insert(CONTENT_TYPE, content_type);
+    }
 }
 
 fn micros(duration: Duration) -> u64 {

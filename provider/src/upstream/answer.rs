@@ -25,7 +25,11 @@ pub struct Answer {
 }
 
 /// The body of an answer. Dropping it closes the connection, or resets the stream, so that the provider stops.
-pub struct AnswerBody(Source);
+pub struct AnswerBody {
+    source: Source,
+    /// What was looked at, and not taken yet.
+    peeked: Option<Option<Result<Bytes, BodyFault>>>,
+}
 
 enum Source {
     Provider(Arriving),
@@ -109,7 +113,7 @@ impl Answer {
             waiting_since: None,
             timer,
         };
-        let body = AnswerBody(Source::Provider(body));
+        let body = AnswerBody::new(Source::Provider(body));
         Ok(Self {
             status: head.status,
             headers,
@@ -123,14 +127,30 @@ impl Answer {
         Self {
             status,
             headers,
-            body: AnswerBody(Source::Ready(body.into())),
+            body: AnswerBody::new(Source::Ready(body.into())),
         }
     }
 }
 
 impl AnswerBody {
     pub(crate) fn of_gemini_cli(body: gemini_cli::Body) -> Self {
-        Self(Source::GeminiCli(Box::new(body)))
+        Self::new(Source::GeminiCli(Box::new(body)))
+    }
+
+    fn new(source: Source) -> Self {
+        Self { source, peeked: None }
+    }
+
+    /// How the body begins; empty where nothing comes any more. It stays to be read.
+    pub async fn peek(&mut self) -> Bytes {
+        let first = match self.peeked.take() {
+            Some(first) => first,
+            None => self.next().await,
+        };
+        match self.peeked.insert(first) {
+            Some(Ok(first)) => first.clone(),
+            Some(Err(_)) | None => Bytes::new(),
+        }
     }
 
     /// The next piece; `None` at the end.
@@ -144,7 +164,7 @@ impl AnswerBody {
     /// # Errors
     /// When there has been nothing for too long.
     pub fn judged(&mut self, said: bool) -> Result<(), BodyFault> {
-        match &mut self.0 {
+        match &mut self.source {
             Source::Provider(arriving) if said => arriving.quiet_since = None,
             Source::Provider(arriving) => {
                 let since = *arriving.quiet_since.get_or_insert_with(Instant::now);
@@ -158,7 +178,10 @@ impl AnswerBody {
     }
 
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyFault>>> {
-        match &mut self.0 {
+        if let Some(first) = self.peeked.take() {
+            return Poll::Ready(first);
+        }
+        match &mut self.source {
             Source::Provider(arriving) => arriving.poll_next(context),
             Source::Ready(pieces) => Poll::Ready(pieces.pop_front().map(Ok)),
             Source::GeminiCli(body) => body.poll_next(context),
