@@ -38,6 +38,9 @@ pub enum BadAnswer {
     /// It is an error, though its status says that all is well.
     #[error("the answer tells of an error: {}", .0.message)]
     Fault(Fault),
+    /// It is a stream, and broke off.
+    #[error("the answer broke off")]
+    Cut,
 }
 
 impl Heading<'_> {

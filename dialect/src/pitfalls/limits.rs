@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::count::Counter;
-use crate::neutral::{FaultKind, MaxTokensName};
+use crate::neutral::{BadAnswer, FaultKind, MaxTokensName};
 
 fn words() -> Value {
     answer(
@@ -47,6 +47,68 @@ fn p58_a_cap_is_spelled_as_the_provider_does_and_the_smaller_of_two_counts() {
         };
         let sent = asked_of(OpenaiChat, OpenaiChat, &profile, &body);
         assert_eq!((&sent[taken], sent.get(other)), (&json!(100), None));
+    }
+}
+
+#[test]
+fn p59_a_long_answer_is_asked_for_as_a_stream_and_read_as_a_whole() {
+    let long = json!({"max_tokens": 30_000, "tools": [{"type": "function", "function": {"name": "look"}}]});
+    let body = request(OpenaiChat, long).to_string();
+    let (crossing, sent) = sent(OpenaiChat, AnthropicMessages, &Profile::default(), &body).unwrap();
+    let sent: Value = serde_json::from_str(&sent).unwrap();
+    assert_eq!((&sent["stream"], crossing.gathers()), (&json!(true), true));
+
+    let mut events = anthropic_block(
+        0,
+        json!({"type": "text", "text": ""}),
+        vec![
+            json!({"type": "text_delta", "text": "Let me"}),
+            json!({"type": "text_delta", "text": " look."}),
+        ],
+    );
+    events.extend(anthropic_block(
+        1,
+        json!({"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}),
+        vec![
+            json!({"type": "input_json_delta", "partial_json": "{\"at\":"}),
+            json!({"type": "input_json_delta", "partial_json": "1.0}"}),
+        ],
+    ));
+    let events = anthropic_stream(events, "tool_use");
+    let told = crossing.reply(stream(&events).as_bytes()).unwrap();
+    let whole = answer(
+        AnthropicMessages,
+        json!([{"type": "text", "text": "Let me look."},
+            {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": 1.0}}]),
+        "tool_use",
+    );
+    let whole = crossing.reply(whole.to_string().as_bytes()).unwrap();
+    assert_eq!(String::from_utf8(told.body), String::from_utf8(whole.body));
+    assert_eq!(told.usage, whole.usage);
+
+    let cut = events.get(..events.len() - 1).unwrap();
+    assert!(matches!(
+        crossing.reply(stream(cut).as_bytes()),
+        Err(BadAnswer::Cut)
+    ));
+    let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}});
+    let failing = [&cut[..3], &[error]].concat();
+    match crossing.reply(stream(&failing).as_bytes()) {
+        Err(BadAnswer::Fault(fault)) => assert_eq!(fault.kind, FaultKind::Overloaded),
+        _ => panic!("an error is no answer"),
+    }
+}
+
+#[test]
+fn p59_no_stream_is_asked_for_where_it_would_not_tell_the_usage() {
+    let body = request(OpenaiResponses, json!({"max_output_tokens": 30_000})).to_string();
+    for (stream_options, gathers) in [(true, true), (false, false)] {
+        let profile = Profile {
+            stream_options,
+            ..Profile::default()
+        };
+        let (crossing, sent) = sent(OpenaiResponses, OpenaiChat, &profile, &body).unwrap();
+        assert_eq!((crossing.gathers(), sent.contains("stream")), (gathers, gathers));
     }
 }
 

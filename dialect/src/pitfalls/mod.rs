@@ -2,10 +2,11 @@
 //! and shows that it is not made here; its number is in the test's name.
 //!
 //! Some are not, or not only, this crate's, which has neither headers nor a clock:
-//! - 54, headers of an answer that do not fit its body: `provider` refuses one that is compressed, and `gateway` reads an
-//!   error whatever it calls itself; but a stream that does not call itself one is taken for a whole answer.
+//! - 54, headers of an answer that do not fit its body: `provider` refuses one that is compressed, and `gateway` goes by the
+//!   first bytes, of which the reader of events ([`sse::is_stream`]) knows whether they begin a stream.
 //! - 55, signs of life: those of a provider are passed on, as is shown here; none are made where it gives none.
-//! - 59, long answers that nobody asked to be streamed: not handled yet; they are fetched whole, not as streams.
+//! - 59, long answers that nobody asked to be streamed: fetched as streams and told whole where a call crosses. Between
+//!   equals the client's words go as they are, and so does the answer: its bytes could not be kept otherwise.
 
 mod caching;
 mod calls;

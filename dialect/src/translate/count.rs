@@ -32,6 +32,7 @@ impl Crossing {
             heading,
             lossy: losses.header(),
             has_functions: false,
+            gathers: false,
             purpose: Purpose::Count(client, provider),
         };
         Ok((crossing, written.body))

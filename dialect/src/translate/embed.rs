@@ -39,6 +39,7 @@ impl Crossing {
             heading,
             lossy: losses.header(),
             has_functions: false,
+            gathers: false,
             purpose: Purpose::Embed(Box::new(Vectors {
                 client,
                 provider,

@@ -6,6 +6,7 @@
 mod count;
 mod embed;
 mod found;
+mod gather;
 mod refused;
 mod stream;
 mod user;
@@ -18,7 +19,7 @@ use crate::neutral::{
     BadAnswer, Fault, Losses, OwnedHeading, Profile, Reply, Target, Undo, collect, discreet,
 };
 use crate::refusal::Refusal;
-use crate::{Dialect, Envelope, Usage, openai_chat};
+use crate::{Dialect, Envelope, Usage, openai_chat, sse};
 use embed::Vectors;
 
 /// The two dialects of a call, and what its answer needs.
@@ -32,6 +33,8 @@ pub struct Crossing {
     lossy: Option<String>,
     /// Whether the client knows of `function_call` alone.
     has_functions: bool,
+    /// Whether a stream was asked for though the client wants none.
+    gathers: bool,
     purpose: Purpose,
 }
 
@@ -96,6 +99,8 @@ impl Crossing {
             // One call is all that the answer can tell of.
             request.parallel_tools = Some(false);
         }
+        let gathers = !request.stream && gather::is_worth_it(&request, provider, target.profile);
+        request.stream |= gathers;
         request.user = request.user.map(|user| user::opaque(sent.tenant, &user));
         let mut losses = Losses::new(strict);
         let written = provider.write_request(&request, target, &mut losses)?;
@@ -107,6 +112,7 @@ impl Crossing {
             heading,
             lossy: losses.header(),
             has_functions: request.has_functions,
+            gathers,
             purpose: Purpose::Generate,
         };
         Ok((crossing, written.body))
@@ -117,7 +123,13 @@ impl Crossing {
         self.lossy.as_deref()
     }
 
-    /// Translates a whole answer.
+    /// Whether the provider was asked for a stream, of which the client gets a whole answer: a long one would have to come
+    /// over a connection on which nothing moves until it is there, and such are cut on the way.
+    pub fn gathers(&self) -> bool {
+        self.gathers
+    }
+
+    /// Translates a whole answer, also one that came as a stream.
     ///
     /// # Errors
     /// When it is none.
@@ -147,7 +159,11 @@ impl Crossing {
 
     /// Reads a whole answer, of which one that ends in no sense is none.
     fn read(&self, body: &[u8]) -> Result<Reply, BadAnswer> {
-        let reply = self.provider.read_reply(body, &self.profile)?;
+        let reply = if sse::is_stream(body) == Some(true) {
+            gather::read(self.provider, &self.profile, body)?
+        } else {
+            self.provider.read_reply(body, &self.profile)?
+        };
         match reply.finish.fault() {
             Some(fault) => Err(BadAnswer::Fault(fault)),
             None => Ok(reply),

@@ -219,6 +219,7 @@ async fn one(
     let Parcel {
         dialect,
         pieces,
+        streamed,
         path,
         crossing,
     } = match prepared {
@@ -240,7 +241,7 @@ async fn one(
         }));
     }
     let name = &candidate.provider.name;
-    let upstream = match send(call, candidate, (dialect, pieces, &path), number).await {
+    let upstream = match send(call, candidate, (dialect, pieces, streamed, &path), number).await {
         Ok(upstream) => upstream,
         Err(fault) => {
             if fault.is_before_the_first_byte() {
@@ -336,17 +337,15 @@ fn candidates(call: Call<'_>) -> impl Iterator<Item = Candidate<'_>> {
 async fn send(
     call: Call<'_>,
     candidate: &Candidate<'_>,
-    (dialect, body, path): (Dialect, Vec<Bytes>, &str),
+    (dialect, body, streamed, path): (Dialect, Vec<Bytes>, bool, &str),
     number: u32,
 ) -> Result<provider::Answer, SendFault> {
     let Call {
         worker,
         caller,
         request,
-        envelope,
         ..
     } = call;
-    let streamed = envelope.stream;
     let Some(credential) = candidate.credential else {
         return Ok(echo::answer(&body, now_ms() / 1000, request.call_id.as_str()));
     };

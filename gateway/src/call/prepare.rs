@@ -26,6 +26,8 @@ pub(super) struct Parcel {
     /// In which the provider is spoken to.
     pub(super) dialect: Dialect,
     pub(super) pieces: Vec<Bytes>,
+    /// Whether a stream is asked for; not always because the client wants one.
+    pub(super) streamed: bool,
     /// What follows the base URL.
     pub(super) path: String,
     /// None between equals.
@@ -74,18 +76,16 @@ impl Preparation<'_> {
     fn generate(&self) -> Result<Prepared, Refusal> {
         let Asked { dialect, in_path, .. } = self.request.asked;
         let provider = self.candidate.provider.dialect_for(dialect);
-        let passes = provider == dialect;
-        let path = self.path(
-            provider,
-            if passes && in_path.is_array {
-                At::GenerateArray
-            } else {
-                At::Generate {
-                    stream: self.envelope.stream,
-                }
-            },
-        )?;
-        if passes {
+        let streamed = self.envelope.stream;
+        if provider == dialect {
+            let path = self.path(
+                provider,
+                if in_path.is_array {
+                    At::GenerateArray
+                } else {
+                    At::Generate { stream: streamed }
+                },
+            )?;
             let ask_usage =
                 self.candidate.provider.stream_usage == StreamUsage::Ask && dialect == Dialect::OpenaiChat;
             let Target { model, profile } = self.target();
@@ -94,7 +94,7 @@ impl Preparation<'_> {
                 name: profile.max_tokens_name,
             });
             let pieces = splice_capped(self.body, self.envelope, model, ask_usage, dialect, cap);
-            return Ok(Prepared::passing(provider, path, pieces));
+            return Ok(Prepared::passing(provider, path, pieces, streamed));
         }
         let crossed = Crossing::capped(
             self.sent(),
@@ -104,7 +104,9 @@ impl Preparation<'_> {
             self.tenant.strict,
             self.cap,
         )?;
-        Ok(Prepared::crossing(provider, path, crossed))
+        let streamed = streamed || crossed.0.gathers();
+        let path = self.path(provider, At::Generate { stream: streamed })?;
+        Ok(Prepared::crossing(provider, path, crossed, streamed))
     }
 
     /// Where the provider cannot count, the gateway guesses.
@@ -117,7 +119,7 @@ impl Preparation<'_> {
         };
         let path = self.path(provider, At::CountTokens)?;
         if client == counter {
-            return Ok(Prepared::passing(provider, path, self.renamed()?));
+            return Ok(Prepared::passing(provider, path, self.renamed()?, false));
         }
         let ways = (client, counter);
         let crossed = Crossing::of_count(
@@ -127,7 +129,7 @@ impl Preparation<'_> {
             self.heading(),
             self.tenant.strict,
         )?;
-        Ok(Prepared::crossing(provider, path, crossed))
+        Ok(Prepared::crossing(provider, path, crossed, false))
     }
 
     fn embed(&self, client: Form) -> Result<Prepared, Refusal> {
@@ -143,13 +145,13 @@ impl Preparation<'_> {
         let is_one = passes && client == Form::GeminiOne;
         let path = self.path(provider, if is_one { At::EmbedOne } else { At::Embed })?;
         if passes {
-            return Ok(Prepared::passing(provider, path, self.renamed()?));
+            return Ok(Prepared::passing(provider, path, self.renamed()?, false));
         }
         let ways = (client, form);
         let (target, heading) = (self.target(), self.heading());
         let crossed =
             Crossing::of_embeddings(self.sent(), ways, provider, &target, heading, self.tenant.strict)?;
-        Ok(Prepared::crossing(provider, path, crossed))
+        Ok(Prepared::crossing(provider, path, crossed, false))
     }
 
     /// Where the provider takes this. The built-in echo is nowhere.
@@ -220,18 +222,25 @@ impl Prepared {
         }
     }
 
-    fn passing(dialect: Dialect, path: String, pieces: Vec<Bytes>) -> Self {
+    fn passing(dialect: Dialect, path: String, pieces: Vec<Bytes>, streamed: bool) -> Self {
         Self::Send(Parcel {
             dialect,
+            streamed,
             pieces,
             path,
             crossing: None,
         })
     }
 
-    fn crossing(dialect: Dialect, path: String, (crossing, body): (Crossing, Vec<u8>)) -> Self {
+    fn crossing(
+        dialect: Dialect,
+        path: String,
+        (crossing, body): (Crossing, Vec<u8>),
+        streamed: bool,
+    ) -> Self {
         Self::Send(Parcel {
             dialect,
+            streamed,
             pieces: vec![Bytes::from(body)],
             path,
             crossing: Some(Box::new(crossing)),

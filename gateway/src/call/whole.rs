@@ -38,6 +38,8 @@ pub(super) struct Between<'a> {
 const WHOLE_BYTES_MAX: usize = 32 << 20;
 /// The largest answer that is vectors: as many as may be asked for at once, of thousands of numbers each.
 const VECTORS_BYTES_MAX: usize = 96 << 20;
+/// The largest that comes as a stream, in which each piece has its event around it: as for other streams.
+const GATHERED_BYTES_MAX: usize = 64 << 20;
 
 /// Takes an answer with this status to its end; and when that came.
 pub(super) async fn take(
@@ -47,6 +49,7 @@ pub(super) async fn take(
     between: Between<'_>,
 ) -> Result<(Whole, Instant), Failed> {
     let bytes_max = match between.asked.operation {
+        _ if crossing.as_ref().is_some_and(|crossing| crossing.gathers()) => GATHERED_BYTES_MAX,
         Operation::Embed(_) => VECTORS_BYTES_MAX,
         Operation::Generate | Operation::CountTokens(_) => WHOLE_BYTES_MAX,
     };
@@ -93,6 +96,7 @@ fn good(
             again: Again::Never,
         }),
         Err(BadAnswer::Fault(fault)) => faulty(fault, &crossing, between.provider),
+        Err(BadAnswer::Cut) => Err(fault::unfinished(between.provider)),
         Err(error) => Err(fault::no_reply(between.provider, &error)),
     }
 }

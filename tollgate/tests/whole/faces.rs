@@ -1,5 +1,8 @@
 //! What clients of one dialect ask, and what providers of another are asked then.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 use testkit::database::TestDatabase;
 use testkit::vendor::{Play, Seen, Vendor};
@@ -167,6 +170,11 @@ impl Speech {
         self.stream.iter().map(|event| format!("{event}\n\n")).collect()
     }
 
+    fn play_stream(&self) -> Play {
+        let events = self.stream.iter();
+        Play::stream(events.map(|event| format!("{event}\n\n").into_bytes()))
+    }
+
     /// The text of a stream.
     fn said_in(&self, stream: &str) -> String {
         let data = stream.lines().filter_map(|line| line.strip_prefix("data: "));
@@ -187,24 +195,18 @@ fn text_at(value: &Value, pointer: &str) -> Value {
 
 /// By where it is asked, the vendor knows which dialect it has to speak.
 fn scripted(seen: &Seen) -> Play {
-    let body = read(&seen.body);
-    for speech in &SPEECHES {
-        let asked_at = |stream| seen.path == speech.path(stream, "m").replace("/v1beta", "/v1");
-        let streams = body["stream"] == true || seen.path.contains(":stream");
-        if asked_at(streams) {
-            return if streams {
-                Play::stream(
-                    speech
-                        .stream
-                        .iter()
-                        .map(|event| format!("{event}\n\n").into_bytes()),
-                )
-            } else {
-                Play::json(200, speech.answer)
-            };
-        }
+    match asked_in(seen) {
+        Some((speech, true)) => speech.play_stream(),
+        Some((speech, false)) => Play::json(200, speech.answer),
+        None => Play::json(404, r#"{"error":{"message":"nobody asks here"}}"#),
     }
-    Play::json(404, r#"{"error":{"message":"nobody asks here"}}"#)
+}
+
+/// In which dialect a vendor is asked, and whether for a stream.
+fn asked_in(seen: &Seen) -> Option<(&'static Speech, bool)> {
+    let streams = read(&seen.body)["stream"] == true || seen.path.contains(":stream");
+    let asked_at = |speech: &&Speech| seen.path == speech.path(streams, "m").replace("/v1beta", "/v1");
+    Some((SPEECHES.iter().find(asked_at)?, streams))
 }
 
 #[test]
@@ -261,5 +263,90 @@ fn each_face_reaches_each_provider_in_its_own_words() {
             assert_eq!((usage.input_tokens, usage.output_tokens), (3, 2), "{name}");
             assert_eq!(row.outcome, "ok", "{name}");
         }
+    }
+}
+
+/// A stream that calls itself something else, an answer that calls itself a stream, and each in the place of the other.
+#[test]
+fn p54_an_answer_is_what_its_first_bytes_say() {
+    let swapped = Arc::new(AtomicBool::new(false));
+    let swaps = swapped.clone();
+    let vendor = Vendor::start(move |seen| {
+        let (speech, streams) = asked_in(seen).unwrap();
+        if streams != swaps.load(Ordering::SeqCst) {
+            speech
+                .play_stream()
+                .header("content-type", "application/octet-stream")
+        } else {
+            Play::json(200, speech.answer).header("content-type", "text/event-stream")
+        }
+    });
+    let world = World::of_all(TestDatabase::sqlite(), &vendor);
+    for swap in [false, true] {
+        swapped.store(swap, Ordering::SeqCst);
+        for (client, provider, stream) in ways() {
+            let name = format!("{} to {}, {stream}, {swap}", client.path, provider.path);
+            let model = format!("{}/m", provider.provider);
+            let answer = world.post(&client.path(stream, &model), &client.request(stream, &model));
+            let told = String::from_utf8_lossy(&answer.body).into_owned();
+            let (spoken, _) = asked_in(&vendor.last()).unwrap();
+            let passes = spoken.path == client.path;
+            // Between equals nothing is made of the provider's words, so that a stream is no answer.
+            if passes && swap && !stream {
+                assert_eq!(answer.status, 502, "{name}: {told}");
+                assert!(told.contains("JSON"), "{name}: {told}");
+                continue;
+            }
+            assert_eq!(answer.status, 200, "{name}: {told}");
+            let is_stream = stream && !(passes && swap);
+            if is_stream {
+                assert_eq!(answer.header("content-type"), "text/event-stream", "{name}");
+                assert_eq!(client.said_in(&told), "hello", "{name}: {told}");
+                assert!(told.contains(client.last), "{name}: {told}");
+            } else {
+                assert_eq!(answer.header("content-type"), "application/json", "{name}");
+                assert_eq!(text_at(&answer.json(), client.said), json!("hello"), "{name}");
+            }
+        }
+    }
+}
+
+/// All pairs, whole and as a stream.
+fn ways() -> impl Iterator<Item = (&'static Speech, &'static Speech, bool)> {
+    let pairs = SPEECHES
+        .iter()
+        .flat_map(|client| SPEECHES.iter().map(move |provider| (client, provider)));
+    pairs.flat_map(|(client, provider)| [false, true].map(|stream| (client, provider, stream)))
+}
+
+/// One that may take long comes as a stream, over a connection on which something moves, though its client wants it whole.
+/// Between equals the client's words go as they are.
+#[test]
+fn p59_a_long_answer_is_asked_for_as_a_stream_and_told_whole() {
+    let vendor = Vendor::start(scripted);
+    let world = World::of_all(TestDatabase::sqlite(), &vendor);
+    let mut calls = Vec::new();
+    for (client, provider, _) in ways().filter(|(_, _, stream)| !stream) {
+        for (tokens, is_long) in [(21_333, false), (21_334, true)] {
+            let name = format!("{} to {}, {tokens}", client.path, provider.path);
+            let model = format!("{}/m", provider.provider);
+            let request = client
+                .request(false, &model)
+                .replace(":50", &format!(":{tokens}"));
+            let answer = world.post(&client.path(false, &model), &request);
+            let told = String::from_utf8_lossy(&answer.body).into_owned();
+            assert_eq!(answer.status, 200, "{name}: {told}");
+            let (spoken, streamed) = asked_in(&vendor.last()).unwrap();
+            assert_eq!(streamed, is_long && spoken.path != client.path, "{name}");
+            assert_eq!(answer.header("content-type"), "application/json", "{name}");
+            assert_eq!(text_at(&answer.json(), client.said), json!("hello"), "{name}");
+            calls.push((answer.header("x-request-id").to_owned(), name));
+        }
+    }
+    let ledger = world.ledger(calls.len());
+    for (call_id, name) in calls {
+        let usage = ledger[&call_id].usage.unwrap_or_default();
+        assert_eq!((usage.input_tokens, usage.output_tokens), (3, 2), "{name}");
+        assert_eq!(ledger[&call_id].outcome, "ok", "{name}");
     }
 }
