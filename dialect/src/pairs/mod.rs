@@ -1,6 +1,7 @@
 //! All twelve crossings between two dialects: what a client of one means arrives at a provider of the other, and comes
 //! back, but for what is told as lost. Each codec has tests of its own; these hold them against one another.
 
+mod again;
 mod cases;
 mod face;
 mod gist;
