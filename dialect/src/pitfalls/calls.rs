@@ -335,6 +335,32 @@ fn p14_a_name_that_is_refused_is_cleaned_and_comes_back_as_it_was() {
 }
 
 #[test]
+fn p14_a_name_is_cleaned_alike_wherever_a_request_has_it() {
+    let long = "x".repeat(150);
+    for name in ["mcp.look at", long.as_str()] {
+        let mut body = chat_history(json!([chat_call("call_1", name, "{}")]), &[("call_1", "seen")]);
+        body["tools"] = json!([tool(OpenaiChat, name), tool(OpenaiChat, &format!("{name}!"))]);
+        body["tool_choice"] = json!({"type": "function", "function": {"name": name}});
+        let sent = asked(OpenaiChat, AnthropicMessages, &body);
+        let cleaned = &sent["tools"][0]["name"];
+        assert!(
+            cleaned.as_str().unwrap().len() <= 128 && *cleaned != name,
+            "{sent}"
+        );
+        assert_ne!(sent["tools"][1]["name"], *cleaned);
+        assert_eq!(sent["tool_choice"]["name"], *cleaned);
+        assert_eq!(sent["messages"][1]["content"][0]["name"], *cleaned);
+        let sent = asked(OpenaiChat, GeminiGenerate, &body);
+        let functions = &sent["tools"][0]["functionDeclarations"];
+        let (call, result) = (&sent["contents"][1]["parts"][0], &sent["contents"][2]["parts"][0]);
+        assert_eq!(call["functionCall"]["name"], functions[0]["name"]);
+        assert_eq!(result["functionResponse"]["name"], functions[0]["name"]);
+        let allowed = &sent["toolConfig"]["functionCallingConfig"]["allowedFunctionNames"];
+        assert_eq!(allowed, &json!([functions[0]["name"]]));
+    }
+}
+
+#[test]
 fn p15_the_reason_is_told_once_at_the_end_and_by_what_was_said() {
     let call = answer(
         GeminiGenerate,

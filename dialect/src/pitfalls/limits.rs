@@ -280,6 +280,27 @@ fn p66_a_tool_that_is_fed_text_is_a_function_elsewhere_and_fed_text_again() {
 }
 
 #[test]
+fn p66_texts_that_were_fed_to_a_tool_are_arguments_in_the_history() {
+    let input = json!([
+        {"role": "user", "content": "Hi"},
+        {"type": "custom_tool_call", "call_id": "call_1", "name": "patch", "input": "- a\n+ \"b\""},
+        {"type": "custom_tool_call_output", "call_id": "call_1", "output": "done"},
+    ]);
+    let members = json!({"tools": [{"type": "custom", "name": "patch"}], "input": input});
+    let body = request(OpenaiResponses, members);
+    let fed = json!({"input": "- a\n+ \"b\""});
+    let anthropic = asked(OpenaiResponses, AnthropicMessages, &body);
+    assert_eq!(anthropic["messages"][1]["content"][0]["input"], fed);
+    assert_eq!(anthropic["messages"][2]["content"][0]["tool_use_id"], "call_1");
+    let gemini = asked(OpenaiResponses, GeminiGenerate, &body);
+    assert_eq!(gemini["contents"][1]["parts"][0]["functionCall"]["args"], fed);
+    assert_eq!(
+        gemini["contents"][2]["parts"][0]["functionResponse"]["name"],
+        "patch"
+    );
+}
+
+#[test]
 fn p67_what_was_never_stored_goes_back_without_the_ids_of_a_store() {
     let thought = json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "c2VhbA=="});
     let said = json!({"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "Yes."}]});
