@@ -100,7 +100,7 @@ fn p59_a_long_answer_is_asked_for_as_a_stream_and_read_as_a_whole() {
 }
 
 #[test]
-fn p59_no_stream_is_asked_for_where_it_would_not_tell_the_usage() {
+fn p59_no_stream_is_asked_for_where_it_would_not_tell_the_usage_or_nobody_said_how_long() {
     let body = request(OpenaiResponses, json!({"max_output_tokens": 30_000})).to_string();
     for (stream_options, gathers) in [(true, true), (false, false)] {
         let profile = Profile {
@@ -110,6 +110,21 @@ fn p59_no_stream_is_asked_for_where_it_would_not_tell_the_usage() {
         let (crossing, sent) = sent(OpenaiResponses, OpenaiChat, &profile, &body).unwrap();
         assert_eq!((crossing.gathers(), sent.contains("stream")), (gathers, gathers));
     }
+    // A cap of the gateway's own, or of the model, says nothing of how long an answer the client awaits.
+    let body = request(OpenaiChat, json!({})).to_string();
+    let question = Sent {
+        tenant: "tenant",
+        dialect: OpenaiChat,
+        body: body.as_bytes(),
+        in_path: IN_PATH,
+    };
+    let target = Target {
+        model: "theirs",
+        profile: &Profile::default(),
+    };
+    let heading = OwnedHeading::default();
+    let capped = Crossing::capped(question, AnthropicMessages, &target, heading, false, Some(30_000));
+    assert!(!capped.unwrap().0.gathers());
 }
 
 #[test]

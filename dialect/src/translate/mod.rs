@@ -91,6 +91,8 @@ impl Crossing {
         cap: Option<u64>,
     ) -> Result<(Self, Vec<u8>), Refusal> {
         let mut request = sent.dialect.read_request(sent.body, sent.in_path)?;
+        let gathers = !request.stream && gather::is_worth_it(&request, provider, target.profile);
+        request.stream |= gathers;
         request.max_tokens = request.max_tokens.or(cap);
         if provider != Dialect::AnthropicMessages {
             found::name_found_tools(&mut request);
@@ -99,8 +101,6 @@ impl Crossing {
             // One call is all that the answer can tell of.
             request.parallel_tools = Some(false);
         }
-        let gathers = !request.stream && gather::is_worth_it(&request, provider, target.profile);
-        request.stream |= gathers;
         request.user = request.user.map(|user| user::opaque(sent.tenant, &user));
         let mut losses = Losses::new(strict);
         let written = provider.write_request(&request, target, &mut losses)?;
