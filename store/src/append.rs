@@ -36,8 +36,9 @@ enum Ask {
 const TOGETHER: usize = 32;
 const COLUMNS: &str = "tenant_id, attempt_id, call_id, attempt_number, key_id, credential_id, provider, model_name, model, \
                        dialect, streamed, started_at_ms, duration_us, first_byte_us, status, outcome, input_tokens, \
-                       cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, audio_input_tokens, \
-                       audio_output_tokens, operation, usage_source, cost_nano, price_version, reserved_tokens";
+                       cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, \
+                       audio_input_tokens, audio_output_tokens, image_output_tokens, operation, usage_source, cost_nano, \
+                       price_version, reserved_tokens";
 const ONCE: &str = "ON CONFLICT (tenant_id, attempt_id) DO NOTHING";
 
 /// One row and as many as one statement takes; the same, asking which are new.
@@ -280,10 +281,12 @@ fn bind<'q>(
         .bind(usage.map(|usage| usage.input_tokens))
         .bind(usage.map(|usage| usage.cached_input_tokens))
         .bind(usage.map(|usage| usage.cache_write_tokens))
+        .bind(usage.map(|usage| usage.cache_write_1h_tokens))
         .bind(usage.map(|usage| usage.output_tokens))
         .bind(usage.map(|usage| usage.reasoning_tokens))
         .bind(usage.map(|usage| usage.audio_input_tokens))
         .bind(usage.map(|usage| usage.audio_output_tokens))
+        .bind(usage.map(|usage| usage.image_output_tokens))
         .bind(row.operation)
         .bind(row.usage_source)
         .bind(row.cost_nano)
@@ -323,6 +326,9 @@ fn bind_columns<'q>(
         .bind(column(rows, |row| {
             row.usage.map(|usage| usage.cache_write_tokens)
         }))
+        .bind(column(rows, |row| {
+            row.usage.map(|usage| usage.cache_write_1h_tokens)
+        }))
         .bind(column(rows, |row| row.usage.map(|usage| usage.output_tokens)))
         .bind(column(rows, |row| row.usage.map(|usage| usage.reasoning_tokens)))
         .bind(column(rows, |row| {
@@ -330,6 +336,9 @@ fn bind_columns<'q>(
         }))
         .bind(column(rows, |row| {
             row.usage.map(|usage| usage.audio_output_tokens)
+        }))
+        .bind(column(rows, |row| {
+            row.usage.map(|usage| usage.image_output_tokens)
         }))
         .bind(column(rows, |row| row.operation))
         .bind(column(rows, |row| row.usage_source))

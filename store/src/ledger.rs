@@ -56,10 +56,13 @@ pub struct AttemptUsage {
     pub input_tokens: i64,
     pub cached_input_tokens: i64,
     pub cache_write_tokens: i64,
+    /// Of what was written to the cache, what is kept for an hour.
+    pub cache_write_1h_tokens: i64,
     pub output_tokens: i64,
     pub reasoning_tokens: i64,
     pub audio_input_tokens: i64,
     pub audio_output_tokens: i64,
+    pub image_output_tokens: i64,
 }
 
 /// What became of a batch.
@@ -218,9 +221,10 @@ impl Store {
             "price_version": row.price_version, "reserved_tokens": row.reserved_tokens,
             "usage": row.usage.map(|usage| json!({
                 "input_tokens": usage.input_tokens, "cached_input_tokens": usage.cached_input_tokens,
-                "cache_write_tokens": usage.cache_write_tokens, "output_tokens": usage.output_tokens,
-                "reasoning_tokens": usage.reasoning_tokens, "audio_input_tokens": usage.audio_input_tokens,
-                "audio_output_tokens": usage.audio_output_tokens,
+                "cache_write_tokens": usage.cache_write_tokens, "cache_write_1h_tokens": usage.cache_write_1h_tokens,
+                "output_tokens": usage.output_tokens, "reasoning_tokens": usage.reasoning_tokens,
+                "audio_input_tokens": usage.audio_input_tokens, "audio_output_tokens": usage.audio_output_tokens,
+                "image_output_tokens": usage.image_output_tokens,
             })),
         });
         sqlx::query(
@@ -278,10 +282,12 @@ impl AttemptRow {
                 input_tokens: count("input_tokens"),
                 cached_input_tokens: count("cached_input_tokens"),
                 cache_write_tokens: count("cache_write_tokens"),
+                cache_write_1h_tokens: count("cache_write_1h_tokens"),
                 output_tokens: count("output_tokens"),
                 reasoning_tokens: count("reasoning_tokens"),
                 audio_input_tokens: count("audio_input_tokens"),
                 audio_output_tokens: count("audio_output_tokens"),
+                image_output_tokens: count("image_output_tokens"),
             }
         });
         let source = if usage.is_some() { "provider" } else { "unknown" };
@@ -351,10 +357,13 @@ impl AttemptUsage {
             input_tokens: columns.number("input_tokens")?,
             cached_input_tokens: columns.number("cached_input_tokens")?,
             cache_write_tokens: columns.number("cache_write_tokens")?,
+            // Older programs have booked rows without these.
+            cache_write_1h_tokens: columns.number_or_null("cache_write_1h_tokens")?.unwrap_or(0),
             output_tokens: columns.number("output_tokens")?,
             reasoning_tokens: columns.number("reasoning_tokens")?,
             audio_input_tokens: columns.number("audio_input_tokens")?,
             audio_output_tokens: columns.number("audio_output_tokens")?,
+            image_output_tokens: columns.number_or_null("image_output_tokens")?.unwrap_or(0),
         })
     }
 }

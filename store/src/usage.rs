@@ -88,7 +88,7 @@ pub(crate) struct Hour<'a> {
 
 /// In the order of their columns.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Sums([i64; 13]);
+pub(crate) struct Sums([i64; 15]);
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 const MS_PER_DAY: i64 = 86_400_000;
@@ -106,10 +106,12 @@ macro_rules! sums_sql {
          CAST(COALESCE(SUM(input_tokens), 0) AS BIGINT) AS input_tokens, \
          CAST(COALESCE(SUM(cached_input_tokens), 0) AS BIGINT) AS cached_input_tokens, \
          CAST(COALESCE(SUM(cache_write_tokens), 0) AS BIGINT) AS cache_write_tokens, \
+         CAST(COALESCE(SUM(cache_write_1h_tokens), 0) AS BIGINT) AS cache_write_1h_tokens, \
          CAST(COALESCE(SUM(output_tokens), 0) AS BIGINT) AS output_tokens, \
          CAST(COALESCE(SUM(reasoning_tokens), 0) AS BIGINT) AS reasoning_tokens, \
          CAST(COALESCE(SUM(audio_input_tokens), 0) AS BIGINT) AS audio_input_tokens, \
          CAST(COALESCE(SUM(audio_output_tokens), 0) AS BIGINT) AS audio_output_tokens, \
+         CAST(COALESCE(SUM(image_output_tokens), 0) AS BIGINT) AS image_output_tokens, \
          CAST(COALESCE(SUM(cost_nano), 0) AS BIGINT) AS cost_nano"
     };
 }
@@ -123,14 +125,16 @@ macro_rules! usage_sql {
              CAST(SUM(unpriced) AS BIGINT) AS unpriced, CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, \
              CAST(SUM(cached_input_tokens) AS BIGINT) AS cached_input_tokens, \
              CAST(SUM(cache_write_tokens) AS BIGINT) AS cache_write_tokens, \
+             CAST(SUM(cache_write_1h_tokens) AS BIGINT) AS cache_write_1h_tokens, \
              CAST(SUM(output_tokens) AS BIGINT) AS output_tokens, \
              CAST(SUM(reasoning_tokens) AS BIGINT) AS reasoning_tokens, \
              CAST(SUM(audio_input_tokens) AS BIGINT) AS audio_input_tokens, \
              CAST(SUM(audio_output_tokens) AS BIGINT) AS audio_output_tokens, \
+             CAST(SUM(image_output_tokens) AS BIGINT) AS image_output_tokens, \
              CAST(SUM(cost_nano) AS BIGINT) AS cost_nano FROM ( \
              SELECT CAST(", $hours, " AS TEXT) AS id, calls, attempts, failed, unmetered, unpriced, input_tokens, \
-             cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, audio_input_tokens, \
-             audio_output_tokens, cost_nano \
+             cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, \
+             audio_input_tokens, audio_output_tokens, image_output_tokens, cost_nano \
              FROM usage_hours WHERE (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND hour >= $2 \
              UNION ALL SELECT CAST(", $rows, " AS TEXT), ", sums_sql!(), " \
              FROM attempts WHERE (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND attempt_id >= $5 AND attempt_id < $6 \
@@ -193,8 +197,8 @@ const DIFFERENCES: &str = concat!(
      CAST(SUM(CASE WHEN side = 1 THEN cost_nano ELSE 0 END) AS BIGINT) AS cost_summed, \
      CAST(SUM(CASE WHEN side = 2 THEN cost_nano ELSE 0 END) AS BIGINT) AS cost_booked FROM ( \
      SELECT 1 AS side, tenant_id, hour, key_id, credential_id, provider, model, operation, calls, attempts, failed, \
-     unmetered, unpriced, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, \
-     audio_input_tokens, audio_output_tokens, cost_nano FROM usage_hours WHERE hour >= $1 \
+     unmetered, unpriced, input_tokens, cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, \
+     reasoning_tokens, audio_input_tokens, audio_output_tokens, image_output_tokens, cost_nano FROM usage_hours WHERE hour >= $1 \
      UNION ALL SELECT 2 AS side, tenant_id, started_at_ms / 3600000 AS hour, key_id, \
      COALESCE(credential_id, '') AS credential_id, provider, model, operation, ",
     sums_sql!(),
@@ -205,9 +209,11 @@ const DIFFERENCES: &str = concat!(
      HAVING MIN(side) = MAX(side) OR MIN(calls) <> MAX(calls) OR MIN(attempts) <> MAX(attempts) \
      OR MIN(failed) <> MAX(failed) OR MIN(unmetered) <> MAX(unmetered) OR MIN(unpriced) <> MAX(unpriced) \
      OR MIN(input_tokens) <> MAX(input_tokens) OR MIN(cached_input_tokens) <> MAX(cached_input_tokens) \
-     OR MIN(cache_write_tokens) <> MAX(cache_write_tokens) OR MIN(output_tokens) <> MAX(output_tokens) \
+     OR MIN(cache_write_tokens) <> MAX(cache_write_tokens) \
+     OR MIN(cache_write_1h_tokens) <> MAX(cache_write_1h_tokens) OR MIN(output_tokens) <> MAX(output_tokens) \
      OR MIN(reasoning_tokens) <> MAX(reasoning_tokens) OR MIN(audio_input_tokens) <> MAX(audio_input_tokens) \
-     OR MIN(audio_output_tokens) <> MAX(audio_output_tokens) OR MIN(cost_nano) <> MAX(cost_nano) \
+     OR MIN(audio_output_tokens) <> MAX(audio_output_tokens) \
+     OR MIN(image_output_tokens) <> MAX(image_output_tokens) OR MIN(cost_nano) <> MAX(cost_nano) \
      ORDER BY tenant_id, hour LIMIT 1000"
 );
 
@@ -327,7 +333,8 @@ impl<'a> Hour<'a> {
 
 impl Sums {
     pub(crate) const COLUMNS: &'static str = "calls, attempts, failed, unmetered, unpriced, input_tokens, cached_input_tokens, cache_write_tokens, \
-         output_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, cost_nano";
+         cache_write_1h_tokens, output_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, image_output_tokens, \
+         cost_nano";
 
     /// Says the same of one row as the database does of many.
     pub(crate) fn add(&mut self, row: &AttemptRow<&str>) {
@@ -342,10 +349,12 @@ impl Sums {
             usage.input_tokens,
             usage.cached_input_tokens,
             usage.cache_write_tokens,
+            usage.cache_write_1h_tokens,
             usage.output_tokens,
             usage.reasoning_tokens,
             usage.audio_input_tokens,
             usage.audio_output_tokens,
+            usage.image_output_tokens,
             row.cost_nano.unwrap_or(0),
         ];
         for (sum, more) in self.0.iter_mut().zip(more) {

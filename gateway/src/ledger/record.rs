@@ -269,10 +269,12 @@ fn usage_columns(usage: Usage) -> AttemptUsage {
         input_tokens: column(usage.input_tokens),
         cached_input_tokens: column(usage.cached_input_tokens),
         cache_write_tokens: column(usage.cache_write_tokens),
+        cache_write_1h_tokens: column(usage.cache_write_1h_tokens),
         output_tokens: column(usage.output_tokens),
         reasoning_tokens: column(usage.reasoning_tokens),
         audio_input_tokens: column(usage.audio_input_tokens),
         audio_output_tokens: column(usage.audio_output_tokens),
+        image_output_tokens: column(usage.image_output_tokens),
     }
 }
 

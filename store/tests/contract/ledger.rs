@@ -16,6 +16,7 @@ crate::on_both_databases!(
     sums_are_those_of_the_rows_however_often_and_in_what_order_they_are_told,
     a_sum_that_is_wrong_is_found,
     rows_of_a_program_without_sums_are_counted_before_and_after_they_are_taken_in,
+    rows_of_a_program_that_counts_less_are_none_of_what_it_does_not_count,
     usage_does_not_look_at_every_row,
 );
 
@@ -48,10 +49,12 @@ fn attempt(call: &str, number: i64) -> AttemptRow {
             input_tokens: 100,
             cached_input_tokens: 40,
             cache_write_tokens: 5,
+            cache_write_1h_tokens: 3,
             output_tokens: 20,
             reasoning_tokens: 8,
             audio_input_tokens: 2,
             audio_output_tokens: 1,
+            image_output_tokens: 4,
         }),
     }
 }
@@ -413,6 +416,26 @@ async fn rows_of_a_program_without_sums_are_counted_before_and_after_they_are_ta
     assert_eq!(world.store.take_in_unsummed().await.unwrap(), 0);
     assert_eq!(totals(&world, since).await, before);
     assert_eq!(world.store.usage_differences(0).await.unwrap(), []);
+}
+
+async fn rows_of_a_program_that_counts_less_are_none_of_what_it_does_not_count(database: TestDatabase) {
+    let world = World::new(database).await;
+    let rows = [attempt("call1", 1), attempt("call2", 1)];
+    world.store.append_attempts(&rows).await.unwrap();
+    // As it leaves them.
+    world
+        .tamper("UPDATE attempts SET cache_write_1h_tokens = NULL, image_output_tokens = NULL WHERE call_id = 'call2'")
+        .await;
+    let wrong = world.store.usage_differences(0).await.unwrap();
+    assert_eq!(wrong.len(), 1, "the sums still have both");
+    world
+        .tamper("UPDATE usage_hours SET cache_write_1h_tokens = 3, image_output_tokens = 4")
+        .await;
+    assert_eq!(world.store.usage_differences(0).await.unwrap(), []);
+    let booked = world.store.attempts_of(None, "call2").await.unwrap();
+    let usage = booked[0].usage.unwrap();
+    assert_eq!((usage.cache_write_1h_tokens, usage.image_output_tokens), (0, 0));
+    assert_eq!(usage.cache_write_tokens, 5);
 }
 
 /// With fifty million rows, that would take minutes.

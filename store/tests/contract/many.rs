@@ -50,7 +50,7 @@ async fn usage_of_a_day_is_told_at_once_however_many_rows_there_are() {
     .unwrap();
     sqlx::query(
         "INSERT INTO usage_hours SELECT tenant_id, started_at_ms / 3600000, key_id, credential_id, provider, model, \
-         operation, COUNT(*), COUNT(*), 0, 0, 0, SUM(input_tokens), 0, 0, SUM(output_tokens), 0, 0, 0, SUM(cost_nano) \
+         operation, COUNT(*), COUNT(*), 0, 0, 0, SUM(input_tokens), 0, 0, SUM(output_tokens), 0, 0, 0, SUM(cost_nano), 0, 0 \
          FROM attempts GROUP BY 1, 2, 3, 4, 5, 6, 7",
     )
     .execute(&pool)

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use dialect::Usage;
+use policy::price::Rates;
 use serde_json::{Value, json};
+use store::{AttemptRow, AttemptUsage};
 use testkit::database::TestDatabase;
 use testkit::process::Installation;
 use testkit::vendor::{Play, Vendor};
@@ -196,4 +199,97 @@ fn a_call_costs_what_the_tier_costs_that_it_asked_for() {
     assert_eq!(cost(json!("flex")).as_deref(), Some("0.001750000"));
     assert_eq!(cost(json!("priority")), None, "nobody says what that costs");
     assert_eq!(cost(json!(7)).as_deref(), Some("0.004000000"));
+}
+
+#[test]
+fn a_row_costs_the_same_when_it_is_priced_again() {
+    let claude = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "c", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "hi"}],
+        "usage": {
+            "input_tokens": 10, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 1000,
+            "cache_creation": {"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 700}, "output_tokens": 5,
+        },
+    });
+    let painter = json!({
+        "candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]}, "finishReason": "STOP"}],
+        "usageMetadata": {
+            "promptTokenCount": 10, "candidatesTokenCount": 1300, "totalTokenCount": 1310,
+            "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}],
+        },
+    });
+    let answering = |answer: Value| Vendor::start(move |_| Play::json(200, answer.to_string()));
+    let vendors = [answering(claude), answering(painter)];
+    for database in TestDatabase::each() {
+        let urls = [
+            vendors[0].base_url(),
+            vendors[1].base_url().replace("/v1", "/v1beta"),
+        ];
+        let providers = [("anthropic", urls[0].as_str()), ("gemini", urls[1].as_str())];
+        let world = World::of(database, &providers, |installation| installation);
+        let price = "input 1, cached 0.1, cache_write 2, cache_write_1h 3, output 10, image_output 40";
+        for (provider, _) in providers {
+            world.installation.ask(&["prices", "set", provider, "m", price]);
+        }
+        let prompt = json!([{"role": "user", "content": "hi"}]);
+        let message = json!({"model": "anthropic/m", "max_tokens": 5, "messages": prompt}).to_string();
+        let contents = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}).to_string();
+        let calls = [
+            ("/v1/messages", message, "0.002770000"),
+            (
+                "/v1beta/models/gemini%2Fm:generateContent",
+                contents,
+                "0.051710000",
+            ),
+        ];
+        for (path, body, cost) in &calls {
+            let deadline = Instant::now() + Duration::from_secs(30);
+            loop {
+                let answer = world.post(path, body);
+                assert_eq!(answer.status, 200, "{path}");
+                match answer.headers.get("x-tollgate-cost-usd") {
+                    Some(told) if told == cost => break,
+                    told => assert!(Instant::now() < deadline, "{path}: {told:?}, not {cost}"),
+                }
+            }
+        }
+        let is_priced = |row: &&AttemptRow| {
+            row.price_version
+                .as_deref()
+                .is_some_and(|by| by.contains("image_output 40"))
+        };
+        let is_told = |rows: &[AttemptRow], dialect: &str| {
+            rows.iter().filter(is_priced).any(|row| row.dialect == dialect)
+        };
+        let rows = world
+            .attempts_until(|rows| is_told(rows, "anthropic_messages") && is_told(rows, "gemini_generate"));
+        for row in rows.iter().filter(is_priced) {
+            let rates = Rates::of_version(row.price_version.as_deref().unwrap()).unwrap();
+            let cost = rates.cost(&used(&row.usage.unwrap()));
+            assert_eq!(cost.map(u64::cast_signed), row.cost_nano, "{row:?}");
+        }
+        let lines = world.installation.ask(&["usage", "--by", "provider"]);
+        let lines = lines.as_array().unwrap();
+        let line = |provider: &str| lines.iter().find(|line| line["provider"] == provider).unwrap();
+        let per_call = |provider: &str, tokens: &str| {
+            line(provider)[tokens].as_i64().unwrap() / line(provider)["calls"].as_i64().unwrap()
+        };
+        assert_eq!(per_call("anthropic", "cache_write_1h_tokens"), 700);
+        assert_eq!(per_call("gemini", "image_output_tokens"), 1290);
+    }
+}
+
+/// What a row says was used, as it is priced.
+fn used(row: &AttemptUsage) -> Usage {
+    Usage {
+        input_tokens: row.input_tokens.cast_unsigned(),
+        cached_input_tokens: row.cached_input_tokens.cast_unsigned(),
+        cache_write_tokens: row.cache_write_tokens.cast_unsigned(),
+        cache_write_1h_tokens: row.cache_write_1h_tokens.cast_unsigned(),
+        output_tokens: row.output_tokens.cast_unsigned(),
+        reasoning_tokens: row.reasoning_tokens.cast_unsigned(),
+        audio_input_tokens: row.audio_input_tokens.cast_unsigned(),
+        audio_output_tokens: row.audio_output_tokens.cast_unsigned(),
+        image_output_tokens: row.image_output_tokens.cast_unsigned(),
+    }
 }

@@ -43,6 +43,7 @@ pub(super) fn write<T: AsRef<str>>(row: &AttemptRow<T>, out: &mut Vec<u8>) {
         put_or_none(out, number, put_number);
     }
     put_or_none(out, row.usage, put_usage);
+    put_or_none(out, row.usage, put_more_usage);
 }
 
 /// Reads a row; its texts are in the bytes.
@@ -80,7 +81,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<AttemptRow<&str>, Unknown> {
         cost_nano: from.or_none(From::number)?,
         price_version,
         reserved_tokens: from.or_none(From::number)?,
-        usage: from.or_none(From::usage)?,
+        usage: from.usage()?,
         usage_source,
     })
 }
@@ -124,6 +125,12 @@ fn put_usage(out: &mut Vec<u8>, usage: AttemptUsage) {
     ] {
         put_number(out, count);
     }
+}
+
+/// What came to be counted later.
+fn put_more_usage(out: &mut Vec<u8>, usage: AttemptUsage) {
+    put_number(out, usage.cache_write_1h_tokens);
+    put_number(out, usage.image_output_tokens);
 }
 
 /// What is left to be read.
@@ -179,15 +186,25 @@ impl<'a> From<'a> {
         read(self).map(Some)
     }
 
-    fn usage(&mut self) -> Result<AttemptUsage, Unknown> {
-        Ok(AttemptUsage {
-            input_tokens: self.number()?,
-            cached_input_tokens: self.number()?,
-            cache_write_tokens: self.number()?,
-            output_tokens: self.number()?,
-            reasoning_tokens: self.number()?,
-            audio_input_tokens: self.number()?,
-            audio_output_tokens: self.number()?,
-        })
+    fn usage(&mut self) -> Result<Option<AttemptUsage>, Unknown> {
+        let usage = self.or_none(|from| {
+            Ok(AttemptUsage {
+                input_tokens: from.number()?,
+                cached_input_tokens: from.number()?,
+                cache_write_tokens: from.number()?,
+                output_tokens: from.number()?,
+                reasoning_tokens: from.number()?,
+                audio_input_tokens: from.number()?,
+                audio_output_tokens: from.number()?,
+                ..AttemptUsage::default()
+            })
+        })?;
+        let more = self.or_none(|from| Ok([from.number()?, from.number()?]))?;
+        let [cache_write_1h_tokens, image_output_tokens] = more.unwrap_or_default();
+        Ok(usage.map(|usage| AttemptUsage {
+            cache_write_1h_tokens,
+            image_output_tokens,
+            ..usage
+        }))
     }
 }

@@ -41,6 +41,9 @@ fn row(number: i64) -> AttemptRow {
         usage: Some(AttemptUsage {
             input_tokens: i64::MAX,
             output_tokens: 300,
+            cache_write_tokens: 40,
+            cache_write_1h_tokens: 20,
+            image_output_tokens: number,
             ..AttemptUsage::default()
         }),
         usage_source: "provider".to_owned(),
@@ -116,6 +119,21 @@ fn what_is_written_comes_back_over_many_segments() {
     println!("{attempts} attempts read in {:?}", begun.elapsed());
     assert!(rows.iter().zip(1..).all(|(found, number)| *found == row(number)));
     assert_eq!((rows.len(), open, put_aside), (attempts as usize - 1, 1, 0));
+}
+
+#[test]
+fn what_an_older_program_has_written_can_be_read() {
+    let mut bytes = Vec::new();
+    booking::write(&row(1), &mut bytes);
+    // What came to be counted later stands at the end: that there is more, and two numbers of one byte each.
+    let older = &bytes[..bytes.len() - 3];
+    let usage = row(1).usage.map(|usage| AttemptUsage {
+        cache_write_1h_tokens: 0,
+        image_output_tokens: 0,
+        ..usage
+    });
+    let expected = AttemptRow { usage, ..row(1) };
+    assert_eq!(booking::read(older).map(|row| owned(&row)), Ok(expected));
 }
 
 #[test]

@@ -75,12 +75,14 @@ impl Manner for Chat {
                 cached_input_tokens: count(usage, "/prompt_tokens_details/cached_tokens")
                     .max(count(usage, "/prompt_cache_hit_tokens")),
                 cache_write_tokens: count(usage, "/prompt_tokens_details/cache_write_tokens"),
+                cache_write_1h_tokens: 0,
                 // Some count reasoning beside the completion; the total has all that was written.
                 output_tokens: count(usage, "/completion_tokens")
                     .max(count(usage, "/total_tokens") - input_tokens),
                 reasoning_tokens: count(usage, "/completion_tokens_details/reasoning_tokens"),
                 audio_input_tokens: count(usage, "/prompt_tokens_details/audio_tokens"),
                 audio_output_tokens: count(usage, "/completion_tokens_details/audio_tokens"),
+                image_output_tokens: count(usage, "/completion_tokens_details/image_tokens"),
             })
         })
     }

@@ -70,18 +70,20 @@ impl Manner for Gemini {
                 input_tokens: usage["promptTokenCount"].as_i64()? + count(usage, "/toolUsePromptTokenCount"),
                 cached_input_tokens: count(usage, "/cachedContentTokenCount"),
                 cache_write_tokens: 0,
+                cache_write_1h_tokens: 0,
                 output_tokens: count(usage, "/candidatesTokenCount") + reasoning_tokens,
                 reasoning_tokens,
-                audio_input_tokens: audio(&usage["promptTokensDetails"]),
-                audio_output_tokens: audio(&usage["candidatesTokensDetails"]),
+                audio_input_tokens: of("AUDIO", 4, &usage["promptTokensDetails"]),
+                audio_output_tokens: of("AUDIO", 4, &usage["candidatesTokensDetails"]),
+                image_output_tokens: of("IMAGE", 2, &usage["candidatesTokensDetails"]),
             })
         })
     }
 }
 
-fn audio(details: &Value) -> i64 {
+/// The tokens of one modality, told by its name or by its number in the enumeration.
+fn of(name: &str, number: i64, details: &Value) -> i64 {
     let details = details.as_array().into_iter().flatten();
-    // The name, or its number in the enumeration.
-    let audio = details.filter(|detail| detail["modality"] == "AUDIO" || detail["modality"] == 4);
-    audio.map(|detail| count(detail, "/tokenCount")).sum()
+    let of_it = details.filter(|detail| detail["modality"] == name || detail["modality"] == number);
+    of_it.map(|detail| count(detail, "/tokenCount")).sum()
 }

@@ -63,10 +63,12 @@ impl Manner for Messages {
             input_tokens: count(&usage, "/input_tokens") + cached_input_tokens + cache_write_tokens,
             cached_input_tokens,
             cache_write_tokens,
+            cache_write_1h_tokens: count(&usage, "/cache_creation/ephemeral_1h_input_tokens"),
             output_tokens: count(&usage, "/output_tokens"),
             reasoning_tokens: count(&usage, "/output_tokens_details/thinking_tokens"),
             audio_input_tokens: 0,
             audio_output_tokens: 0,
+            image_output_tokens: 0,
         })
     }
 }

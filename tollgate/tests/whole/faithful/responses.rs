@@ -58,10 +58,12 @@ impl Manner for Responses {
                 input_tokens: usage["input_tokens"].as_i64()?,
                 cached_input_tokens: count(usage, "/input_tokens_details/cached_tokens"),
                 cache_write_tokens: count(usage, "/input_tokens_details/cache_write_tokens"),
+                cache_write_1h_tokens: 0,
                 output_tokens: count(usage, "/output_tokens"),
                 reasoning_tokens: count(usage, "/output_tokens_details/reasoning_tokens"),
                 audio_input_tokens: count(usage, "/input_tokens_details/audio_tokens"),
                 audio_output_tokens: count(usage, "/output_tokens_details/audio_tokens"),
+                image_output_tokens: count(usage, "/output_tokens_details/image_tokens"),
             })
         })
     }
