@@ -260,9 +260,13 @@ fn p7_p8_a_text_that_gemini_signed_is_signed_when_it_comes_back() {
         ..Text::new("It is late.")
     });
     let (_, mut reply) = sealed().pop().unwrap();
-    (reply.parts, reply.finish) = (vec![text], Finish::End);
+    reply.finish = Finish::End;
     let gemini = FACES.last().unwrap();
     for client in FACES.iter().take(3) {
+        reply.parts = vec![text.clone()];
+        if client.dialect == Dialect::AnthropicMessages {
+            reply.parts.push(Part::text("So go."));
+        }
         let whole = (client.write_reply)(&reply, &heading().as_heading());
         let answer: Value = serde_json::from_slice(&whole).unwrap();
         let body = asked_again(client, &answer).to_string();
@@ -286,6 +290,48 @@ fn p7_p8_a_text_that_gemini_signed_is_signed_when_it_comes_back() {
         let streamed = collector.reply().unwrap().parts;
         let whole = (client.read_reply)(&whole, &Profile::default()).unwrap();
         assert_eq!(split(streamed), split(whole.parts), "through {}", client.folder);
+    }
+}
+
+/// There are agents whose whole answer is the last block of a message.
+#[test]
+fn p7_an_answer_of_anthropics_ends_with_its_text_and_not_with_a_seal() {
+    let (_, mut reply) = sealed().pop().unwrap();
+    let text = |seal| {
+        Part::Text(Text {
+            seal,
+            ..Text::new("It is late.")
+        })
+    };
+    let empty = Part::Text(Text {
+        seal: seal(Dialect::GeminiGenerate),
+        ..Text::default()
+    });
+    reply.finish = Finish::End;
+    let anthropic = FACES
+        .iter()
+        .find(|face| face.dialect == Dialect::AnthropicMessages)
+        .unwrap();
+    for parts in [
+        vec![text(seal(Dialect::GeminiGenerate))],
+        vec![text(None), empty.clone()],
+        vec![text(seal(Dialect::GeminiGenerate)), empty],
+    ] {
+        reply.parts = parts;
+        let whole = (anthropic.write_reply)(&reply, &heading().as_heading());
+        let whole: Value = serde_json::from_slice(&whole).unwrap();
+        let texts = json!([{"type": "text", "text": "It is late.", "citations": null}]);
+        assert_eq!(whole["content"], texts);
+        let mut events = Vec::new();
+        collect::events(reply.clone(), &mut events);
+        let stream = (anthropic.write_stream)(&events);
+        (anthropic.check_stream)(&stream).unwrap();
+        let stream = String::from_utf8(stream).unwrap();
+        assert_eq!(
+            stream.matches("\"type\":\"content_block_start\"").count(),
+            1,
+            "{stream}"
+        );
     }
 }
 

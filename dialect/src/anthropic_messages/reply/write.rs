@@ -30,7 +30,12 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
         .member("role", "assistant")
         .member("model", model);
     let parts = reply.parts.iter().filter(|part| is_shown(part, &reply.finish));
-    write_array(parts.flat_map(pieces), object.begin("content"), |piece, out| {
+    let mut pieces: Vec<_> = parts.flat_map(pieces).collect();
+    // Agents take the last block for the answer, so it is none that only carries a seal.
+    while matches!(pieces.last(), Some(Cow::Owned(_))) {
+        pieces.pop();
+    }
+    write_array(pieces, object.begin("content"), |piece, out| {
         write_part(&piece, out);
     });
     write_stop(&reply.finish, &mut object);

@@ -31,8 +31,16 @@ pub struct StreamWriter {
     has_tool_call: bool,
     /// Blocks that have been opened and not yet told to their end, in their order. The first is told as it comes.
     waiting: VecDeque<Waiting>,
-    /// The number of the next block for the client.
-    next: u32,
+    next: Next,
+}
+
+/// The next block for the client.
+#[derive(Debug, Default)]
+struct Next {
+    number: u32,
+    /// What carries the seals of texts that have been told. It goes in front of that block: where none follows, there is
+    /// none, for agents take the last block for the answer.
+    behind_texts: Vec<Seal>,
 }
 
 #[derive(Debug)]
@@ -66,7 +74,7 @@ impl StreamWriter {
             finish: None,
             has_tool_call: false,
             waiting: VecDeque::new(),
-            next: 0,
+            next: Next::default(),
         }
     }
 
@@ -229,7 +237,7 @@ impl Waiting {
         }
     }
 
-    fn tell(&mut self, delta: &Delta, next: &mut u32, out: &mut Vec<u8>) {
+    fn tell(&mut self, delta: &Delta, next: &mut Next, out: &mut Vec<u8>) {
         match (delta, &self.kind) {
             _ if self.is_redacted => {}
             (Delta::Text(text), Block::Reasoning { .. }) => {
@@ -263,7 +271,7 @@ impl Waiting {
         }
     }
 
-    fn add(&mut self, next: &mut u32, kind: &str, name: &str, text: &str, out: &mut Vec<u8>) {
+    fn add(&mut self, next: &mut Next, kind: &str, name: &str, text: &str, out: &mut Vec<u8>) {
         if text.is_empty() {
             return;
         }
@@ -277,10 +285,10 @@ impl Waiting {
     }
 
     /// The seal of reasoning. Where there is nothing but the seal, the block is one that is redacted.
-    fn prove(&mut self, seal: &Seal, redacted: bool, next: &mut u32, out: &mut Vec<u8>) {
+    fn prove(&mut self, seal: &Seal, redacted: bool, next: &mut Next, out: &mut Vec<u8>) {
         let data = opaque_for(seal, OWN);
         if redacted && self.index.is_none() {
-            let index = take(next);
+            let index = next.take(out);
             (self.index, self.is_redacted) = (Some(index), true);
             begin_block(index, out);
             write_redacted(&data, out);
@@ -291,7 +299,7 @@ impl Waiting {
     }
 
     /// Of a page that is told twice, as Anthropic wrote it and as others would, the first is enough.
-    fn cite(&mut self, citation: &Citation, next: &mut u32, out: &mut Vec<u8>) {
+    fn cite(&mut self, citation: &Citation, next: &mut Next, out: &mut Vec<u8>) {
         match citation {
             Citation::Raw(raw) if raw.origin == OWN => self.has_own_citation = true,
             Citation::Raw(_) => return,
@@ -306,11 +314,11 @@ impl Waiting {
     }
 
     /// Tells the client of the block, unless it knows already.
-    fn open(&mut self, next: &mut u32, out: &mut Vec<u8>) -> u32 {
+    fn open(&mut self, next: &mut Next, out: &mut Vec<u8>) -> u32 {
         if let Some(index) = self.index {
             return index;
         }
-        let index = take(next);
+        let index = next.take(out);
         self.index = Some(index);
         begin_block(index, out);
         match &self.kind {
@@ -340,7 +348,7 @@ impl Waiting {
         index
     }
 
-    fn close(&mut self, next: &mut u32, out: &mut Vec<u8>) {
+    fn close(&mut self, next: &mut Next, out: &mut Vec<u8>) {
         if let Block::ToolCall { is_free_text, .. } = self.kind {
             self.open(next, out);
             if is_free_text {
@@ -355,27 +363,31 @@ impl Waiting {
         if let Some(index) = self.index {
             stop_block(index, out);
         }
-        self.seal_text(next, out);
-    }
-
-    /// A text has no place for a seal: a block behind it carries that.
-    fn seal_text(&mut self, next: &mut u32, out: &mut Vec<u8>) {
+        // A text has no place for a seal: a block behind it carries that.
         let seal = self.seal.take().filter(|_| self.kind == Block::Text);
-        let Some(seal) = seal.and_then(|seal| of_text(&seal, OWN)?.seal) else {
-            return;
-        };
-        let index = take(next);
-        begin_block(index, out);
-        write_redacted(&seal.data, out);
-        end_block(out);
-        stop_block(index, out);
+        let carrier = seal.and_then(|seal| of_text(&seal, OWN)?.seal);
+        next.behind_texts.extend(carrier);
     }
 }
 
-fn take(next: &mut u32) -> u32 {
-    let index = *next;
-    *next += 1;
-    index
+impl Next {
+    /// The number of a block that is to be told now.
+    fn take(&mut self, out: &mut Vec<u8>) -> u32 {
+        for seal in std::mem::take(&mut self.behind_texts) {
+            let index = self.count();
+            begin_block(index, out);
+            write_redacted(&seal.data, out);
+            end_block(out);
+            stop_block(index, out);
+        }
+        self.count()
+    }
+
+    fn count(&mut self) -> u32 {
+        let number = self.number;
+        self.number += 1;
+        number
+    }
 }
 
 fn begin_block(index: u32, out: &mut Vec<u8>) {
