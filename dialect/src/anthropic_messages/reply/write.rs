@@ -35,7 +35,7 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
     while matches!(pieces.last(), Some(Cow::Owned(_))) {
         pieces.pop();
     }
-    write_array(pieces.into_iter(), object.begin("content"), |piece, out| {
+    write_array(pieces, object.begin("content"), |piece, out| {
         write_part(&piece, out);
     });
     write_stop(&reply.finish, &mut object);
