@@ -1,5 +1,7 @@
 //! What a provider says was used.
 
+use crate::tier::TierWord;
+
 /// Tokens of one answer, in one convention for all dialects: input includes what came from a cache or went into one,
 /// output includes reasoning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Usage {
     pub audio_output_tokens: u64,
     /// Of the output, pictures: some models make them beside text, at many times its price.
     pub image_output_tokens: u64,
+    /// In which tier of service it was answered, where the provider tells.
+    pub tier: Option<TierWord>,
 }
 
 /// What stands in the place of a count that is none: a negative one, a fraction, a word, one that has shrunk.
@@ -53,6 +57,7 @@ impl Usage {
             audio_input_tokens,
             audio_output_tokens,
             image_output_tokens,
+            tier: _,
         } = *self;
         let counts = [
             input_tokens,
@@ -86,7 +91,11 @@ impl Usage {
                 output_tokens: NONSENSE,
                 ..self
             },
-            _ => self,
+            Some(before) => Self {
+                tier: self.tier.or(before.tier),
+                ..self
+            },
+            None => self,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::Usage;
 use crate::json::ObjectWriter;
 use crate::neutral::ServiceTier;
+use crate::tier::{self, TierWord};
 
 use super::words;
 
@@ -18,6 +19,11 @@ pub(super) struct Counts {
     cache_creation: Option<CacheCreation>,
     output_tokens: Option<u64>,
     output_tokens_details: Option<OutputDetails>,
+    #[serde(default, deserialize_with = "tier::read")]
+    service_tier: Option<TierWord>,
+    /// `fast` is one more tier; what else it may be says nothing about the other.
+    #[serde(default, deserialize_with = "tier::read")]
+    speed: Option<TierWord>,
 }
 
 /// What was written to the cache, by how long it is kept.
@@ -50,6 +56,8 @@ impl Counts {
             cache_creation: later.cache_creation.or(self.cache_creation),
             output_tokens: later.output_tokens.or(self.output_tokens),
             output_tokens_details: later.output_tokens_details.or(self.output_tokens_details),
+            service_tier: later.service_tier.or(self.service_tier),
+            speed: later.speed.or(self.speed),
         }
     }
 
@@ -76,8 +84,14 @@ impl Counts {
                 .output_tokens_details
                 .and_then(|details| details.thinking_tokens)
                 .unwrap_or(0),
+            tier: self.tier(),
             ..Usage::default()
         })
+    }
+
+    fn tier(&self) -> Option<TierWord> {
+        let fast = self.speed.filter(|speed| speed.as_str() == "fast");
+        fast.or(self.service_tier)
     }
 }
 

@@ -8,6 +8,7 @@ use super::words;
 use crate::json::scan_answer;
 use crate::relay::{StreamEnd, StreamMeter};
 use crate::sse;
+use crate::tier::TierWord;
 use crate::usage::{Usage, output_by_total};
 
 /// An answer, or a chunk of one, as far as the gateway looks at it.
@@ -101,6 +102,11 @@ impl Counts<'_> {
             audio_input_tokens: of_kind(self.prompt_details.as_deref(), words::is_audio),
             audio_output_tokens: of_kind(self.candidates_details.as_deref(), words::is_audio),
             image_output_tokens: of_kind(self.candidates_details.as_deref(), words::is_image),
+            tier: self
+                .tier
+                .as_ref()
+                .or(self.traffic.as_ref())
+                .and_then(|word| TierWord::new(word.as_str())),
         })
     }
 }

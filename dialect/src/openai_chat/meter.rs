@@ -1,6 +1,7 @@
 //! Reading usage from an answer, whole or one chunk of a stream.
 
 use crate::json::{checked_members, scan_answer};
+use crate::tier::TierWord;
 use crate::usage::{NONSENSE, Usage, output_by_total};
 
 /// An answer, or a chunk of one, as far as the gateway looks at it.
@@ -30,7 +31,7 @@ struct Counts {
 impl Metered {
     /// Looks at an answer; `None` when it is no JSON object from its beginning to its end.
     pub fn look(body: &[u8]) -> Option<Self> {
-        let [usage, groq] = scan_answer(body, ["usage", "x_groq"]).ok()?;
+        let [usage, groq, tier] = scan_answer(body, ["usage", "x_groq", "service_tier"]).ok()?;
         let counts = usage.and_then(Counts::read);
         // Groq puts the usage of a stream into a member of its own.
         let counts = counts.or_else(|| {
@@ -38,7 +39,10 @@ impl Metered {
             Counts::read(usage)
         });
         Some(Self {
-            usage: counts.and_then(Counts::usage),
+            usage: counts.and_then(Counts::usage).map(|usage| Usage {
+                tier: tier.and_then(TierWord::of_json),
+                ..usage
+            }),
         })
     }
 }
@@ -114,6 +118,7 @@ impl Counts {
             audio_input_tokens: self.audio_input.unwrap_or(0),
             audio_output_tokens: self.audio_output.unwrap_or(0),
             image_output_tokens: self.image_output.unwrap_or(0),
+            tier: None,
         })
     }
 }

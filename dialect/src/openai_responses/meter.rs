@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::json::scan_answer;
+use crate::tier::TierWord;
 use crate::usage::{Usage, output_by_total};
 
 /// An answer, as far as the gateway looks at it.
@@ -39,16 +40,17 @@ struct OutputDetails {
 impl Metered {
     /// Looks at an answer; `None` when it is no JSON object from its beginning to its end.
     pub fn look(body: &[u8]) -> Option<Self> {
-        let [usage] = scan_answer(body, ["usage"]).ok()?;
+        let [usage, tier] = scan_answer(body, ["usage", "service_tier"]).ok()?;
         let counts = usage.and_then(|usage| serde_json::from_slice::<Option<Counts>>(usage).ok()?);
         Some(Self {
-            usage: counts.and_then(Counts::usage),
+            usage: counts.and_then(|counts| counts.usage(tier.and_then(TierWord::of_json))),
         })
     }
 }
 
 impl Counts {
-    pub(super) fn usage(self) -> Option<Usage> {
+    /// Its usage, with the tier that stands beside it.
+    pub(super) fn usage(self, tier: Option<TierWord>) -> Option<Usage> {
         let input = self.input_tokens_details.unwrap_or_default();
         let output = self.output_tokens_details.unwrap_or_default();
         let input_tokens = self.input_tokens?;
@@ -63,6 +65,7 @@ impl Counts {
             audio_input_tokens: input.audio_tokens.unwrap_or(0),
             audio_output_tokens: output.audio_tokens.unwrap_or(0),
             image_output_tokens: output.image_tokens.unwrap_or(0),
+            tier,
         })
     }
 }

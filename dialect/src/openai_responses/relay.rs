@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use super::meter::Counts;
 use crate::relay::{self, StreamEnd, StreamMeter};
 use crate::sse::{self, StreamLimits};
+use crate::tier::{self, TierWord};
 use crate::usage::Usage;
 
 /// A stream of this dialect on its way through.
@@ -34,6 +35,8 @@ struct Seen<'a> {
 #[derive(Deserialize)]
 struct Response {
     usage: Option<Counts>,
+    #[serde(default, deserialize_with = "tier::read")]
+    service_tier: Option<TierWord>,
 }
 
 impl relay::StreamRelay<EventMeter> {
@@ -62,8 +65,9 @@ impl StreamMeter for EventMeter {
         };
         // An error is followed by a response that failed; a failure is not made good by anything.
         self.end = self.end.or(end);
-        let counts = seen.response.and_then(|response| response.usage);
-        self.usage = counts.and_then(Counts::usage).or(self.usage);
+        let told = seen.response;
+        let usage = told.and_then(|response| response.usage?.usage(response.service_tier));
+        self.usage = usage.or(self.usage);
         true
     }
 

@@ -361,6 +361,8 @@ fn told((status, body): (u16, Vec<u8>)) -> Vec<u8> {
 
 fn usage_line(end: &str, usage: Option<Usage>) -> Vec<u8> {
     let usage = usage.map_or_else(|| "no usage".to_owned(), |usage| format!("{usage:?}"));
+    // Most tell no tier.
+    let usage = usage.replace(", tier: None", "");
     format!("{end}{usage}\n").into_bytes()
 }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use dialect::Usage;
 use dialect::refusal::{Code, Refusal};
 use policy::lease::Used;
-use policy::price::{PriceBook, Priced};
+use policy::price::{PriceBook, Priced, Tier};
 use tokio::task::yield_now;
 
 use super::admit::{Permit, RETRY_S};
@@ -179,6 +179,10 @@ impl Open {
         attempt.outcome = outcome;
         attempt.usage = usage.filter(Usage::makes_sense);
         attempt.suspect = usage.is_some() && attempt.usage.is_none();
+        // A provider may answer in another tier than it was asked for, and charges for that.
+        if let Some(told) = attempt.usage.and_then(|usage| usage.tier) {
+            attempt.tier = Tier::of_vendor(Some(told.as_str()));
+        }
         attempt.usage_source = source(attempt);
         attempt.ended = Instant::now();
         price(attempt, &self.prices);

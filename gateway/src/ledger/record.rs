@@ -50,7 +50,7 @@ pub struct AttemptRecord {
     pub started: Instant,
     pub first_byte: Option<Instant>,
     pub ended: Instant,
-    /// The tier of service that was asked for.
+    /// The tier of service that was asked for, or in which the provider says that it has answered.
     pub tier: Tier,
     /// Whether the provider may have got any of it.
     pub sent: bool,

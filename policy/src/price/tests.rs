@@ -94,6 +94,7 @@ fn each_token_is_charged_once_by_what_it_is() {
         reasoning_tokens: 200,
         audio_output_tokens: 60,
         image_output_tokens: 40,
+        tier: None,
     };
     // A thousandth of a dollar for a million tokens is a nano-dollar for each.
     let thousandths = 400 * 1_000 + 300 * 100 + 150 * 1_250 + 50 * 2_000 + 100 * 32_000;
@@ -515,6 +516,7 @@ fn any_usage() -> impl Strategy<Value = Usage> {
         audio_input_tokens: counts[6],
         audio_output_tokens: counts[7],
         image_output_tokens: counts[8],
+        tier: None,
     })
 }
 

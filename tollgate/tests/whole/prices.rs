@@ -10,7 +10,7 @@ use testkit::database::TestDatabase;
 use testkit::process::Installation;
 use testkit::vendor::{Play, Vendor};
 
-use crate::world::{PROGRAM, TENANT, World, completion};
+use crate::world::{DONE, PROGRAM, TENANT, World, chunk, completion};
 
 const FILE: &str = r#"{
     "gpt-4o": {"litellm_provider": "openai", "mode": "chat", "max_input_tokens": 128000, "max_output_tokens": 16384,
@@ -202,6 +202,62 @@ fn a_call_costs_what_the_tier_costs_that_it_asked_for() {
 }
 
 #[test]
+fn a_call_costs_what_the_tier_costs_in_which_it_was_answered() {
+    // The vendor answers in the tier that it finds in a member of ours, all at once or as a stream.
+    let vendor = Vendor::start(|request| {
+        let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let tier = &asked["answer_in"];
+        let usage = json!({"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4});
+        if asked["stream"] != true {
+            let message = json!({"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hi"}});
+            let answer = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [message], "usage": usage, "service_tier": tier});
+            return Play::json(200, answer.to_string());
+        }
+        let last = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [], "usage": usage, "service_tier": tier});
+        let stop = chunk("hi", Some("stop"));
+        Play::stream([stop, format!("data: {last}\n\n").into_bytes(), DONE.to_vec()])
+    });
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    let price = "input 1000, output 1000; flex: input 500, output 250";
+    world.installation.ask(&["prices", "set", "custom", "m", price]);
+    let ask = |asked: &str, told: Value, stream: bool| {
+        let body = json!({
+            "model": "custom/m", "service_tier": asked, "answer_in": told, "stream": stream,
+            "messages": [{"role": "user", "content": "one two three"}],
+        });
+        let answer = world.post("/v1/chat/completions", &body.to_string());
+        assert_eq!(answer.status, 200);
+        answer.header("x-request-id").to_owned()
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let call = ask("auto", json!("default"), false);
+        let rows = world.ledger_until(|rows| rows.contains_key(&call));
+        if rows[&call].cost_nano.is_some() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the price never holds");
+    }
+    for stream in [false, true] {
+        for (asked, told, cost) in [
+            ("auto", json!("flex"), Some(1_750_000)),
+            ("flex", json!("default"), Some(4_000_000)),
+            ("flex", json!(null), Some(1_750_000)),
+            ("flex", json!(""), Some(1_750_000)),
+            ("priority", json!("default"), Some(4_000_000)),
+            ("auto", json!("priority"), None),
+        ] {
+            let call = ask(asked, told.clone(), stream);
+            let rows = world.ledger_until(|rows| rows.contains_key(&call));
+            assert_eq!(
+                rows[&call].cost_nano, cost,
+                "asked {asked}, told {told}, {stream}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_row_costs_the_same_when_it_is_priced_again() {
     let claude = json!({
         "id": "msg_1", "type": "message", "role": "assistant", "model": "c", "stop_reason": "end_turn",
@@ -291,5 +347,6 @@ fn used(row: &AttemptUsage) -> Usage {
         audio_input_tokens: row.audio_input_tokens.cast_unsigned(),
         audio_output_tokens: row.audio_output_tokens.cast_unsigned(),
         image_output_tokens: row.image_output_tokens.cast_unsigned(),
+        tier: None,
     }
 }

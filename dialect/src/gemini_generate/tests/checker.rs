@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::Usage;
 use crate::neutral::{Block, Delta, Event};
 
 /// The chunks of a stream, in either framing.
@@ -194,7 +195,8 @@ pub(crate) fn told(events: &[Event]) -> Vec<String> {
                 Delta::Citation(citation) => told.push(format!("{citation:?}")),
                 Delta::NextPiece | Delta::Logprobs(_) => {}
             },
-            Event::Usage(last) => usage = Some(*last),
+            // The tier is told at the beginning, and in words of Google's.
+            Event::Usage(last) => usage = Some(Usage { tier: None, ..*last }),
             Event::Finish(finish) => told.push(format!("{finish:?}")),
             Event::Fault(fault) => told.push(format!("{:?} {}", fault.kind, fault.message)),
             _ => {}

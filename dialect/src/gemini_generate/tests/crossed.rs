@@ -121,6 +121,7 @@ fn every_recorded_answer_is_one_by_googles_document() {
         let known = reply.usage.map(|usage| crate::Usage {
             cache_write_tokens: 0,
             cache_write_1h_tokens: 0,
+            tier: again.usage.and_then(|usage| usage.tier),
             ..usage
         });
         // Some compatible servers tell more thoughts than output.

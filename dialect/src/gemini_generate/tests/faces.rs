@@ -102,6 +102,7 @@ fn p23_usage_has_thoughts_in_the_output_and_tools_and_cache_in_the_input() {
         audio_input_tokens: 7,
         audio_output_tokens: 0,
         image_output_tokens: 2,
+        tier: None,
     };
     assert_eq!(Metered::look(body).unwrap().usage, Some(expected));
     assert_eq!(

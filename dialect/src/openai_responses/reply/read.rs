@@ -9,6 +9,7 @@ use crate::openai_responses::fault::read_error;
 use crate::openai_responses::item::{Item, read_item};
 use crate::openai_responses::meter::Counts;
 use crate::openai_responses::words;
+use crate::tier::TierWord;
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -45,6 +46,7 @@ pub fn read_reply(body: &[u8], _profile: &Profile) -> Result<Reply, BadAnswer> {
         .ok_or_else(|| BadAnswer::Malformed("there is no `output`".to_owned()))?;
     let status = body.status.as_deref().unwrap_or_default();
     let reason = body.incomplete_details.and_then(|details| details.reason);
+    let tier = body.service_tier.as_deref().and_then(TierWord::new);
     let mut parts = Vec::new();
     for item in &output {
         read_output(item, &mut parts)?;
@@ -56,7 +58,7 @@ pub fn read_reply(body: &[u8], _profile: &Profile) -> Result<Reply, BadAnswer> {
         finish: finish(words::read_finish(status, reason.as_deref()), &parts),
         logprobs: output.iter().find_map(|item| read_logprobs(item)),
         parts,
-        usage: body.usage.and_then(Counts::usage),
+        usage: body.usage.and_then(|counts| counts.usage(tier)),
         service_tier: body.service_tier.as_deref().map(words::read_tier),
         raw: Vec::new(),
     })

@@ -14,10 +14,10 @@ use crate::Dialect;
 use crate::neutral::carry::read_opaque;
 use crate::neutral::{Block, Delta, Event, Fault, FaultKind, Finish, Profile, Raw, ServiceTier, Start};
 use crate::openai_responses::fault::read_error;
-use crate::openai_responses::meter::Counts;
 use crate::openai_responses::reply::{is_empty, seconds};
 use crate::openai_responses::{namespace, words};
 use crate::sse;
+use crate::tier::TierWord;
 
 /// A stream that is read event by event.
 #[derive(Default)]
@@ -376,7 +376,8 @@ impl StreamReader {
         for seen in self.items.values_mut() {
             seen.close_all(out);
         }
-        if let Some(usage) = response.usage.and_then(Counts::usage) {
+        let tier = response.service_tier.as_deref().and_then(TierWord::new);
+        if let Some(usage) = response.usage.and_then(|counts| counts.usage(tier)) {
             out.push(Event::Usage(usage));
         }
         let reason = response.incomplete_details.and_then(|details| details.reason);
