@@ -38,7 +38,9 @@ pub(super) struct Replica {
 /// Nothing in a test takes longer than this.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// So often nobody gets through before a limit counts as used up.
-const REFUSED_IN_A_ROW: usize = 15;
+pub(super) const REFUSED_IN_A_ROW: usize = 15;
+/// Between calls that are refused: others need a moment to give back what they do not use.
+pub(super) const REFUSED_EVERY: Duration = Duration::from_millis(50);
 /// A change is noticed within this.
 const NOTICED: Duration = Duration::from_millis(1_500);
 
@@ -153,7 +155,7 @@ impl Fleet {
                     "{}: {code}",
                     answer.status
                 );
-                std::thread::sleep(Duration::from_millis(50));
+                std::thread::sleep(REFUSED_EVERY);
             }
         }
         served
