@@ -9,6 +9,7 @@ use crate::world::{CHANGE, NOW_MS, World};
 crate::on_both_databases!(
     an_attempt_is_booked_once_and_comes_back,
     many_attempts_are_booked_together,
+    rows_that_are_alike_keep_what_is_their_own,
     what_began_since_then_is_found_whenever_its_call_began,
     sums_are_grouped_by_what_is_asked,
     the_ledger_outlives_the_tenant,
@@ -111,6 +112,41 @@ async fn many_attempts_are_booked_together(database: TestDatabase) {
 }
 
 /// The index is by id, which begins with the time of the call; what counts is when the attempt began.
+/// Most rows of a busy gateway share most of their texts; each has to come back as it was told all the same.
+async fn rows_that_are_alike_keep_what_is_their_own(database: TestDatabase) {
+    let world = World::new(database).await;
+    let rows: Vec<AttemptRow> = (0..100)
+        .map(|number| AttemptRow {
+            model: if number % 4 == 0 {
+                format!("model-{number}")
+            } else {
+                "gpt-4o-mini".to_owned()
+            },
+            price_version: (number % 3 != 0).then(|| "2027-01".to_owned()),
+            streamed: number % 2 == 0,
+            duration_us: number,
+            first_byte_us: (number % 5 != 0).then_some(number / 2),
+            usage: (number % 7 != 0).then(|| AttemptUsage {
+                input_tokens: number,
+                image_output_tokens: 2 * number,
+                ..AttemptUsage::default()
+            }),
+            ..attempt(&format!("call{number:03}"), 1)
+        })
+        .collect();
+    let told_before = &rows[37..44];
+    for (told, new) in [(told_before, 7), (rows.as_slice(), 93), (rows.as_slice(), 0)] {
+        let appended = world.store.append_attempts(told).await.unwrap();
+        assert_eq!(appended, Appended { new, refused: 0 });
+    }
+    for row in &rows {
+        assert_eq!(
+            world.store.attempts_of(None, &row.call_id).await.unwrap(),
+            [row.clone()]
+        );
+    }
+}
+
 async fn what_began_since_then_is_found_whenever_its_call_began(database: TestDatabase) {
     let world = World::new(database).await;
     let began = |called_ms_before: i64, started_at_ms: i64| {
