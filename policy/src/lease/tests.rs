@@ -103,7 +103,8 @@ impl World {
     fn stopped(&mut self) -> (u64, u64) {
         for _ in 0..3 {
             if let Some(request) = self.holders[0].stop() {
-                let answer = self.bank.refill(&request, EPOCH_MS + 30_000);
+                let database_ms = EPOCH_MS + i64::try_from(self.now / 1_000).unwrap();
+                let answer = self.bank.refill(&request, database_ms);
                 self.holders[0].answered(&request, &answer, self.now, self.now + 1);
             }
         }
@@ -211,6 +212,19 @@ fn a_call_is_not_sent_after_its_window() {
     let holder = &world.holders[0];
     assert!(holder.may_send(&reservation, world.now + 1_000_000));
     assert!(!holder.may_send(&reservation, world.now + 60_000_000));
+}
+
+#[test]
+fn a_clean_stop_gives_back_what_was_granted_by_an_answer_that_was_lost() {
+    let mut world = World::new(minute(100));
+    world.served(0, 1);
+    assert!(world.reserve(0, 50).is_err());
+    world.now += 2 * TICK_US;
+    let request = world.holders[0].due(world.now).unwrap();
+    world.bank.refill(&request, EPOCH_MS + 1_000);
+    world.holders[0].unanswered(world.now);
+    assert!(world.bank.books().0 > 50);
+    assert_eq!(world.stopped(), (1, 1));
 }
 
 #[test]

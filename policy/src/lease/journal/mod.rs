@@ -38,6 +38,8 @@ pub(super) struct Journal {
     /// Leases of windows, by their numbers, that are closed.
     closed: Vec<(u64, LeaseId)>,
     paid: Vec<LeaseId>,
+    /// Wishes of windows that are forgotten.
+    dropped: Vec<LeaseId>,
     next_number: u64,
 }
 
@@ -46,6 +48,7 @@ pub(super) struct Journal {
 pub(super) struct Written {
     number: Option<u64>,
     free: u64,
+    wish: Option<LeaseId>,
 }
 
 impl Journal {
@@ -70,6 +73,7 @@ impl Journal {
     /// The window is not known any more.
     pub(super) fn forget(&mut self, held: &Held) {
         self.over.extend(held.written.number);
+        self.dropped.extend(held.written.wish);
     }
 }
 
@@ -111,6 +115,9 @@ impl Holder {
         }
         for lease in self.journal.paid.drain(..) {
             Entry::Paid { lease }.write(out);
+        }
+        for lease in self.journal.dropped.drain(..) {
+            Entry::Answered { lease }.write(out);
         }
         if out.len() == empty {
             out.truncate(before);
@@ -186,8 +193,23 @@ fn write_pool(pool: &mut Pool, next_number: &mut u64, out: &mut Vec<u8>) {
 }
 
 impl Held {
-    /// Writes what the journal does not have yet.
+    /// Writes what the journal does not have yet. That something is wished for comes before it is asked: if this run ends
+    /// before it knows the answer, the next one gives back whatever came of it.
     fn write(&mut self, limit_id: &Arc<str>, next_number: &mut u64, out: &mut Vec<u8>) {
+        self.write_held(limit_id, next_number, out);
+        let wish = self.wish.as_ref().map(|wish| wish.lease);
+        if self.written.wish != wish {
+            if let Some(lease) = self.written.wish {
+                Entry::Answered { lease }.write(out);
+            }
+            if let Some(lease) = wish {
+                Entry::Wished { lease }.write(out);
+            }
+            self.written.wish = wish;
+        }
+    }
+
+    fn write_held(&mut self, limit_id: &Arc<str>, next_number: &mut u64, out: &mut Vec<u8>) {
         if self.leases.is_empty() && self.written.number.is_none() {
             return;
         }

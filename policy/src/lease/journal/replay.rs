@@ -4,7 +4,7 @@
 //! not been used. So that is given back, by the very code that would have given it back at a clean stop. A journal of another
 //! start of the machine may lack what was sent; nothing is given back by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::wire::{Entry, JournalError, Reader};
 use crate::lease::exchange::{Grant, LeaseId};
@@ -19,6 +19,8 @@ pub struct Replay {
     begun: Option<Begun>,
     windows: BTreeMap<u64, Told>,
     owed: BTreeMap<LeaseId, Owed>,
+    /// Asked for, and not known to be answered.
+    wished: BTreeSet<LeaseId>,
     failed: Option<JournalError>,
 }
 
@@ -127,6 +129,12 @@ impl Replay {
             Entry::Paid { lease } => {
                 self.owed.remove(&lease);
             }
+            Entry::Wished { lease } => {
+                self.wished.insert(lease);
+            }
+            Entry::Answered { lease } => {
+                self.wished.remove(&lease);
+            }
         }
         Ok(())
     }
@@ -153,6 +161,13 @@ impl Replay {
             return BTreeMap::new();
         }
         let mut owed = self.owed;
+        // What may have been granted, and was never known to be: the run that has begun since then has put an end to that
+        // question, so the lease is there now, or never will be.
+        let none_of_it = Owed {
+            returned: u64::MAX,
+            settled: 0,
+        };
+        owed.extend(self.wished.into_iter().map(|lease| (lease, none_of_it)));
         // What calls hold only while they last has been given back for all of them, when this run began.
         for told in self.windows.into_values().filter(|told| !told.held.is_endless()) {
             let Some(held) = told.at_the_end() else {

@@ -84,6 +84,17 @@ impl World {
         }
     }
 
+    /// What is asked arrives, or does not; and the process is killed before it hears of it.
+    fn killed_asking(&mut self, arrives: bool) {
+        self.now += 100_000;
+        let request = self.holder.due(self.now);
+        self.write();
+        if let Some(request) = request.filter(|_| arrives) {
+            self.bank.refill(&request, self.database_ms());
+        }
+        self.killed();
+    }
+
     fn call(&mut self, tokens: u64) {
         let wants: Vec<Want<'_>> = self
             .limits
@@ -153,6 +164,7 @@ enum Step {
     Wait(u64),
     Whole,
     Killed,
+    KilledAsking { arrives: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -163,6 +175,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u64..40_000_000).prop_map(Step::Wait),
         1 => Just(Step::Whole),
         1 => Just(Step::Killed),
+        1 => any::<bool>().prop_map(|arrives| Step::KilledAsking { arrives }),
     ]
 }
 
@@ -184,6 +197,11 @@ proptest! {
                     lost += world.free_and_spent().1;
                     kills += 1;
                     world.killed();
+                }
+                Step::KilledAsking { arrives } => {
+                    lost += world.free_and_spent().1;
+                    kills += 1;
+                    world.killed_asking(arrives);
                 }
             }
             world.write();
@@ -230,6 +248,28 @@ proptest! {
             let _ = if number == 0 { replay.whole(&bytes) } else { replay.change(&bytes) };
         }
         drop(replay.owed(1));
+    }
+}
+
+/// What is asked for is written before it is asked, so that nothing is lost of what was granted to nobody.
+#[test]
+fn what_was_granted_at_the_very_moment_of_a_kill_is_given_back() {
+    for arrives in [true, false] {
+        let mut world = World::new();
+        // The first question only tells the time.
+        world.call(10);
+        world.tick();
+        world.call(10);
+        world.killed_asking(arrives);
+        assert_eq!(world.bank.books().0 > 0, arrives);
+        world.write();
+        // Once more, before that is told: it is still known.
+        world.write_whole();
+        world.killed();
+        world.tick();
+        let (granted, returned, settled) = world.bank.books_of_windows();
+        assert_eq!((granted, settled), (returned, 0));
+        assert!(world.holder.owed.is_empty());
     }
 }
 

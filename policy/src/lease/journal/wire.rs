@@ -39,6 +39,10 @@ pub(super) enum Entry {
     },
     /// It has been told.
     Paid { lease: LeaseId },
+    /// The lease is about to be asked for: it may come to be, and nothing of it has been in this hand.
+    Wished { lease: LeaseId },
+    /// What was asked for is known, and told by other entries.
+    Answered { lease: LeaseId },
 }
 
 /// A journal that is not to be believed. Nothing is given back by it then.
@@ -128,6 +132,14 @@ impl Entry {
                 out.push(8);
                 out.extend_from_slice(&lease.0.to_le_bytes());
             }
+            Self::Wished { lease } => {
+                out.push(10);
+                out.extend_from_slice(&lease.0.to_le_bytes());
+            }
+            Self::Answered { lease } => {
+                out.push(11);
+                out.extend_from_slice(&lease.0.to_le_bytes());
+            }
         }
     }
 }
@@ -194,6 +206,8 @@ impl<'a> Reader<'a> {
                 lease: self.lease()?,
             },
             8 => Entry::Paid { lease: self.lease()? },
+            10 => Entry::Wished { lease: self.lease()? },
+            11 => Entry::Answered { lease: self.lease()? },
             _ => return Err(JournalError::Nonsense),
         };
         Ok(Some(entry))

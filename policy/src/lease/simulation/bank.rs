@@ -119,6 +119,8 @@ impl Bank {
         }
         for told in &request.returns {
             let Some(lease) = self.leases.get_mut(&told.lease) else {
+                // It will never count: to tell it again is of no use.
+                answer.returns.push(told.lease);
                 continue;
             };
             let is_own = lease.replica == request.from.replica && lease.incarnation <= request.from.number;

@@ -116,6 +116,11 @@ impl Fleet {
         }
     }
 
+    /// The database that all of them are on, without weather.
+    pub(super) fn url(&self) -> &str {
+        self.database.url()
+    }
+
     /// A small call by one of them.
     pub(super) fn call(&self, replica: usize) -> Answer {
         let url = self.replicas[replica].serving().endpoint("/v1/chat/completions");

@@ -3,7 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::fleet::{Fleet, a_day};
+use testkit::chaos::Weather;
+use testkit::database;
+
+use super::fleet::{Fleet, a_day, until};
 use super::provider::Provider;
 
 const CAP: usize = 1_500;
@@ -58,4 +61,44 @@ fn f01_f02_killing_replicas_under_load_loses_and_exceeds_nothing() {
          {used_up} were left to use up; {} rows",
         checked.rows.len()
     );
+}
+
+/// What the database has granted and the replica never heard of goes back, by the name under which it was asked for.
+#[test]
+fn f01_what_is_granted_at_the_very_moment_of_a_kill_is_not_lost() {
+    let Some(mut fleet) = Fleet::new_of(2, Provider::start()) else {
+        return;
+    };
+    fleet.limit("tenant:acme", &a_day(CAP));
+    fleet.start();
+    for replica in 0..2 {
+        until("served", || fleet.call(replica).status == 200);
+    }
+    let granted = "SELECT CAST(COALESCE(SUM(amount - returned), 0) AS TEXT) FROM leases";
+    let mut of_nobody = 0;
+    for kill in 0..KILLS {
+        let victim = kill % 2;
+        let granted = || -> i64 { database::ask(fleet.url(), granted).parse().unwrap() };
+        // It has to ask, its wish is granted, and it does not hear of that.
+        let chaos = fleet.replicas[victim].chaos.as_ref().unwrap();
+        chaos.set(Weather::Forgetful(1));
+        let before = granted();
+        until("granted without an answer", || {
+            fleet.call(victim);
+            granted() > before
+        });
+        of_nobody += granted() - before;
+        fleet.replicas[victim].kill();
+        let chaos = fleet.replicas[victim].chaos.as_ref().unwrap();
+        chaos.set(Weather::Fair);
+        fleet.replicas[victim].start();
+        until("served again", || fleet.call(victim).status == 200);
+    }
+    fleet.use_up();
+    let checked = fleet.check();
+    let (seen, crashed) = (fleet.provider.count(), checked.crashed());
+    assert!(seen <= CAP && seen + crashed >= CAP, "{seen} seen, {crashed} crashed");
+    assert_eq!((checked.burnt(), checked.outstanding()), (0, 0));
+    assert!(of_nobody >= i64::try_from(KILLS).unwrap(), "{of_nobody}");
+    println!("{KILLS} kills with {of_nobody} units that were granted to nobody who heard of it: none is lost");
 }
