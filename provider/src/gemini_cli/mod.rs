@@ -10,6 +10,7 @@ mod acp;
 mod answer;
 mod body;
 mod caps;
+mod checks;
 mod credential;
 mod environment;
 mod examine;
@@ -26,6 +27,7 @@ mod request;
 mod seen;
 mod session;
 mod settings;
+mod stand_in;
 mod stop;
 mod way;
 mod worker;
@@ -53,12 +55,14 @@ use worker::Job;
 
 pub use account::Account;
 pub use answer::Framing;
+pub use checks::Check;
 pub use examine::{Examined, examine};
 pub use fault::AccountRefusal;
 pub use login::{CliLogin, CliLoginFault};
 pub use models::MODELS;
 pub use relay::RelayBody;
 pub use settings::{GeminiCliSettings, Mode, Program};
+pub use stand_in::{StandIn, StandInBody};
 
 pub(crate) use body::Body;
 

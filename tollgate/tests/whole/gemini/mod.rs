@@ -6,6 +6,7 @@
 mod answers;
 mod apart;
 mod desk;
+mod doctor;
 mod faults;
 mod life;
 mod relay;
