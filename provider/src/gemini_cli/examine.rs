@@ -85,7 +85,7 @@ async fn converse(settings: &GeminiCliSettings, folder: &Path, url: &str) -> Res
     let begun = Instant::now();
     let arguments = ["--acp", "-m", MODEL].map(OsStr::new);
     let mut process =
-        Process::start(&settings.program, &home, &environment, &arguments, false).map_err(said)?;
+        Process::start(&settings.program, &home, &environment, &arguments, false, None).map_err(said)?;
     let pipes = process.stdout().zip(process.stdin());
     let (stdout, stdin) = pipes.ok_or("it has no pipes")?;
     let mut acp = Acp::new(stdout, stdin);

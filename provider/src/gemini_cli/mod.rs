@@ -11,6 +11,7 @@ mod answer;
 mod body;
 mod caps;
 mod checks;
+mod confined;
 mod credential;
 mod environment;
 mod examine;
@@ -44,6 +45,7 @@ use vault::Secret;
 use crate::base_url::{BaseUrl, Trust};
 use crate::upstream::{Answer, AnswerBody, Courier, SendFault, UpstreamSettings};
 use answer::Writer;
+use confined::Confined;
 use credential::Login;
 use fault::Failure;
 use home::State;
@@ -106,7 +108,9 @@ impl GeminiCli {
         let relay = match settings.relay {
             Some(address) => {
                 let courier = Courier::new(upstream).map_err(io::Error::other)?;
-                Some(Arc::new(Relay::new(address, courier)))
+                // Their proxy refuses all else that they ask it for; with this they can ask nobody else.
+                let confined = Confined::to(address.port(), runtime.clone());
+                Some(Arc::new(Relay::new(address, courier, confined)))
             }
             None => None,
         };

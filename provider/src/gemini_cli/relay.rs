@@ -18,6 +18,7 @@ use serde_json::json;
 use vault::Secret;
 
 use super::GeminiCli;
+use super::confined::Confined;
 use super::seen::{Reader, Seen};
 use crate::upstream::Courier;
 
@@ -25,6 +26,8 @@ use crate::upstream::Courier;
 pub(super) struct Relay {
     address: SocketAddr,
     courier: Courier,
+    /// Who starts processes that reach nothing else, where the kernel sees to that.
+    confined: Option<Confined>,
     passes: Mutex<Vec<Arc<Pass>>>,
 }
 
@@ -80,10 +83,11 @@ const PASSED: [HeaderName; 5] = [
 const PASSED_BACK: [HeaderName; 2] = [CONTENT_TYPE, RETRY_AFTER];
 
 impl Relay {
-    pub(super) fn new(address: SocketAddr, courier: Courier) -> Self {
+    pub(super) fn new(address: SocketAddr, courier: Courier, confined: Option<Confined>) -> Self {
         Self {
             address,
             courier,
+            confined,
             passes: Mutex::default(),
         }
     }
@@ -91,6 +95,10 @@ impl Relay {
     /// Where processes find it.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub(super) fn confined(&self) -> Option<&Confined> {
+        self.confined.as_ref()
     }
 
     /// Lets a process through. None when there is no chance to be had for a capability.

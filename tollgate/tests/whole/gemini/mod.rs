@@ -12,3 +12,4 @@ mod life;
 mod relay;
 mod smoke;
 mod tokens;
+mod trace;
