@@ -116,7 +116,9 @@ async fn converse(
     match (judge(verdict, is_told, code, &errors), seen.counts) {
         // That nothing was said is an answer where it has a reason.
         (Ok(_) | Err(Failure::Nothing), Some(counts)) if is_told || reason.is_some() => Ok((counts, reason)),
-        (judged, _) => judged.map(|counts| (counts, reason)),
+        (judged, _) => judged
+            .map(|counts| (counts, reason))
+            .map_err(|failure| failure.with_wait(seen.wait_s)),
     }
 }
 

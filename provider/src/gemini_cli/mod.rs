@@ -30,6 +30,7 @@ mod session;
 mod settings;
 mod stand_in;
 mod stop;
+mod wait;
 mod way;
 mod worker;
 

@@ -234,7 +234,8 @@ impl Worker {
                     return Ok(ended(&result, is_told, self.seen()));
                 }
                 Message::Error { id: of, error } if of == id => {
-                    let failure = self.failure(error).await;
+                    let wait_s = self.seen().wait_s;
+                    let failure = self.failure(error).await.with_wait(wait_s);
                     let is_account = matches!(failure, Failure::Account(_) | Failure::Told(401, _));
                     if is_account {
                         return Ok(End::Odd(failure));

@@ -9,6 +9,7 @@ mod desk;
 mod doctor;
 mod faults;
 mod life;
+mod limited;
 mod relay;
 mod smoke;
 mod tokens;
