@@ -12,6 +12,7 @@ mod connections;
 mod door;
 mod drain;
 mod endpoint;
+mod few;
 mod front;
 mod limits;
 mod listen;

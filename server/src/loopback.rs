@@ -1,7 +1,7 @@
 //! Listening on loopback for processes of our own: whoever answers them is somebody else's business.
 
-use std::convert::Infallible;
 use std::error::Error;
+use std::future::pending;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -12,15 +12,18 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::task::JoinSet;
 
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::few::Few;
+
+const FEW: Few = Few {
+    whose: "a process's",
+    connections_max: 1024,
+    head_timeout: Duration::from_secs(30),
+    head_bytes_max: 64 << 10,
+    headers_max: 100,
+    timeout: None,
+};
 const BODY_BYTES_MAX: usize = 64 << 20;
-const CONNECTIONS_MAX: usize = 1024;
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers with what `answer` makes of each request, for ever.
 ///
@@ -29,38 +32,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub async fn serve_loopback<A, F, B>(listener: Arc<TcpListener>, answer: A) -> io::Result<()>
 where
     A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send,
+    F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let listener = tokio::net::TcpListener::from_std(listener.try_clone()?)?;
-    // Dropped with this, so that no connection outlives the listener.
-    let mut open = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept(), if open.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, _)) => {
-                    let answer = answer.clone();
-                    let _delayed = stream.set_nodelay(true);
-                    let service = service_fn(move |request| {
-                        let answer = answer.clone();
-                        async move { Ok::<_, Infallible>(answered(request, answer).await) }
-                    });
-                    let connection = http1::Builder::new()
-                        .timer(TokioTimer::new())
-                        .header_read_timeout(HEAD_TIMEOUT)
-                        .serve_connection(TokioIo::new(stream), service);
-                    // One that breaks is the process's business.
-                    open.spawn(async move { drop(connection.await) });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a process's connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(_ended) = open.join_next() => {}
-        }
-    }
+    let answer = move |request, _| answered(request, answer.clone());
+    FEW.serve(listener.try_clone()?, answer, pending()).await
 }
 
 async fn answered<A, F, B>(request: Request<Incoming>, answer: A) -> Response<Either<B, Full<Bytes>>>

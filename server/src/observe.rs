@@ -3,7 +3,6 @@
 //! It is apart from the clients' port, so that a firewall can tell them apart, and runs on the control runtime, so that
 //! no scrape stands in the way of a call. Whoever asks gets one answer a connection, and not long for it.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -16,16 +15,12 @@ use gateway::seeing::Metrics;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::answer::{self, Body};
 use crate::connections::Connections;
 use crate::endpoint::ForAnybody;
+use crate::few::Few;
 use crate::front;
 
 /// What is looked at.
@@ -36,13 +31,15 @@ pub struct Observed {
     pub connections: Arc<Connections>,
 }
 
-/// A few scrapers and people; more is a mistake or worse.
-const CONNECTIONS_MAX: usize = 32;
-/// For a connection, from its first byte to its last.
-const TIMEOUT: Duration = Duration::from_secs(10);
-const HEAD_BYTES_MAX: usize = 16 << 10;
-const HEADERS_MAX: usize = 64;
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const FEW: Few = Few {
+    whose: "an operator's",
+    // A few scrapers and people; more is a mistake or worse.
+    connections_max: 32,
+    head_timeout: Duration::from_secs(10),
+    head_bytes_max: 16 << 10,
+    headers_max: 64,
+    timeout: Some(Duration::from_secs(10)),
+};
 
 /// Answers until it is enough, and then to the end what it has begun to answer.
 ///
@@ -53,46 +50,12 @@ pub async fn observe(
     observed: Arc<Observed>,
     mut enough: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    // Dropped with this, so that no connection outlives the listener.
-    let mut open = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = told(&mut enough) => break,
-            accepted = listener.accept(), if open.len() < CONNECTIONS_MAX => match accepted {
-                Ok((stream, _)) => drop(open.spawn(connection(stream, observed.clone()))),
-                Err(error) => {
-                    tracing::warn!(%error, "an operator's connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(_ended) = open.join_next() => {}
-        }
-    }
-    drop(listener);
-    while open.join_next().await.is_some() {}
-    Ok(())
-}
-
-/// Waits until it is enough.
-async fn told(enough: &mut watch::Receiver<bool>) {
-    let _enough = enough.wait_for(|enough| *enough).await;
-}
-
-async fn connection(stream: TcpStream, observed: Arc<Observed>) {
-    let service = service_fn(move |request| {
+    let answer = move |request, _| {
         let observed = observed.clone();
-        async move { Ok::<_, Infallible>(answered(&observed, &request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(TIMEOUT)
-        .keep_alive(false)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    // One that breaks, or takes too long, is the asker's business.
-    let _broken = tokio::time::timeout(TIMEOUT, connection).await;
+        async move { answered(&observed, &request).await }
+    };
+    let enough = async { drop(enough.wait_for(|enough| *enough).await) };
+    FEW.serve(listener, answer, enough).await
 }
 
 async fn answered(observed: &Observed, request: &Request<Incoming>) -> Response<Body> {

@@ -30,9 +30,6 @@ pub(super) struct Asking<'a> {
     pub(super) attempt_id: &'a str,
 }
 
-/// A token that ends sooner is renewed first. What runs beside the calls has done so long before, unless it could not.
-const AHEAD_MS: i64 = 5 * 60 * 1_000;
-
 impl Asking<'_> {
     /// Makes the call.
     ///
@@ -61,15 +58,14 @@ impl Asking<'_> {
     async fn good(&self) -> Result<Secret, SendFault> {
         let secret = self.credential.secret.as_ref().ok_or(SendFault::BadSecret)?;
         let tokens = TokenFile::read(secret).map_err(|_| SendFault::BadSecret)?;
-        let left_ms = tokens.expiry_date.saturating_sub(now_ms());
-        if left_ms > AHEAD_MS {
+        if !self.logins.is_late(&tokens) {
             return Ok(secret.clone());
         }
         match self.logins.fresh(self.tenant_id, &self.credential.id).await {
             Ok(fresh) => Ok(fresh),
             Err(LoginFault::Revoked(_)) => Err(SendFault::LoginEnded),
             // The database is away, or Google.
-            Err(_) if left_ms > 0 => Ok(secret.clone()),
+            Err(_) if tokens.expiry_date > now_ms() => Ok(secret.clone()),
             Err(_) => Err(SendFault::NoNewToken),
         }
     }

@@ -20,6 +20,8 @@ const ACTOR: &str = "system";
 const REFUSED: &str = "Google does not take the login's token, nor the new one that it gave for it.";
 /// A token that ends sooner than this is not given out.
 const TOO_LATE_MS: i64 = 30 * 1_000;
+/// A call does not begin with one that ends sooner.
+const CALL_AHEAD_MS: i64 = 5 * 60 * 1_000;
 /// How long a claim holds: longer than Google may take.
 const CLAIM_MS: i64 = 30 * 1_000;
 /// The program takes longer: it has to start.
@@ -64,6 +66,12 @@ impl Logins {
             .await
             .map_err(|_| LoginFault::Unavailable)??;
         Ok(tokens.write())
+    }
+
+    /// Whether a call has to ask for other tokens first. What runs beside the calls has got them long before, unless it
+    /// could not.
+    pub fn is_late(&self, tokens: &TokenFile) -> bool {
+        tokens.is_due(tokens.expiry_date, self.ahead_ms().min(CALL_AHEAD_MS), now_ms())
     }
 
     /// The tokens in whose place those come that Google refuses, whenever they end: the ones that somebody else has got in
@@ -124,10 +132,10 @@ impl Logins {
         credential_id: &str,
     ) -> Result<(GoogleLogin, TokenFile), LoginFault> {
         let (login, tokens) = self.read(tenant_id, credential_id).await?;
-        if !self.is_due(&login) {
+        if !self.is_due(&login, &tokens) {
             return Ok((login, tokens));
         }
-        let is_good = |login: &GoogleLogin, _: &TokenFile| !self.is_due(login);
+        let is_good = |login: &GoogleLogin, tokens: &TokenFile| !self.is_due(login, tokens);
         match self.in_turn(tenant_id, credential_id, is_good).await {
             // An old token that still lasts is better than none.
             Err(LoginFault::Google(_) | LoginFault::Unavailable)
@@ -237,7 +245,9 @@ impl Logins {
             at_ms: now_ms(),
         };
         match asked {
-            Ok(new) => {
+            Ok(mut new) => {
+                // By which it is seen how long it lives, whoever has got it.
+                new.issued_at = Some(change.at_ms);
                 let secret = new.write();
                 let writing =
                     self.store
@@ -279,8 +289,8 @@ impl Logins {
         Ok((login, TokenFile::read(&secret)?))
     }
 
-    fn is_due(&self, login: &GoogleLogin) -> bool {
-        login.expires_at_ms.saturating_sub(now_ms()) <= self.ahead_ms()
+    fn is_due(&self, login: &GoogleLogin, tokens: &TokenFile) -> bool {
+        tokens.is_due(login.expires_at_ms, self.ahead_ms(), now_ms())
     }
 
     fn ahead_ms(&self) -> i64 {

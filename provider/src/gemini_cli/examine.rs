@@ -1,4 +1,4 @@
-//! Whether the program works here: for whoever sets it up. Google is not asked.
+//! Whether the program works here: for whoever sets it up. Google is not asked, but a stand-in for it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{self, timeout};
 use vault::Secret;
 
 use super::acp::{Acp, Broken, Message};
+use super::checks::{self, Check};
 use super::credential::Login;
 use super::environment::environment;
 use super::home::{Home, State};
 use super::plain;
 use super::process::{Process, setpriv};
 use super::settings::GeminiCliSettings;
+use super::stand_in::StandIn;
 
 /// What was found.
 #[derive(Debug)]
@@ -31,35 +33,59 @@ pub struct Examined {
     pub resident_bytes: u64,
     /// Whether its processes are killed by the kernel when the gateway is.
     pub is_bound: bool,
+    /// Of what Tollgate relies on.
+    pub checks: Vec<Check>,
 }
 
-/// Where nobody listens.
-const NOWHERE: &str = "http://127.0.0.1:9";
 const MODEL: &str = "gemini-2.5-flash";
 const NODE_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the end of a process to which nobody speaks any more.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+/// For all of the checks. They start the program eight times.
+const CHECKS_TIMEOUT: Duration = Duration::from_secs(180);
+const ENDS: &str = "warm: a process ends when nobody speaks with it any more";
 
-/// Starts the program as it is started for calls, in folders under this one, and has it say who it is.
+/// Starts the program as it is started for calls, in folders under this one, has it say who it is, and goes through all that
+/// is relied on. Takes half a minute. `google` has to answer at `url`, an address on loopback.
 ///
 /// # Errors
-/// Why it does not work.
-pub async fn examine(settings: &GeminiCliSettings, folder: &Path) -> Result<Examined, String> {
-    let examined = converse(settings, folder).await;
+/// Why it does not work at all.
+pub async fn examine(
+    settings: &GeminiCliSettings,
+    folder: &Path,
+    google: &StandIn,
+    url: &str,
+) -> Result<Examined, String> {
+    let deadline = time::Instant::now() + CHECKS_TIMEOUT;
+    let mut settings = settings.clone();
+    // Whatever else it wants to reach it asks of the stand-in, which refuses.
+    settings.program.proxy = Some(url.to_owned());
+    let mut examined = converse(&settings, folder, url).await;
+    if let Ok(examined) = &mut examined {
+        match checks::all(&settings, folder, (google, url), deadline).await {
+            Ok(checks) => examined.checks.extend(checks),
+            Err(why) => examined.checks.push(Check {
+                what: "the program can be given calls",
+                outcome: Err(why),
+            }),
+        }
+    }
     let _never_made = fs::remove_dir_all(folder);
     examined
 }
 
-async fn converse(settings: &GeminiCliSettings, folder: &Path) -> Result<Examined, String> {
+async fn converse(settings: &GeminiCliSettings, folder: &Path, url: &str) -> Result<Examined, String> {
     let node_version = node_version(settings).await?;
     let said = |error: std::io::Error| error.to_string();
     let state = Arc::new(State::open(folder).map_err(said)?);
     let home = Home::make(&state, &plain::settings(MODEL, &Map::new())).map_err(said)?;
     let login = Login::read(&Secret::new(json!({"access_token": "none"}).to_string()));
     let login = login.ok_or("it can be given no login")?;
-    let environment = environment(&settings.program, &home, &login, NOWHERE);
+    let environment = environment(&settings.program, &home, &login, url);
     let begun = Instant::now();
     let arguments = ["--acp", "-m", MODEL].map(OsStr::new);
     let mut process =
-        Process::start(&settings.program, &home, &environment, &arguments, false).map_err(said)?;
+        Process::start(&settings.program, &home, &environment, &arguments, false, None).map_err(said)?;
     let pipes = process.stdout().zip(process.stdin());
     let (stdout, stdin) = pipes.ok_or("it has no pipes")?;
     let mut acp = Acp::new(stdout, stdin);
@@ -89,12 +115,22 @@ async fn converse(settings: &GeminiCliSettings, folder: &Path) -> Result<Examine
         return Err("it cannot be given a conversation".to_owned());
     }
     let version = said.pointer("/agentInfo/version").and_then(Value::as_str);
+    let resident_bytes = process.resident_bytes().unwrap_or(0);
+    // Its pipes go with it.
+    drop(acp);
+    let ended = timeout(END_TIMEOUT, process.ended()).await;
     Ok(Examined {
         node_version,
         version: version.unwrap_or("unknown").to_owned(),
         ready_in,
-        resident_bytes: process.resident_bytes().unwrap_or(0),
+        resident_bytes,
         is_bound: setpriv().is_some(),
+        checks: vec![Check {
+            what: ENDS,
+            outcome: ended
+                .map(drop)
+                .map_err(|_| format!("it went on for {} s", END_TIMEOUT.as_secs())),
+        }],
     })
 }
 

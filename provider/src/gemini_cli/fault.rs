@@ -5,6 +5,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use super::wait;
 use crate::upstream::{Answer, SendFault};
 
 /// Why there is no answer, or no more of it.
@@ -14,6 +15,8 @@ pub(super) enum Failure {
     Unsayable(String),
     /// Google answered the program with this status and these words.
     Told(u16, String),
+    /// Google has had enough of this account for now; with its words, and after how many seconds it may be asked again.
+    Limited(String, Option<u64>),
     /// Google does not serve this account.
     Account(AccountRefusal),
     /// The conversation is longer than the model's context.
@@ -57,7 +60,6 @@ const MESSAGE_LEN_MAX: usize = 600;
 const BROKEN_OFF: &str = "Premature close";
 /// Where advice of the program's own begins, about its own command line.
 const ADVICE: &str = "\n\n\u{1f4a1}";
-const SECONDS_MAX: u64 = 7 * 24 * 3600;
 
 impl Failure {
     /// Of a status that Google gave. What is about the account is not told in Google's words.
@@ -68,12 +70,17 @@ impl Failure {
             // Of which the program makes an error of the server's.
             500 if refusal == AccountRefusal::TermsViolated => Self::Account(refusal),
             500 if message.contains(BROKEN_OFF) => Self::Cut,
-            // In some of its errors the program puts the whole of what it sent.
-            400..=599 => Self::Told(
-                status,
-                googles_words(message).chars().take(MESSAGE_LEN_MAX).collect(),
-            ),
+            429 => Self::Limited(googles_words(message), wait::in_words(message)),
+            400..=599 => Self::Told(status, googles_words(message)),
             _ => Self::Program("it told of an error that is none of Google's"),
+        }
+    }
+
+    /// The same, where it is known from elsewhere when Google may be asked again.
+    pub(super) fn with_wait(self, wait_s: Option<u64>) -> Self {
+        match self {
+            Self::Limited(message, told_s) => Self::Limited(message, wait_s.or(told_s)),
+            other => other,
         }
     }
 
@@ -82,10 +89,8 @@ impl Failure {
         match self {
             Self::Unsayable(message) => Ok(error(400, &message, None)),
             Self::NoLogin => Err(SendFault::BadSecret),
-            Self::Told(status, message) => {
-                let wait = (status == 429).then(|| seconds(&message)).flatten();
-                Ok(error(status, &message, wait))
-            }
+            Self::Told(status, message) => Ok(error(status, &message, None)),
+            Self::Limited(message, wait_s) => Ok(error(429, &message, wait_s)),
             Self::Account(refusal) => Err(SendFault::Account(refusal)),
             Self::TooLong => {
                 // In Google's own words, by which a client knows it.
@@ -124,7 +129,8 @@ impl AccountRefusal {
     }
 }
 
-/// What Google said, of which the program sometimes shows the whole answer, and to which it adds advice.
+/// What Google said, of which the program sometimes shows the whole answer, and to which it adds advice. In some of its
+/// errors the program puts the whole of what it sent.
 fn googles_words(message: &str) -> String {
     let whole: Option<Value> = serde_json::from_str(message).ok();
     let inner = whole
@@ -132,7 +138,7 @@ fn googles_words(message: &str) -> String {
         .and_then(|whole| whole.get("error")?.get("message")?.as_str());
     let words = inner.unwrap_or(message);
     let words = words.split_once(ADVICE).map_or(words, |(words, _)| words);
-    words.trim().to_owned()
+    words.trim().chars().take(MESSAGE_LEN_MAX).collect()
 }
 
 /// An error as Google writes it.
@@ -158,55 +164,9 @@ fn error(status: u16, message: &str, wait_s: Option<u64>) -> Answer {
     answer
 }
 
-/// In how many seconds a quota is there again, as in `Your quota will reset after 9h12m3s.`
-fn seconds(message: &str) -> Option<u64> {
-    let (_, after) = message.split_once("reset after ")?;
-    let mut total: f64 = 0.0;
-    let mut number = String::new();
-    for letter in after.chars() {
-        let unit = match letter {
-            '0'..='9' => {
-                number.push(letter);
-                continue;
-            }
-            '.' if !number.is_empty() => {
-                number.push(letter);
-                continue;
-            }
-            'd' => 86_400.0,
-            'h' => 3_600.0,
-            'm' => 60.0,
-            's' => 1.0,
-            _ => break,
-        };
-        total += number.parse::<f64>().ok()? * unit;
-        number.clear();
-    }
-    // A second more than too early.
-    let whole = total.ceil().max(1.0);
-    (total > 0.0 && whole <= SECONDS_MAX as f64).then_some(whole as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn when_a_quota_is_there_again_is_read() {
-        let table = [
-            ("Your quota will reset after 9h12m3s.", Some(33_123)),
-            ("It will reset after 0.4s", Some(1)),
-            ("It will reset after 1.5s.", Some(2)),
-            ("It will reset after 2d", Some(172_800)),
-            ("It will reset after a while", None),
-            ("It will reset after 999999d", None),
-            ("It will reset after s", None),
-            ("Resource has been exhausted", None),
-        ];
-        for (message, expected) in table {
-            assert_eq!(seconds(message), expected, "{message}");
-        }
-    }
 
     #[test]
     fn words_about_an_account_are_known_and_not_passed_on() {
@@ -216,7 +176,7 @@ mod tests {
         let advised = "Slow down.\n\n\u{1f4a1} Tip: gcloud";
         assert_eq!(
             Failure::told(429, advised),
-            Failure::Told(429, "Slow down.".to_owned())
+            Failure::Limited("Slow down.".to_owned(), None)
         );
         let whole = r#"{"error":{"code":400,"message":"No."}}"#;
         assert_eq!(Failure::told(400, whole), Failure::Told(400, "No.".to_owned()));

@@ -13,7 +13,6 @@ use super::answer::{Counts, Said};
 use super::fault::{AccountRefusal, Failure};
 use super::home::{Home, State};
 use super::plain;
-use super::process::Process;
 use super::relay::Admitted;
 use super::settings::GeminiCliSettings;
 use super::way::Way;
@@ -91,7 +90,6 @@ async fn converse(
     let file = home
         .put(&job.asked.system, SESSION, &session)
         .map_err(no_folder)?;
-    let (environment, admitted) = way.environment(&settings.program, &home)?;
     let arguments = [
         "-p",
         "\n",
@@ -103,8 +101,7 @@ async fn converse(
     ]
     .map(OsStr::new);
     let arguments = [&arguments[..], &[file.as_os_str()]].concat();
-    let mut process = Process::start(&settings.program, &home, &environment, &arguments, true)
-        .map_err(|_| Failure::Program("it cannot be started"))?;
+    let (mut process, admitted) = way.start(&settings.program, &home, &arguments, true)?;
     drop(process.stdin());
     let pipes = process.stdout().zip(process.stderr());
     let (stdout, stderr) = pipes.ok_or(Failure::Program("it has no pipes"))?;
@@ -119,7 +116,9 @@ async fn converse(
     match (judge(verdict, is_told, code, &errors), seen.counts) {
         // That nothing was said is an answer where it has a reason.
         (Ok(_) | Err(Failure::Nothing), Some(counts)) if is_told || reason.is_some() => Ok((counts, reason)),
-        (judged, _) => judged.map(|counts| (counts, reason)),
+        (judged, _) => judged
+            .map(|counts| (counts, reason))
+            .map_err(|failure| failure.with_wait(seen.wait_s)),
     }
 }
 

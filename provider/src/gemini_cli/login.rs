@@ -136,7 +136,8 @@ impl GeminiCli {
             home.put_login(login).ok()?;
         }
         let variables = environment::of_login(program, &home);
-        let mut process = Process::start(program, &home, &variables, &[OsStr::new("--acp")], false).ok()?;
+        let arguments = [OsStr::new("--acp")];
+        let mut process = Process::start(program, &home, &variables, &arguments, false, None).ok()?;
         Some(Running {
             stdin: process.stdin()?,
             lines: Lines::new(process.stdout()?),

@@ -10,6 +10,8 @@ mod acp;
 mod answer;
 mod body;
 mod caps;
+mod checks;
+mod confined;
 mod credential;
 mod environment;
 mod examine;
@@ -26,7 +28,9 @@ mod request;
 mod seen;
 mod session;
 mod settings;
+mod stand_in;
 mod stop;
+mod wait;
 mod way;
 mod worker;
 
@@ -42,6 +46,7 @@ use vault::Secret;
 use crate::base_url::{BaseUrl, Trust};
 use crate::upstream::{Answer, AnswerBody, Courier, SendFault, UpstreamSettings};
 use answer::Writer;
+use confined::Confined;
 use credential::Login;
 use fault::Failure;
 use home::State;
@@ -53,12 +58,14 @@ use worker::Job;
 
 pub use account::Account;
 pub use answer::Framing;
+pub use checks::Check;
 pub use examine::{Examined, examine};
 pub use fault::AccountRefusal;
 pub use login::{CliLogin, CliLoginFault};
 pub use models::MODELS;
 pub use relay::RelayBody;
 pub use settings::{GeminiCliSettings, Mode, Program};
+pub use stand_in::{StandIn, StandInBody};
 
 pub(crate) use body::Body;
 
@@ -102,7 +109,9 @@ impl GeminiCli {
         let relay = match settings.relay {
             Some(address) => {
                 let courier = Courier::new(upstream).map_err(io::Error::other)?;
-                Some(Arc::new(Relay::new(address, courier)))
+                // Their proxy refuses all else that they ask it for; with this they can ask nobody else.
+                let confined = Confined::to(address.port(), runtime.clone());
+                Some(Arc::new(Relay::new(address, courier, confined)))
             }
             None => None,
         };

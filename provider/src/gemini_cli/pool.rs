@@ -268,6 +268,11 @@ impl Pool {
         }
     }
 
+    /// Ends all processes that nobody needs.
+    pub(super) fn end_idle(&self) {
+        locked(&self.idle).clear();
+    }
+
     /// Keeps a process for the next call, for a while.
     fn keep(self: &Arc<Self>, key: WorkerKey, worker: Worker) {
         let since = Instant::now();

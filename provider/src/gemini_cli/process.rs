@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
+use super::confined::Confined;
 use super::environment::Variable;
 use super::home::Home;
 use super::settings::Program;
@@ -27,13 +28,15 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 const BINDING: [&str; 4] = ["--pdeathsig", "KILL", "--no-new-privs", "--"];
 
 impl Process {
-    /// Starts one. Its standard error is kept only where it is asked for: it holds prompts.
+    /// Starts one, by who keeps it from reaching others, where somebody does. Its standard error is kept only where it is
+    /// asked for: it holds prompts.
     pub(super) fn start(
         program: &Program,
         home: &Home,
         environment: &[Variable],
         arguments: &[&OsStr],
         wants_errors: bool,
+        confined: Option<&Confined>,
     ) -> io::Result<Self> {
         let mut command = bound_to_us(&program.node);
         command
@@ -51,9 +54,11 @@ impl Process {
             } else {
                 Stdio::null()
             });
-        let process = Self {
-            child: command.spawn()?,
+        let child = match confined {
+            Some(confined) => confined.start(command)?,
+            None => command.spawn()?,
         };
+        let process = Self { child };
         process.limit();
         Ok(process)
     }

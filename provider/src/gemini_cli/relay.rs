@@ -1,7 +1,8 @@
 //! The relay between processes and Google, where an operator wants one: a process is shown where it is, and a capability of
 //! its own in place of a token. What it asks of Code Assist goes on with the token; anything else it asks is refused.
 //!
-//! On the way by, the relay reads what the program does not tell: why the model ended, and all of the usage. Requests and
+//! On the way by, the relay reads what the program does not tell: why the model ended, all of the usage, and when Google may
+//! be asked again. Requests and
 //! answers are otherwise passed on as they are. Who listens for it is somebody else's business: see [`GeminiCli::relay`].
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use serde_json::json;
 use vault::Secret;
 
 use super::GeminiCli;
+use super::confined::Confined;
 use super::seen::{Reader, Seen};
 use crate::upstream::Courier;
 
@@ -25,6 +27,8 @@ use crate::upstream::Courier;
 pub(super) struct Relay {
     address: SocketAddr,
     courier: Courier,
+    /// Who starts processes that reach nothing else, where the kernel sees to that.
+    confined: Option<Confined>,
     passes: Mutex<Vec<Arc<Pass>>>,
 }
 
@@ -80,10 +84,11 @@ const PASSED: [HeaderName; 5] = [
 const PASSED_BACK: [HeaderName; 2] = [CONTENT_TYPE, RETRY_AFTER];
 
 impl Relay {
-    pub(super) fn new(address: SocketAddr, courier: Courier) -> Self {
+    pub(super) fn new(address: SocketAddr, courier: Courier, confined: Option<Confined>) -> Self {
         Self {
             address,
             courier,
+            confined,
             passes: Mutex::default(),
         }
     }
@@ -91,6 +96,10 @@ impl Relay {
     /// Where processes find it.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    pub(super) fn confined(&self) -> Option<&Confined> {
+        self.confined.as_ref()
     }
 
     /// Lets a process through. None when there is no chance to be had for a capability.
@@ -130,8 +139,10 @@ impl Relay {
             Err(_) => return refused(StatusCode::BAD_GATEWAY, "Google does not answer."),
         };
         let (googles, body) = answer.into_parts();
-        let is_generated = googles.status.is_success() && head.uri.path().ends_with(GENERATE);
-        let reader = is_generated.then(|| (pass, Reader::default()));
+        let reader = head.uri.path().ends_with(GENERATE).then(|| {
+            locked(&pass.seen).wait_s = seconds(&googles.headers);
+            (pass, Reader::of(googles.status.is_success()))
+        });
         let mut response = Response::new(RelayBody(Source::Googles { body, reader }));
         *response.status_mut() = googles.status;
         for name in PASSED_BACK {
@@ -229,6 +240,11 @@ fn request_to(
     }
     request.headers_mut().insert(AUTHORIZATION, bearer);
     Some(request)
+}
+
+/// When Google may be asked again, where its headers say so.
+fn seconds(headers: &HeaderMap) -> Option<u64> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// An answer of our own, as Google would write it.

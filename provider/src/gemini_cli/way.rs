@@ -1,11 +1,13 @@
 //! How a process reaches Google: itself, with the token, or by the relay, with a capability.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use super::credential::Login;
 use super::environment::{Variable, environment};
 use super::fault::Failure;
 use super::home::Home;
+use super::process::Process;
 use super::relay::{Admitted, Relay};
 use super::settings::Program;
 
@@ -18,8 +20,22 @@ pub(super) struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// The environment of a process that goes it, and its right to do so, to be kept as long as the process lives.
-    pub(super) fn environment(
+    /// Starts a process that goes it. Its right to do so is to be kept as long as it lives.
+    pub(super) fn start(
+        &self,
+        program: &Program,
+        home: &Home,
+        arguments: &[&OsStr],
+        wants_errors: bool,
+    ) -> Result<(Process, Option<Admitted>), Failure> {
+        let (environment, admitted) = self.environment(program, home)?;
+        let confined = self.relay.and_then(|relay| relay.confined());
+        let started = Process::start(program, home, &environment, arguments, wants_errors, confined);
+        let process = started.map_err(|_| Failure::Program("it cannot be started"))?;
+        Ok((process, admitted))
+    }
+
+    fn environment(
         &self,
         program: &Program,
         home: &Home,

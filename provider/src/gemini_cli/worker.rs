@@ -82,10 +82,8 @@ impl Worker {
     ) -> Result<Self, Failure> {
         let plain = plain::settings_with_caps(model, config);
         let home = Home::make(state, &plain).map_err(|_| Failure::Program("it can have no folder"))?;
-        let (environment, admitted) = way.environment(&settings.program, &home)?;
         let arguments = ["--acp", "-m", model].map(OsStr::new);
-        let mut process = Process::start(&settings.program, &home, &environment, &arguments, false)
-            .map_err(|_| Failure::Program("it cannot be started"))?;
+        let (mut process, admitted) = way.start(&settings.program, &home, &arguments, false)?;
         let pipes = process.stdout().zip(process.stdin());
         let (stdout, stdin) = pipes.ok_or(Failure::Program("it has no pipes"))?;
         let mut worker = Self {
@@ -236,7 +234,8 @@ impl Worker {
                     return Ok(ended(&result, is_told, self.seen()));
                 }
                 Message::Error { id: of, error } if of == id => {
-                    let failure = self.failure(error).await;
+                    let wait_s = self.seen().wait_s;
+                    let failure = self.failure(error).await.with_wait(wait_s);
                     let is_account = matches!(failure, Failure::Account(_) | Failure::Told(401, _));
                     if is_account {
                         return Ok(End::Odd(failure));

@@ -273,6 +273,7 @@ impl OAuthClient {
             // A renewal that brings none leaves the old one good.
             refresh_token: renewed.or_else(|| old.and_then(|old| old.refresh_token.clone())),
             expiry_date: now_ms.saturating_add(life_ms),
+            issued_at: Some(now_ms),
             scope: scopes.or_else(|| old.and_then(|old| old.scope.clone())),
             token_type: "Bearer".to_owned(),
             id_token: answered.extra_fields().id_token.clone(),

@@ -18,6 +18,9 @@ pub struct TokenFile {
     /// Milliseconds since the Unix epoch.
     #[serde(default)]
     pub expiry_date: i64,
+    /// When the access token came, in the same; none where nobody has seen it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     #[serde(default = "bearer")]
@@ -57,6 +60,10 @@ pub enum TokenFileError {
 
 /// No token comes near this.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
+/// So much of its life may be left of a token that lives too short to be renewed long ahead: the fourth part.
+const PART_LEFT: i64 = 4;
+/// A token that lives shorter is not renewed sooner than this after it came.
+const SHORTEST_MS: i64 = 10 * 1_000;
 
 impl TokenFile {
     /// Reads a file that somebody brings, or one of ours.
@@ -84,11 +91,29 @@ impl TokenFile {
     /// # Errors
     /// Also when there is no token by which it can be renewed.
     pub fn read_lasting(text: &Secret) -> Result<Self, TokenFileError> {
-        let file = Self::read(text)?;
+        let mut file = Self::read(text)?;
+        // That is for whoever has seen it come to say.
+        file.issued_at = None;
         if file.refresh_token.is_none() {
             return Err(TokenFileError::NoRefreshToken);
         }
         Ok(file)
+    }
+
+    /// Whether it is time for another access token than this one, which ends at an instant: so long ahead of that, or, of
+    /// one that does not live much longer itself, when a part of its life is left. So a token is not renewed with every
+    /// call, however short it lives.
+    pub fn is_due(&self, ends_at_ms: i64, ahead_ms: i64, now_ms: i64) -> bool {
+        let Some(issued_at) = self.issued_at else {
+            return ends_at_ms.saturating_sub(now_ms) <= ahead_ms;
+        };
+        let lives_for_ms = |ends_at_ms: i64| ends_at_ms.saturating_sub(issued_at).max(0);
+        let has_just_come = now_ms.saturating_sub(issued_at) < SHORTEST_MS;
+        if lives_for_ms(self.expiry_date) < SHORTEST_MS && has_just_come {
+            return false;
+        }
+        let ahead_ms = ahead_ms.min(lives_for_ms(ends_at_ms) / PART_LEFT);
+        ends_at_ms.saturating_sub(now_ms) <= ahead_ms
     }
 
     /// The file as a text to be sealed.
@@ -128,6 +153,39 @@ mod tests {
                 .starts_with(r#"{"kind":"cli_login","access_token":"ya29.a""#)
         );
         assert!(read(written.expose()).ok().unwrap().write().matches(&written));
+    }
+
+    #[test]
+    fn a_token_is_renewed_ahead_of_its_end_but_not_all_of_the_time() {
+        let ahead_ms = 300_000;
+        let due = |life_ms: i64, age_ms: i64| {
+            let mut file = read(r#"{"access_token":"a"}"#).ok().unwrap();
+            (file.issued_at, file.expiry_date) = (Some(1_000_000), 1_000_000 + life_ms);
+            file.is_due(file.expiry_date, ahead_ms, 1_000_000 + age_ms)
+        };
+        let table = [
+            (3_600_000, 3_299_999, false),
+            (3_600_000, 3_300_000, true),
+            // Shorter than what it would be renewed ahead.
+            (120_000, 0, false),
+            (120_000, 89_999, false),
+            (120_000, 90_000, true),
+            // Of no use at all.
+            (0, 0, false),
+            (0, 9_999, false),
+            (0, 10_000, true),
+            (-5, 9_999, false),
+        ];
+        for (life_ms, age_ms, expected) in table {
+            assert_eq!(due(life_ms, age_ms), expected, "{life_ms} after {age_ms}");
+        }
+        // Of one that somebody has brought, nobody knows.
+        let brought = r#"{"access_token":"a","refresh_token":"r","expiry_date":600000,"issued_at":599999}"#;
+        let brought = TokenFile::read_lasting(&Secret::new(brought.to_owned()))
+            .ok()
+            .unwrap();
+        assert!(brought.is_due(brought.expiry_date, ahead_ms, 300_000));
+        assert!(!brought.is_due(brought.expiry_date, ahead_ms, 299_999));
     }
 
     #[test]

@@ -15,6 +15,7 @@ crate::on_both_databases!(
     of_many_who_renew_a_token_one_does,
     an_answer_that_comes_too_late_changes_nothing,
     what_google_has_ended_is_claimed_by_nobody,
+    that_google_refuses_a_token_is_noted_for_this_token_alone,
     a_login_goes_with_its_credential_and_is_found_by_its_own_tenant_alone,
     sessions_come_and_go,
 );
@@ -328,6 +329,56 @@ async fn what_google_has_ended_is_claimed_by_nobody(database: TestDatabase) {
     );
     let bundle = store.load_tenant("ten-a").await.unwrap().unwrap();
     assert!(bundle.credentials[0].login.unwrap().revoked);
+}
+
+async fn that_google_refuses_a_token_is_noted_for_this_token_alone(database: TestDatabase) {
+    let world = World::new(database).await;
+    world.tenant("a").await;
+    world.tenant("b").await;
+    let (refused, other) = (login(&world, "a").await, login(&world, "b").await);
+    let store = &world.store;
+    let until_ms = NOW_MS + 60_000;
+    store
+        .note_google_refusal(&refused, "not taken\nnor the new one", NOW_MS, until_ms)
+        .await
+        .unwrap();
+    let (noted, tokens) = store.google_login("ten-a", "cred-a").await.unwrap().unwrap();
+    let expected = GoogleLogin {
+        last_error: Some("not takennor the new one".to_owned()),
+        last_error_at_ms: Some(NOW_MS),
+        retry_at_ms: Some(until_ms),
+        ..refused.clone()
+    };
+    assert_eq!((&noted, tokens.expose()), (&expected, "tokens-1"));
+    assert_eq!(
+        store.google_login("ten-b", "cred-b").await.unwrap().unwrap().0,
+        other
+    );
+    // Until then nobody is sent for another token.
+    let due = |now_ms| store.due_google_logins(NOW_MS + 1, now_ms, 10);
+    let of_b = ("ten-b".to_owned(), "cred-b".to_owned());
+    assert_eq!(due(until_ms - 1).await.unwrap(), [of_b]);
+    assert_eq!(due(until_ms).await.unwrap().len(), 2);
+    // With another token that is over, and whoever has still the old one in mind says nothing against the new one.
+    assert_eq!(
+        store
+            .claim_google_login(&noted, "r", until_ms, until_ms + 30_000)
+            .await,
+        Ok(true)
+    );
+    let renewed = store
+        .renew_google_login(&CHANGE, &noted, "r", &secret("tokens-2"), until_ms + 3_600_000)
+        .await;
+    assert_eq!(renewed, Ok(true));
+    store
+        .note_google_refusal(&refused, "late", NOW_MS, until_ms)
+        .await
+        .unwrap();
+    let (after, _) = store.google_login("ten-a", "cred-a").await.unwrap().unwrap();
+    assert_eq!(
+        (after.last_error, after.last_error_at_ms, after.retry_at_ms),
+        (None, None, None)
+    );
 }
 
 async fn a_login_goes_with_its_credential_and_is_found_by_its_own_tenant_alone(database: TestDatabase) {

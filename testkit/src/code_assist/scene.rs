@@ -3,7 +3,7 @@
 //! Without any, the text is said back in three pieces. `pieces=N` and `pause=MS` say how, `think=1` thinks first,
 //! `finish=MAX_TOKENS` ends it otherwise, `size=BYTES` says so many letters instead, `nothing=1` no text at all,
 //! `block=SAFETY` refuses the prompt, `cut=1` breaks off after the text, `hang=1` says nothing more after it.
-//! `status=429` with `kind=minute|day|bare`, and `status=…` with `reason=…`, are errors.
+//! `status=429` with `kind=minute|day|told|bare`, and `status=…` with `reason=…`, are errors.
 
 use std::time::Duration;
 
@@ -131,6 +131,16 @@ impl Scene {
                 let message = format!("{exhausted} Your quota will reset after 9h12m3s.");
                 let details = [info("QUOTA_EXHAUSTED"), retry_info("33123.4s")];
                 google(429, "RESOURCE_EXHAUSTED", &message, &details)
+            }
+            // Only to programs, and another time than its words have.
+            (429, Some("told")) => {
+                let message = "Resource has been exhausted (e.g. check quota).";
+                google(
+                    429,
+                    "RESOURCE_EXHAUSTED",
+                    message,
+                    &[info("RATE_LIMIT_EXCEEDED"), retry_info("33.2s")],
+                )
             }
             (429, Some("bare")) => {
                 let message = "Resource has been exhausted (e.g. check quota).";

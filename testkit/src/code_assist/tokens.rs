@@ -1,7 +1,8 @@
 //! Where tokens are renewed, by a client that has a secret.
 //!
 //! What comes of a refresh token is told by what follows its beginning: of `1//fine…` an access token that works, of
-//! `1//expired…` one that is good for nothing, and `1//revoked…` is none any more. Each access token is another.
+//! `1//brief…` one that works for two minutes,
+//! of `1//expired…` one that is good for nothing, and `1//revoked…` is none any more. Each access token is another.
 
 use percent_encoding::percent_decode_str;
 use serde_json::json;
@@ -11,6 +12,7 @@ use crate::vendor::{Play, Seen};
 
 pub(super) const PATH: &str = "/token";
 const LIFE_S: u64 = 3599;
+const BRIEF_LIFE_S: u64 = 120;
 
 /// The answer to the request of this number.
 pub(super) fn renew(seen: &Seen, number: usize) -> Play {
@@ -27,9 +29,9 @@ pub(super) fn renew(seen: &Seen, number: usize) -> Play {
         .strip_prefix("1//")
         .and_then(|rest| rest.split('-').next());
     match (of("grant_type").as_str(), kind) {
-        ("refresh_token", Some("fine" | "expired")) => ok(&json!({
-            "access_token": format!("ya29.{}-renewed-{number}", kind.unwrap_or_default()),
-            "expires_in": LIFE_S, "scope": "https://www.googleapis.com/auth/cloud-platform", "token_type": "Bearer",
+        ("refresh_token", Some(kind @ ("fine" | "brief" | "expired"))) => ok(&json!({
+            "access_token": format!("ya29.{kind}-renewed-{number}"),
+            "expires_in": if kind == "brief" { BRIEF_LIFE_S } else { LIFE_S }, "scope": "https://www.googleapis.com/auth/cloud-platform", "token_type": "Bearer",
         })),
         ("refresh_token", _) => {
             let gone =

@@ -3,7 +3,7 @@
 //! [`SETTINGS`] is the one list: it names what is known (anything else that begins with `TOLLGATE_` is refused), holds
 //! the defaults, and is what `docs/configuration.md` is made from.
 
-mod gemini_cli;
+pub(crate) mod gemini_cli;
 mod google;
 mod source;
 mod table;

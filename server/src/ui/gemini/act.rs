@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, State};
-use http::{HeaderMap, Response, StatusCode};
+use axum::extract::State;
+use http::{Response, StatusCode};
 use serde::Deserialize;
 
-use super::login::malformed;
-use super::page::{Notice, show_fault, show_to};
-use super::signed_in;
+use super::page::{Notice, show_to};
+use super::sent::{Sent, shown};
 use crate::ui::{UiParts, see};
 
 /// Which login.
@@ -28,84 +26,38 @@ pub(super) struct Project {
     project: String,
 }
 
-type Sent<T> = Result<Form<T>, FormRejection>;
-
 /// `POST /ui/gemini/consent`
 pub(super) async fn consent(
     State(parts): State<Arc<UiParts>>,
-    headers: HeaderMap,
-    form: Sent<One>,
+    Sent { who, form }: Sent<One>,
 ) -> Response<Body> {
-    let who = match signed_in(&parts, &headers).await {
-        Ok(who) => who,
-        Err(refused) => return refused,
-    };
-    let done = match form {
-        Ok(Form(one)) => parts.logins.consent(&who, &one.id).await,
-        Err(_) => Err(malformed()),
-    };
-    match done {
-        Ok(()) => see("/ui/gemini?done=consent"),
-        Err(fault) => show_fault(&parts, &who, &fault).await,
-    }
+    let done = parts.logins.consent(&who, &form.id).await;
+    shown(&parts, &who, done.map(|()| see("/ui/gemini?done=consent"))).await
 }
 
 /// `POST /ui/gemini/project`
 pub(super) async fn project(
     State(parts): State<Arc<UiParts>>,
-    headers: HeaderMap,
-    form: Sent<Project>,
+    Sent { who, form }: Sent<Project>,
 ) -> Response<Body> {
-    let who = match signed_in(&parts, &headers).await {
-        Ok(who) => who,
-        Err(refused) => return refused,
-    };
-    let done = match form {
-        Ok(Form(Project { id, project })) => parts.logins.set_project(&who, &id, &project).await,
-        Err(_) => Err(malformed()),
-    };
-    match done {
-        Ok(()) => see("/ui/gemini?done=project"),
-        Err(fault) => show_fault(&parts, &who, &fault).await,
-    }
+    let done = parts.logins.set_project(&who, &form.id, &form.project).await;
+    shown(&parts, &who, done.map(|()| see("/ui/gemini?done=project"))).await
 }
 
 /// `POST /ui/gemini/test`
-pub(super) async fn test(
-    State(parts): State<Arc<UiParts>>,
-    headers: HeaderMap,
-    form: Sent<One>,
-) -> Response<Body> {
-    let who = match signed_in(&parts, &headers).await {
-        Ok(who) => who,
-        Err(refused) => return refused,
+pub(super) async fn test(State(parts): State<Arc<UiParts>>, Sent { who, form }: Sent<One>) -> Response<Body> {
+    let tested = match parts.logins.test(&who, &form.id).await {
+        Ok(told) => Ok(show_to(&parts, &who, StatusCode::OK, Some(Notice::good(told))).await),
+        Err(fault) => Err(fault),
     };
-    let tested = match form {
-        Ok(Form(one)) => parts.logins.test(&who, &one.id).await,
-        Err(_) => Err(malformed()),
-    };
-    match tested {
-        Ok(told) => show_to(&parts, &who, StatusCode::OK, Some(Notice::good(told))).await,
-        Err(fault) => show_fault(&parts, &who, &fault).await,
-    }
+    shown(&parts, &who, tested).await
 }
 
 /// `POST /ui/gemini/remove`
 pub(super) async fn remove(
     State(parts): State<Arc<UiParts>>,
-    headers: HeaderMap,
-    form: Sent<One>,
+    Sent { who, form }: Sent<One>,
 ) -> Response<Body> {
-    let who = match signed_in(&parts, &headers).await {
-        Ok(who) => who,
-        Err(refused) => return refused,
-    };
-    let done = match form {
-        Ok(Form(one)) => parts.logins.remove(&who, &one.id).await,
-        Err(_) => Err(malformed()),
-    };
-    match done {
-        Ok(()) => see("/ui/gemini?done=remove"),
-        Err(fault) => show_fault(&parts, &who, &fault).await,
-    }
+    let done = parts.logins.remove(&who, &form.id).await;
+    shown(&parts, &who, done.map(|()| see("/ui/gemini?done=remove"))).await
 }

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::body::Body;
-use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, State};
+use axum::extract::State;
 use gateway::google::CodeTried;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde::Deserialize;
 use vault::Secret;
 
-use super::login::{Wanted, malformed};
-use super::page::show_fault;
-use super::{page, signed_in};
+use super::login::Wanted;
+use super::page;
+use super::sent::{Sent, shown};
 use crate::ui::{UiParts, see};
 
 #[derive(Template)]
@@ -33,52 +32,34 @@ pub(super) struct Shown {
 /// `POST /ui/gemini/cli/login`
 pub(super) async fn begin(
     State(parts): State<Arc<UiParts>>,
-    headers: HeaderMap,
-    form: Result<Form<Wanted>, FormRejection>,
+    Sent { who, form }: Sent<Wanted>,
 ) -> Response<Body> {
-    let who = match signed_in(&parts, &headers).await {
-        Ok(who) => who,
-        Err(refused) => return refused,
-    };
-    let begun = match form {
-        Ok(Form(wanted)) => parts.logins.begin_cli(&who, &wanted.wish()).await,
-        Err(_) => Err(malformed()),
-    };
-    match begun {
-        Ok(url) => page(
-            StatusCode::OK,
-            &Code {
-                url: &url,
-                message: "",
-            },
-        ),
-        Err(fault) => show_fault(&parts, &who, &fault).await,
-    }
+    let begun = parts.logins.begin_cli(&who, &form.wish()).await;
+    let begun = begun.map(|url| {
+        let code = Code {
+            url: &url,
+            message: "",
+        };
+        page(StatusCode::OK, &code)
+    });
+    shown(&parts, &who, begun).await
 }
 
 /// `POST /ui/gemini/cli/code`
 pub(super) async fn code(
     State(parts): State<Arc<UiParts>>,
-    headers: HeaderMap,
-    form: Result<Form<Shown>, FormRejection>,
+    Sent { who, form }: Sent<Shown>,
 ) -> Response<Body> {
-    let who = match signed_in(&parts, &headers).await {
-        Ok(who) => who,
-        Err(refused) => return refused,
-    };
-    let tried = match form {
-        Ok(Form(shown)) => parts.logins.try_code(&who, &Secret::new(shown.code)).await,
-        Err(_) => Err(malformed()),
-    };
-    match tried {
-        Ok(CodeTried::Done) => see("/ui/gemini?done=cli"),
-        Ok(CodeTried::Again { url, why }) => {
-            let shown = Code {
+    let tried = parts.logins.try_code(&who, &Secret::new(form.code)).await;
+    let tried = tried.map(|tried| match tried {
+        CodeTried::Done => see("/ui/gemini?done=cli"),
+        CodeTried::Again { url, why } => {
+            let code = Code {
                 url: &url,
                 message: &why,
             };
-            page(StatusCode::UNPROCESSABLE_ENTITY, &shown)
+            page(StatusCode::UNPROCESSABLE_ENTITY, &code)
         }
-        Err(fault) => show_fault(&parts, &who, &fault).await,
-    }
+    });
+    shown(&parts, &who, tried).await
 }

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::body::Body;
-use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, State};
-use gateway::google::{LoginFault, Wish};
+use axum::extract::State;
+use gateway::google::Wish;
 use http::header::SET_COOKIE;
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde::Deserialize;
 use vault::Secret;
 
-use super::page::show_fault;
-use super::{page, signed_in};
+use super::page;
+use super::sent::{Sent, shown};
 use crate::ui::session::Cookie;
 use crate::ui::{UiParts, see};
 
@@ -59,47 +58,28 @@ struct Leave<'a> {
 /// `POST /ui/gemini/login`
 pub(super) async fn begin(
     State(parts): State<Arc<UiParts>>,
-    headers: HeaderMap,
-    form: Result<Form<Wanted>, FormRejection>,
+    Sent { who, form }: Sent<Wanted>,
 ) -> Response<Body> {
-    let who = match signed_in(&parts, &headers).await {
-        Ok(who) => who,
-        Err(refused) => return refused,
-    };
-    let Ok(Form(wanted)) = form else {
-        return show_fault(&parts, &who, &malformed()).await;
-    };
-    match parts.logins.begin(&who, &wanted.wish()).await {
-        Ok(begun) => {
-            let mut response = page(StatusCode::OK, &Leave { url: &begun.url });
-            if let Some(cookie) = Cookie::Login.keep(&parts.origin, &begun.browser) {
-                response.headers_mut().append(SET_COOKIE, cookie);
-            }
-            response
+    let begun = parts.logins.begin(&who, &form.wish()).await;
+    let begun = begun.map(|begun| {
+        let mut response = page(StatusCode::OK, &Leave { url: &begun.url });
+        if let Some(cookie) = Cookie::Login.keep(&parts.origin, &begun.browser) {
+            response.headers_mut().append(SET_COOKIE, cookie);
         }
-        Err(fault) => show_fault(&parts, &who, &fault).await,
-    }
+        response
+    });
+    shown(&parts, &who, begun).await
 }
 
 /// `POST /ui/gemini/import`
 pub(super) async fn import(
     State(parts): State<Arc<UiParts>>,
-    headers: HeaderMap,
-    form: Result<Form<Brought>, FormRejection>,
+    Sent { who, form }: Sent<Brought>,
 ) -> Response<Body> {
-    let who = match signed_in(&parts, &headers).await {
-        Ok(who) => who,
-        Err(refused) => return refused,
-    };
-    let Ok(Form(brought)) = form else {
-        return show_fault(&parts, &who, &malformed()).await;
-    };
-    let file = Secret::new(brought.file);
-    let wish = wish(brought.name, brought.project, brought.consent.as_deref());
-    match parts.logins.import(&who, &file, &wish).await {
-        Ok(()) => see("/ui/gemini?done=import"),
-        Err(fault) => show_fault(&parts, &who, &fault).await,
-    }
+    let file = Secret::new(form.file);
+    let wish = wish(form.name, form.project, form.consent.as_deref());
+    let done = parts.logins.import(&who, &file, &wish).await;
+    shown(&parts, &who, done.map(|()| see("/ui/gemini?done=import"))).await
 }
 
 fn wish(name: String, project: String, consent: Option<&str>) -> Wish {
@@ -108,8 +88,4 @@ fn wish(name: String, project: String, consent: Option<&str>) -> Wish {
         project_id: Some(project),
         consent: consent == Some("yes"),
     }
-}
-
-pub(super) fn malformed() -> LoginFault {
-    LoginFault::Invalid("the form did not arrive as it should".to_owned())
 }

@@ -8,6 +8,7 @@ mod callback;
 mod cli;
 mod login;
 mod page;
+mod sent;
 mod sign_in;
 
 use std::sync::Arc;

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::client;
@@ -13,6 +11,7 @@ use testkit::process::Installation;
 
 use super::desk::{Desk, FINE, MODEL, chat, script};
 use super::life::{children, files_with, holds};
+use super::trace::{lines, traced_node};
 use crate::canary::{dump, search};
 
 const OTHER: &str = "ya29.fine-2";
@@ -100,7 +99,7 @@ const TRICKS: [&str; 14] = [
 fn tricks_in_every_text_reach_the_model_as_text_and_open_no_file() {
     let Some(script) = script() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let traced = traced_node(folder.path());
+    let traced = traced_node(folder.path(), "open,openat,openat2");
     let Some(desk) = Desk::with(&[FINE], |installation| match &traced {
         Some(node) => installation.set("TOLLGATE_GEMINI_CLI_NODE", node),
         None => installation,
@@ -132,10 +131,7 @@ fn tricks_in_every_text_reach_the_model_as_text_and_open_no_file() {
         assert_eq!(texts, [trick, trick, trick], "{trick}");
         assert_eq!(text_of(&sent["request"]["systemInstruction"]), trick);
     }
-    let Some(_) = traced else {
-        println!("skipped: there is no strace to see which files are opened");
-        return;
-    };
+    let Some(_) = traced else { return };
     drop(desk);
     // The folder in which the package and what it needs are installed.
     let packages = script.ancestors().nth(5).unwrap().canonicalize().unwrap();
@@ -187,48 +183,15 @@ fn text_of(content: &Value) -> String {
     texts.concat().replace('\u{2060}', "")
 }
 
-/// A program that runs Node and writes down which files it opens; none where there is no strace.
-fn traced_node(folder: &Path) -> Option<String> {
-    let works = Command::new("strace")
-        .args(["-f", "-o", "/dev/null", "true"])
-        .status();
-    if !works.is_ok_and(|status| status.success()) {
-        return None;
-    }
-    let program = folder.join("node");
-    // The program has a path of its own, on which neither would be found.
-    let text = format!(
-        "#!/bin/sh\nexec {} -f -qq -s 4096 -e trace=open,openat,openat2 -o {}/trace.$$ {} \"$@\"\n",
-        found("strace"),
-        folder.display(),
-        found("node"),
-    );
-    fs::write(&program, text).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
-    Some(program.display().to_string())
-}
-
-fn found(program: &str) -> String {
-    let command = format!("command -v {program}");
-    let found = Command::new("sh").args(["-c", &command]).output().unwrap();
-    String::from_utf8(found.stdout).unwrap().trim().to_owned()
-}
-
 /// The files that were opened, and not only looked for.
 fn opened(folder: &Path) -> BTreeSet<String> {
-    let traces = fs::read_dir(folder).unwrap().flatten();
-    let traces = traces.filter(|entry| entry.file_name().to_string_lossy().starts_with("trace."));
-    let mut opened = BTreeSet::new();
-    for trace in traces {
-        let text = fs::read(trace.path()).unwrap();
-        for line in String::from_utf8_lossy(&text).lines() {
-            let is_folder = line.contains("O_DIRECTORY");
-            if line.contains(" open") && !line.contains(" = -1 ") && !is_folder {
-                opened.extend(line.split('"').nth(1).map(str::to_owned));
-            }
-        }
-    }
+    let is_opened =
+        |line: &&String| line.contains(" open") && !line.contains(" = -1 ") && !line.contains("O_DIRECTORY");
+    let lines = lines(folder);
+    let opened = lines.iter().filter(is_opened);
     opened
+        .filter_map(|line| line.split('"').nth(1).map(str::to_owned))
+        .collect()
 }
 
 /// Which no other test's processes have.

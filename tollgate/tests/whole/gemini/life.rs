@@ -131,36 +131,6 @@ fn without_processes_that_are_kept_each_call_has_its_own() {
     });
 }
 
-#[test]
-fn the_doctor_says_whether_it_works() {
-    let Some(desk) = Desk::of(&[]) else { return };
-    let told = |installation: &Installation| {
-        let output = installation.run(&["doctor"]);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let lines = text.lines().filter(|line| line.contains("gemini cli"));
-        lines.map(str::to_owned).collect::<Vec<_>>().join("\n")
-    };
-    let fine = told(&desk.installation);
-    assert!(fine.contains("0.61.0 on Node.js v"), "{fine}");
-    let installation = desk.installation.set("TOLLGATE_GEMINI_CLI_NODE", "/bin/true");
-    let wrong = told(&installation);
-    assert!(wrong.contains("something else"), "{wrong}");
-    // Another version is refused before anything is begun.
-    let other = installation.folder().join("other/bundle");
-    fs::create_dir_all(&other).unwrap();
-    fs::write(other.join("gemini.js"), "").unwrap();
-    fs::write(
-        installation.folder().join("other/package.json"),
-        r#"{"version": "9.9.9"}"#,
-    )
-    .unwrap();
-    let script = other.join("gemini.js").display().to_string();
-    let installation = installation.set("TOLLGATE_GEMINI_CLI", &script);
-    let refused = installation.run(&["serve"]);
-    let text = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && text.contains("9.9.9"), "{text}");
-}
-
 /// Waits for what will be so.
 pub(super) fn until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;

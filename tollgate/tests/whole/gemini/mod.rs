@@ -6,8 +6,11 @@
 mod answers;
 mod apart;
 mod desk;
+mod doctor;
 mod faults;
 mod life;
+mod limited;
 mod relay;
 mod smoke;
 mod tokens;
+mod trace;

@@ -1,6 +1,7 @@
 //! The relay: what a process can reach by it, what it never holds, and what is seen of answers on their way.
 
 use std::fs;
+use std::net::TcpListener;
 
 use serde_json::{Value, json};
 use testkit::client;
@@ -8,16 +9,19 @@ use testkit::process::Installation;
 
 use super::desk::{Desk, chat};
 use super::life::{children, files_with, holds};
+use super::trace::{instead_of_node, lines, traced_node};
 
 /// Which no other test's processes have.
 const TOKEN: &str = "ya29.fine-r3lay7Qcanary";
 
 fn desk() -> Option<Desk> {
-    Desk::with(&[TOKEN], |installation: Installation| {
-        installation
-            .set("TOLLGATE_GEMINI_CLI_RELAY", "true")
-            .set("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX", "1")
-    })
+    Desk::with(&[TOKEN], relayed)
+}
+
+fn relayed(installation: Installation) -> Installation {
+    installation
+        .set("TOLLGATE_GEMINI_CLI_RELAY", "true")
+        .set("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX", "1")
 }
 
 /// What stands in the environment of the gateway's processes.
@@ -131,6 +135,73 @@ fn a_process_holds_no_token_and_reaches_nothing_but_what_a_model_needs() {
     // With the process its capability ends.
     drop(open);
     assert!(desk.google.wait_until_gone(1));
+}
+
+#[test]
+fn the_program_connects_to_the_relay_and_to_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(node) = traced_node(folder.path(), "connect,bind,sendto,sendmsg,sendmmsg") else {
+        return;
+    };
+    let traced = |installation: Installation| relayed(installation).set("TOLLGATE_GEMINI_CLI_NODE", &node);
+    let Some(desk) = Desk::with(&[TOKEN], traced) else {
+        return;
+    };
+    for prompt in [
+        "hello",
+        "again ((play status=500))",
+        "@https://example.test/ and on",
+    ] {
+        desk.chat(prompt);
+    }
+    assert_eq!(desk.google.generations().len(), 3);
+    let relay = variable(&environments(&desk)[0], "CODE_ASSIST_ENDPOINT");
+    drop(desk);
+    let (_, port) = relay.rsplit_once(':').unwrap();
+    let relay = format!("sin_port=htons({port}), sin_addr=inet_addr(\"127.0.0.1\")");
+    let lines = lines(folder.path());
+    let (to_relay, others): (Vec<&String>, Vec<&String>) = lines
+        .iter()
+        .filter(|line| line.contains("sa_family="))
+        .partition(|line| line.contains(" connect(") && line.contains(&relay));
+    assert!(!to_relay.is_empty(), "the trace shows who is connected to");
+    assert!(others.is_empty(), "besides the relay: {others:#?}");
+}
+
+/// A process that does not keep to its proxy.
+#[test]
+fn the_kernel_keeps_a_process_from_anybody_but_the_relay() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port();
+    for (settings, expected) in [
+        (relayed as fn(Installation) -> Installation, "kept"),
+        (|installation| installation, "reached"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let told = folder.path().join("told");
+        let node = instead_of_node(
+            folder.path(),
+            &format!(
+                "(exec 3<>/dev/tcp/127.0.0.1/{port}) && told=reached || told=kept\necho $told >> {}\nexec",
+                told.display()
+            ),
+        );
+        let by_node =
+            |installation: Installation| settings(installation).set("TOLLGATE_GEMINI_CLI_NODE", &node);
+        let Some(desk) = Desk::with(&[TOKEN], by_node) else {
+            return;
+        };
+        assert_eq!(desk.chat("hello").status, 200);
+        if desk.serving.log().contains("this kernel does not keep") {
+            println!("skipped: this kernel keeps nobody from connecting");
+            return;
+        }
+        let told = fs::read_to_string(&told).unwrap();
+        assert!(
+            !told.is_empty() && told.lines().all(|line| line == expected),
+            "{expected}: {told}"
+        );
+    }
 }
 
 /// What is answered to who wants a way to somebody else.

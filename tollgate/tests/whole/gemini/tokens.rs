@@ -111,6 +111,22 @@ fn of_two_replicas_under_load_one_renews_the_token_of_calls_once() {
     assert_eq!(house.tokens(), vec!["ya29.fine-renewed-1"; 2 * CALLS]);
 }
 
+/// Shorter than tokens are renewed ahead of their end: that is no reason to renew it with every call.
+#[test]
+fn a_token_that_lives_for_minutes_only_is_not_renewed_with_every_call() {
+    let Some(house) = House::of(TestDatabase::sqlite()) else {
+        return;
+    };
+    house.sign_in(("ya29.expired-1", "1//brief-1"), ENDED_MS);
+    let serving = house.installation.serve();
+    for _ in 0..4 {
+        let answer = house.ask(&serving, "hello");
+        assert_eq!(answer.status, 200, "{}", answer.json());
+    }
+    assert_eq!(house.google.renewals(), 1);
+    assert_eq!(house.tokens(), vec!["ya29.brief-renewed-1"; 4]);
+}
+
 #[test]
 fn a_token_that_google_refuses_is_renewed_and_the_call_made_once_more() {
     let Some(house) = House::of(TestDatabase::sqlite()) else {
