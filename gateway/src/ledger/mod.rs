@@ -12,6 +12,7 @@ mod writer;
 
 pub use health::LedgerHealth;
 pub use record::{AttemptRecord, CallRecord, Outcome, UsageSource};
+pub(crate) use spool::UNITS_MAX;
 pub use spool::{Durability, LedgerUnavailable, SpoolSettings, SpoolsLook, Units, look_at_spools};
 pub use writer::LedgerWriter;
 
@@ -62,7 +63,7 @@ impl Ledger {
         let (queue, waiting) = mpsc::channel(places);
         let health = Arc::<LedgerHealth>::default();
         let (spool, own, left) = Spool::open(settings)?;
-        Spool::units_left(&left, units)?;
+        Spool::units_left(&left, units);
         spool.keep(vitals.clone())?;
         let shipper = Shipper::new(store, spool.clone(), own, left, health.clone());
         let writer = LedgerWriter::new(waiting, spool.clone(), shipper);

@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use policy::lease::{Holder, Replay};
+use policy::lease::{Holder, Replay, split_journal};
 
-use crate::ledger::{Units, UnitsJournal};
+use crate::ledger::{LedgerUnavailable, UNITS_MAX, Units, UnitsJournal};
 
 /// The way into the spool, and what was left by others.
 pub(crate) struct Journal {
@@ -17,6 +18,8 @@ pub(crate) struct Journal {
     /// This start of the machine; `None` where it has no name, and nothing is written.
     boot: Option<u128>,
     left: Mutex<Vec<Replay>>,
+    /// Something could not be written: what comes next would be misread without it, so all is written anew first.
+    is_broken: AtomicBool,
 }
 
 /// What processes that are gone have left, as it is read.
@@ -57,6 +60,7 @@ impl Journal {
             spool,
             boot,
             left: Mutex::new(left),
+            is_broken: AtomicBool::new(false),
         }
     }
 
@@ -78,12 +82,16 @@ impl Journal {
         self.note_all(holder);
     }
 
-    /// Writes down what has changed. Where that cannot be done, the spool takes no INTENT either, so nothing is sent.
+    /// Writes down what has changed. Where that cannot be done, the spool takes no INTENT either, so nothing is sent; and
+    /// when it can be again, all is written before anything else is.
     pub(super) fn note(&self, holder: &mut Holder) {
+        if self.is_broken.load(Ordering::Relaxed) {
+            return self.note_all(holder);
+        }
         let mut bytes = Vec::new();
         holder.take_journal(&mut bytes);
-        if !bytes.is_empty() {
-            let _unwell_then = self.spool.append(Units::Change(&bytes));
+        if !bytes.is_empty() && self.write(&bytes, false).is_err() {
+            self.is_broken.store(true, Ordering::Relaxed);
         }
     }
 
@@ -92,7 +100,28 @@ impl Journal {
         let mut bytes = Vec::new();
         holder.whole_journal(&mut bytes);
         if !bytes.is_empty() {
-            let _unwell_then = self.spool.append(Units::Whole(&bytes));
+            let is_written = self.write(&bytes, true).is_ok();
+            self.is_broken.store(!is_written, Ordering::Relaxed);
         }
+    }
+
+    /// In as many records as it takes; of what tells all, only the first begins anew.
+    fn write(&self, bytes: &[u8], is_whole: bool) -> Result<(), LedgerUnavailable> {
+        if bytes.len() <= UNITS_MAX {
+            return self.append(bytes, is_whole);
+        }
+        let parts = split_journal(bytes, UNITS_MAX).map_err(|_| LedgerUnavailable)?;
+        let mut begins = is_whole;
+        parts
+            .iter()
+            .try_for_each(|part| self.append(part, std::mem::take(&mut begins)))
+    }
+
+    fn append(&self, bytes: &[u8], is_whole: bool) -> Result<(), LedgerUnavailable> {
+        self.spool.append(if is_whole {
+            Units::Whole(bytes)
+        } else {
+            Units::Change(bytes)
+        })
     }
 }

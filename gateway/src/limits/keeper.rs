@@ -14,8 +14,10 @@ use crate::failpoint::failpoint;
 
 /// Between two questions.
 const TICK: Duration = Duration::from_millis(100);
-/// Between two times that old leases are looked for.
+/// Between two times that old leases are looked for, and that all that is held is written down anew.
 const TIDY: Duration = Duration::from_secs(60);
+/// The same, where there were more of them than can be dealt with at once.
+const TIDY_ON: Duration = Duration::from_secs(1);
 /// Questions by which everything is given back at the end.
 const GIVEN_BACK_BY: usize = 3;
 /// After a question without an answer.
@@ -33,24 +35,26 @@ pub(super) fn nobody() -> Holder {
 /// Keeps what calls need at hand, until dropped. Nothing is asked before something is limited.
 pub async fn keep(limits: Arc<Limits>, store: Store) {
     loop {
-        limits.needed.notified().await;
-        begin(&limits, &store).await;
+        // A run that has begun goes on, though whoever kept it has fallen: calls under way hold some of it.
+        if !has_begun(&limits) {
+            limits.needed.notified().await;
+            begin(&limits, &store).await;
+        }
         let mut tidied = Instant::now();
+        let mut tidies_after = TIDY;
         while !is_superseded(&limits) {
             failpoint("limits");
-            if tidied.elapsed() > TIDY {
+            if tidied.elapsed() > tidies_after {
                 tidied = Instant::now();
-                tidy(&store).await;
+                tidies_after = tidy(&store).await;
                 if let Some(holder) = limits.held().as_mut() {
                     limits.journal.note_all(holder);
                 }
             }
             let is_idle = limits.held().as_ref().is_none_or(Holder::holds_nothing);
-            if is_idle {
-                limits.needed.notified().await;
-            } else {
-                let _needed_or_not = timeout(TICK, limits.needed.notified()).await;
-            }
+            // Also while nothing is held that is written down anew from time to time: spools are kept from there on.
+            let pause = if is_idle { TIDY } else { TICK };
+            let _needed_or_not = timeout(pause, limits.needed.notified()).await;
             ask(&limits, &store).await;
         }
         // Another process says that it is this one. Its calls and these are told apart by a new number.
@@ -86,11 +90,23 @@ pub async fn give_back(limits: &Limits, store: &Store) {
     }
 }
 
-/// Leaves behind what long closed windows have left in the database.
-async fn tidy(store: &Store) {
-    if let Err(error) = store.tidy_leases().await {
-        tracing::debug!(%error, "old leases stay for another minute");
+/// Leaves behind what long closed windows have left in the database. Says how long after it has to be done again.
+async fn tidy(store: &Store) -> Duration {
+    match store.tidy_leases().await {
+        Ok(tidied) if tidied.may_go_on() => TIDY_ON,
+        Ok(_) => TIDY,
+        Err(error) => {
+            tracing::debug!(%error, "old leases stay for another minute");
+            TIDY
+        }
     }
+}
+
+/// Whether a run is under way.
+fn has_begun(limits: &Limits) -> bool {
+    let held = limits.held();
+    held.as_ref()
+        .is_some_and(|holder| holder.incarnation().number > 0 && !holder.is_superseded())
 }
 
 fn is_superseded(limits: &Limits) -> bool {
@@ -138,11 +154,17 @@ async fn ask(limits: &Limits, store: &Store) {
     limits.figures.asked.fetch_add(1, Ordering::Relaxed);
     let answered = limits.now();
     if let Some(holder) = limits.held().as_mut() {
+        let anomalies = holder.anomalies();
         match &answer {
             Ok(answer) => holder.answered(&request, answer, asked, answered),
             Err(_) => holder.unanswered(answered),
         }
         limits.journal.note(holder);
+        if holder.anomalies() > anomalies {
+            tracing::warn!(
+                "the database is another one than before, or its clock has jumped: what was held of limits is given up"
+            );
+        }
     }
     if let Err(error) = answer {
         limits.figures.unanswered.fetch_add(1, Ordering::Relaxed);

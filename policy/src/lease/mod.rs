@@ -21,7 +21,7 @@ pub use exchange::{
     Standing,
 };
 pub use holder::{Denied, DeniedWhy, Holder, HolderSettings, Remaining, Reservation, Used, Want};
-pub use journal::{JournalError, Replay};
+pub use journal::{JournalError, Replay, split as split_journal};
 
 #[cfg(test)]
 mod tests;

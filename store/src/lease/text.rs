@@ -230,9 +230,11 @@ pub(super) static FORGET_LEASES: LazyLock<Sql> = LazyLock::new(|| {
 
 pub(super) static FORGET_COUNTERS: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
-        "DELETE FROM counters WHERE kept_until_ms < {now} AND NOT EXISTS (SELECT 1 FROM leases \
-             WHERE leases.tenant_id = counters.tenant_id AND leases.limit_id = counters.limit_id \
-             AND leases.starts_at_ms = counters.starts_at_ms)",
+        "DELETE FROM counters WHERE (tenant_id, limit_id, starts_at_ms) IN ( \
+             SELECT old.tenant_id, old.limit_id, old.starts_at_ms FROM counters AS old \
+             WHERE old.kept_until_ms < {now} AND NOT EXISTS (SELECT 1 FROM leases \
+                 WHERE leases.tenant_id = old.tenant_id AND leases.limit_id = old.limit_id \
+                 AND leases.starts_at_ms = old.starts_at_ms) LIMIT $1)",
         &[],
     )
 });

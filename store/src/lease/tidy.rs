@@ -22,6 +22,15 @@ pub struct Tidied {
     pub windows: u64,
 }
 
+impl Tidied {
+    /// Whether there may be more to be done at once: each part is bounded.
+    pub fn may_go_on(&self) -> bool {
+        [self.buried, self.forgotten, self.windows]
+            .iter()
+            .any(|count| *count >= TOGETHER.unsigned_abs())
+    }
+}
+
 const MINUTE_MS: i64 = 60_000;
 /// A call lasts an hour at most, and a replica that is cut off stops letting calls begin by a limit on how many are under
 /// way five minutes later: after this, none is under way.
@@ -86,6 +95,7 @@ impl Store {
 
     async fn forget_windows(&self) -> Result<u64, StoreError> {
         let forgotten = sqlx::query(text::FORGET_COUNTERS.of(&self.database))
+            .bind(TOGETHER)
             .execute(&self.pool)
             .await?;
         sqlx::query(text::FORGET_REPLICAS.of(&self.database))

@@ -29,6 +29,17 @@ pub(super) struct Shipped {
     pub(super) is_all: bool,
 }
 
+impl Shipped {
+    /// From where on everything is that is told of units. Before all of them were told for the first time, nothing was.
+    pub(super) fn units_from(&self) -> Place {
+        if self.units == Place::default() {
+            self.intended
+        } else {
+            self.units
+        }
+    }
+}
+
 /// The file.
 pub(super) struct Cursor {
     file: File,

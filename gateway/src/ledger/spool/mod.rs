@@ -151,7 +151,7 @@ pub(crate) struct Intended {
 /// More than this is not kept in memory for a disk that does not sync it.
 const UNSYNCED_MAX: usize = 32 << 20;
 /// No change of units, and no list of all, is longer.
-const UNITS_MAX: usize = frame::RECORD_MAX / 2;
+pub(crate) const UNITS_MAX: usize = frame::RECORD_MAX / 2;
 
 impl Spool {
     /// A new spool, in a folder of its own; that folder, and those that were left behind.
@@ -312,21 +312,39 @@ impl Spool {
         Ok(())
     }
 
-    /// Shows what is told of units in the spools that were left behind.
-    pub(super) fn units_left(left: &[Folder], mut show: impl FnMut(&Path, Units<'_>)) -> io::Result<()> {
+    /// Shows what is told of units in the spools that were left behind. One that the disk does not give back stays used up:
+    /// it holds up neither the others nor the start.
+    pub(super) fn units_left(left: &[Folder], mut show: impl FnMut(&Path, Units<'_>)) {
         for folder in left {
-            let mut reader = Reader::of_units(folder.path.clone(), folder.cursor.shipped);
-            while let Some(batch) = reader.read(None)? {
-                for (bytes, is_whole) in batch.units() {
-                    let units = if is_whole {
+            let mut told = Vec::new();
+            match Self::units_of(folder, &mut told) {
+                Ok(()) => told.iter().for_each(|(bytes, is_whole)| {
+                    let units = if *is_whole {
                         Units::Whole(bytes)
                     } else {
                         Units::Change(bytes)
                     };
                     show(&folder.path, units);
-                }
-                reader.accept(&batch);
+                }),
+                Err(error) => tracing::error!(
+                    %error, spool = %folder.path.display(),
+                    "what was held of limits cannot be read; it stays used up"
+                ),
             }
+        }
+    }
+
+    /// What one spool tells of units, from where all of them are told the last time.
+    fn units_of(folder: &Folder, told: &mut Vec<(Vec<u8>, bool)>) -> io::Result<()> {
+        let mut reader = Reader::of_units(folder.path.clone(), folder.cursor.shipped);
+        while let Some(batch) = reader.read(None)? {
+            for (bytes, is_whole) in batch.units() {
+                if is_whole {
+                    told.clear();
+                }
+                told.push((bytes.to_vec(), is_whole));
+            }
+            reader.accept(&batch);
         }
         Ok(())
     }

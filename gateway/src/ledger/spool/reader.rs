@@ -89,7 +89,7 @@ impl Reader {
 
     /// Of one that was left behind, from where all units are told.
     pub(super) fn of_units(folder: PathBuf, shipped: Shipped) -> Self {
-        Self::new(folder, shipped, shipped.units, false)
+        Self::new(folder, shipped, shipped.units_from(), false)
     }
 
     /// The same, but it changes nothing in the folder.
@@ -174,9 +174,9 @@ impl Reader {
         }
     }
 
-    /// The rows of INTENTs without a SETTLE.
-    pub(super) fn open(&self) -> impl Iterator<Item = &[u8]> {
-        self.open.values().map(|open| open.row.as_slice())
+    /// The rows of INTENTs without a SETTLE, and where they are.
+    pub(super) fn open(&self) -> impl Iterator<Item = (Place, &[u8])> {
+        self.open.values().map(|open| (open.place, open.row.as_slice()))
     }
 
     /// Whether every INTENT that was accepted has its SETTLE.
@@ -345,20 +345,27 @@ impl Batch {
         }
     }
 
-    /// The rows to be booked. One of which nothing can be made is told as its bytes.
-    pub(super) fn rows(&self) -> impl Iterator<Item = Result<AttemptRow<&str>, &[u8]>> {
-        let each = self.rows.iter().filter_map(|range| self.bytes.get(range.clone()));
-        each.map(|bytes| booking::read(bytes).map_err(|_| bytes))
+    /// The rows to be booked. One of which nothing can be made is told as its bytes, and where they are.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Result<AttemptRow<&str>, (Place, &[u8])>> {
+        let each = self
+            .rows
+            .iter()
+            .filter_map(|range| Some((range.start, self.bytes.get(range.clone())?)));
+        each.map(|(at, bytes)| booking::read(bytes).map_err(|_| (self.place(at), bytes)))
+    }
+
+    /// Where in the spool this byte of the batch is.
+    fn place(&self, at: usize) -> Place {
+        Place {
+            offset: self.start.offset.saturating_add(at as u64),
+            ..self.start
+        }
     }
 
     /// Changes of units, and whether each tells all of them.
     pub(super) fn units(&self) -> impl Iterator<Item = (&[u8], bool)> {
         let each = self.units.iter();
         each.filter_map(|(range, is_whole)| Some((self.bytes.get(range.clone())?, *is_whole)))
-    }
-
-    pub(super) fn start(&self) -> Place {
-        self.start
     }
 
     fn is_empty(&self) -> bool {

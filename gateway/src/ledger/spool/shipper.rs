@@ -131,12 +131,7 @@ impl Shipper {
                     .fetch_sub(rows.min(spool.waiting()), Ordering::Relaxed);
             }
             let reached = own.folder.cursor.shipped;
-            let units = if reached.units == Place::default() {
-                reached.intended
-            } else {
-                reached.units
-            };
-            let keep_from = reached.intended.segment.min(units.segment);
+            let keep_from = reached.intended.segment.min(reached.units_from().segment);
             spool.keep_from.store(keep_from, Ordering::Relaxed);
             // What calls leave behind now does not wait for what was left behind long ago.
             let Some(first) = left.front_mut() else {
@@ -145,9 +140,19 @@ impl Shipper {
                 }
                 continue;
             };
-            if first.ship(store, health, None).await?.is_none() {
-                first.give_up(store, health).await?;
-                left.pop_front();
+            match first.ship(store, health, None).await {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    first.give_up(store, health).await?;
+                    left.pop_front();
+                }
+                // It is let go, and found again with the next look; neither the others nor calls wait for it.
+                Err(Stuck::Spool(error)) => {
+                    let spool = first.folder.path.display();
+                    tracing::error!(%error, %spool, "what another process has left behind cannot be read; trying again");
+                    left.pop_front();
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -187,8 +192,8 @@ impl Source {
         for row in batch.rows() {
             match row {
                 Ok(row) => rows.push(row),
-                Err(bytes) => {
-                    self.reader.put_aside(batch.start(), bytes);
+                Err((place, bytes)) => {
+                    self.reader.put_aside(place, bytes);
                     health.put_aside(1);
                 }
             }
@@ -198,11 +203,14 @@ impl Source {
 
     /// Its process is gone, and all SETTLEs are shipped: what remains are attempts that nobody knows the end of.
     async fn give_up(&mut self, store: &Store, health: &LedgerHealth) -> Result<(), Stuck> {
-        let rows: Vec<AttemptRow<&str>> = self
-            .reader
-            .open()
-            .filter_map(|row| booking::read(row).ok())
-            .collect();
+        let mut rows: Vec<AttemptRow<&str>> = Vec::new();
+        let mut unreadable = Vec::new();
+        for (place, bytes) in self.reader.open() {
+            match booking::read(bytes) {
+                Ok(row) => rows.push(row),
+                Err(_) => unreadable.push((place, bytes.to_vec())),
+            }
+        }
         if !rows.is_empty() {
             tracing::warn!(
                 attempts = rows.len(),
@@ -211,6 +219,10 @@ impl Source {
         }
         for rows in rows.chunks(ROWS_MAX) {
             append(store, health, rows).await?;
+        }
+        for (place, bytes) in unreadable {
+            self.reader.put_aside(place, &bytes);
+            health.put_aside(1);
         }
         self.reader.trim();
         self.is_done(true);

@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 pub(super) use replay::Owed;
 pub use replay::Replay;
-pub use wire::JournalError;
 use wire::{Entry, begin_batch};
+pub use wire::{JournalError, split};
 
 use super::exchange::{LeaseId, Return, Settled};
 use super::held::Held;

@@ -329,3 +329,33 @@ fn nothing_is_written_when_nothing_changed_or_no_journal_is_kept() {
     holder.whole_journal(&mut change);
     assert!(change.is_empty());
 }
+
+#[test]
+fn a_batch_that_is_too_long_says_the_same_in_parts() {
+    let mut world = World::new();
+    for _ in 0..60 {
+        world.call(10);
+        world.tick();
+        world.end(3);
+    }
+    let mut whole = Vec::new();
+    world.holder.whole_journal(&mut whole);
+    let parts = split(&whole, 64).unwrap();
+    assert!(parts.len() > 2 && parts.iter().all(|part| part.len() <= 64));
+    let owed = |batches: &[Vec<u8>]| {
+        let mut replay = Replay::new(BOOT);
+        for (number, batch) in batches.iter().enumerate() {
+            if number == 0 {
+                replay.whole(batch)
+            } else {
+                replay.change(batch)
+            }
+            .unwrap();
+        }
+        replay.owed(1)
+    };
+    assert!(!owed(std::slice::from_ref(&whole)).is_empty());
+    assert_eq!(owed(&parts), owed(std::slice::from_ref(&whole)));
+    assert_eq!(split(&whole, usize::MAX).unwrap(), [whole.clone()]);
+    assert!(split(&whole[..whole.len() - 1], 64).is_err());
+}

@@ -144,6 +144,31 @@ impl Entry {
     }
 }
 
+/// The same as several batches, none of which is longer than `bytes_max` unless a single entry is. Read one after the other
+/// they tell the same; where the last ones are missing, what they would have told of stays used up.
+///
+/// # Errors
+/// When the batch is damaged.
+pub fn split(batch: &[u8], bytes_max: usize) -> Result<Vec<Vec<u8>>, JournalError> {
+    let mut reader = Reader::new(batch)?;
+    let mut parts = Vec::new();
+    let mut part = vec![VERSION];
+    loop {
+        let before = reader.0;
+        if reader.next()?.is_none() {
+            break;
+        }
+        let length = before.len().saturating_sub(reader.0.len());
+        let entry = before.get(..length).unwrap_or_default();
+        if part.len() > 1 && part.len().saturating_add(length) > bytes_max {
+            parts.push(std::mem::replace(&mut part, vec![VERSION]));
+        }
+        part.extend_from_slice(entry);
+    }
+    parts.push(part);
+    Ok(parts)
+}
+
 /// Reads the entries of one batch.
 pub(super) struct Reader<'a>(&'a [u8]);
 
