@@ -110,3 +110,13 @@ pub struct LeaseStanding {
     /// Somebody waits for units of it.
     pub contended: bool,
 }
+
+impl LeaseStanding {
+    /// Units that are not granted to anybody.
+    pub(super) fn left(&self) -> u64 {
+        match self.cap {
+            Cap::Units(cap) => cap.saturating_sub(self.granted),
+            Cap::Unlimited => u64::MAX,
+        }
+    }
+}

@@ -155,12 +155,8 @@ impl Held {
     }
 
     pub(super) fn told(&mut self, standing: &LeaseStanding) {
-        let left = match standing.cap {
-            crate::limit::Cap::Units(cap) => cap.saturating_sub(standing.granted),
-            crate::limit::Cap::Unlimited => u64::MAX,
-        };
         self.standing = Some(Known {
-            left,
+            left: standing.left(),
             contended: standing.contended,
         });
     }

@@ -15,7 +15,7 @@ use super::clock::{DatabaseClock, Interval, Moment};
 use super::exchange::{Incarnation, LeaseId};
 use super::journal::{Journal, Owed};
 use super::pool::{Place, Pool, inside};
-use crate::limit::{Cap, Firmness, Limit, Mode, Period, Unit, Window};
+use crate::limit::{Cap, Firmness, Limit, Mode, Period, ROLLING_SLOT_MS, ROLLING_SLOTS, Unit, Window};
 
 /// What of one limit a call needs.
 #[derive(Debug, Clone)]
@@ -53,6 +53,8 @@ pub struct Denied {
     /// Units that the call would have needed.
     pub wanted: u64,
     pub why: DeniedWhy,
+    /// What time it is at the database, in milliseconds since the Unix epoch; `None` before its first answer.
+    pub now_ms: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,7 +129,8 @@ pub struct Remaining {
     pub cap: u64,
     /// At least so much is left.
     pub units: u64,
-    /// When the window ends, in milliseconds since the Unix epoch.
+    /// When all of it is there again, in milliseconds since the Unix epoch: the window ends, or what was used last in a rolling
+    /// minute counts no more.
     pub resets_at_ms: i64,
     /// What time it is now, by the same clock.
     pub now_ms: i64,
@@ -176,6 +179,7 @@ impl Holder {
                     window,
                     wanted: want.units,
                     why,
+                    now_ms: time.map(|time| time.from_us.div_euclid(1_000)),
                 };
                 let is_tighter = denied.as_ref().is_none_or(|old| {
                     (new.why, new.window.map(|window| window.end_ms))
@@ -236,9 +240,10 @@ impl Holder {
             };
         }
         held.unmet = held.unmet.saturating_add(units);
-        match (observes, is_away || superseded) {
+        match (observes, is_away) {
             (true, _) => Ok(()),
             (false, true) => Err((Some(window), DeniedWhy::StoreAway)),
+            // Where another run has begun, the next answer is that of a run which begins anew.
             (false, false) => Err((Some(window), DeniedWhy::Waiting)),
         }
     }
@@ -336,9 +341,11 @@ impl Holder {
             let Some(pool) = self.pools.get_mut(&piece.limit_id) else {
                 continue;
             };
+            let is_rolling = pool.limit.period == Period::RollingMinute;
             let held = pool.held(piece.window);
             held.ended(piece.units);
-            let runs = time.is_some_and(|time| inside(time, piece.window));
+            // A slot of a rolling minute is over long before the minute that it counts for is.
+            let runs = is_rolling || time.is_some_and(|time| inside(time, piece.window));
             let used = used(&piece);
             if used > piece.units {
                 held.overdraw(used - piece.units);
@@ -361,7 +368,13 @@ impl Holder {
         Some(Remaining {
             cap,
             units: held.free.saturating_add(left).min(cap),
-            resets_at_ms: held.window.end_ms,
+            resets_at_ms: match limit.period {
+                Period::RollingMinute => held
+                    .window
+                    .start_ms
+                    .saturating_add(ROLLING_SLOTS * ROLLING_SLOT_MS),
+                _ => held.window.end_ms,
+            },
             now_ms: time.from_us.div_euclid(1_000),
         })
     }

@@ -212,7 +212,7 @@ impl Holder {
         }
         if !self.clock.learn(asked, answered, answer.database_ms) {
             self.anomalies += 1;
-            self.burn();
+            self.give_up_windows();
         }
         for wish in &request.wishes {
             self.grant(wish, answer, answered);
@@ -263,7 +263,12 @@ impl Holder {
         if grant.window == wish.window {
             held.granted(grant);
         }
-        held.dry = if grant.units == 0 { held.dry + 1 } else { 0 };
+        // A rest that is too little for a call serves nobody, however often it is given.
+        let is_last = answer.counters.iter().any(|standing| {
+            standing.limit_id == wish.limit_id && standing.window == wish.window && standing.left() == 0
+        });
+        let is_in_vain = grant.units == 0 || (grant.units < wish.units && is_last);
+        held.dry = if is_in_vain { held.dry + 1 } else { 0 };
         // Callers wait who found nothing: that is told in half a tick, so that others give what they do not need.
         if held.dry == 1 {
             self.asked_at = Some(now.saturating_sub(self.settings.tick_us / 2));
@@ -277,6 +282,13 @@ impl Holder {
     /// No answer came. Whether the question arrived is unknown.
     pub fn unanswered(&mut self, now: Moment) {
         self.away_since.get_or_insert(now);
+    }
+
+    /// The clocks disagree: what is held of windows that end may be of one that has ended. What calls hold while they last
+    /// knows no time.
+    fn give_up_windows(&mut self) {
+        let all = self.pools.values_mut().flat_map(Pool::all);
+        all.filter(|held| !held.is_endless()).for_each(Held::burn);
     }
 
     /// Nothing that is held may be spent any more.

@@ -17,6 +17,8 @@ struct World {
     limits: Vec<Arc<Limit>>,
     tenant_id: Arc<str>,
     now: Moment,
+    /// What the database's clock says when `now` is 0.
+    epoch_ms: i64,
 }
 
 fn limit(id: &str, unit: Unit, period: Period, cap: Cap) -> Limit {
@@ -49,6 +51,7 @@ impl World {
             limits,
             tenant_id: Arc::from("tenant"),
             now: 1,
+            epoch_ms: EPOCH_MS,
         }
     }
 
@@ -71,11 +74,15 @@ impl World {
         let (asked, arrives) = (self.now, self.now + ROUND_TRIP_US / 2);
         for holder in &mut self.holders {
             if let Some(request) = holder.due(asked) {
-                let database_ms = EPOCH_MS + i64::try_from(arrives / 1_000).unwrap();
+                let database_ms = self.epoch_ms + i64::try_from(arrives / 1_000).unwrap();
                 let answer = self.bank.refill(&request, database_ms);
                 holder.answered(&request, &answer, asked, asked + ROUND_TRIP_US);
             }
         }
+    }
+
+    fn jump(&mut self, ms: i64) {
+        self.epoch_ms += ms;
     }
 
     fn tick(&mut self) {
@@ -103,7 +110,7 @@ impl World {
     fn stopped(&mut self) -> (u64, u64) {
         for _ in 0..3 {
             if let Some(request) = self.holders[0].stop() {
-                let database_ms = EPOCH_MS + i64::try_from(self.now / 1_000).unwrap();
+                let database_ms = self.epoch_ms + i64::try_from(self.now / 1_000).unwrap();
                 let answer = self.bank.refill(&request, database_ms);
                 self.holders[0].answered(&request, &answer, self.now, self.now + 1);
             }
@@ -234,4 +241,62 @@ fn a_clean_stop_gives_everything_back() {
         world.served(0, 1);
     }
     assert_eq!(world.stopped(), (10, 10));
+}
+
+/// What is left is too little for any call that comes. That has to be known as the end, and not be asked for for ever.
+#[test]
+fn a_rest_that_is_too_little_for_a_call_counts_as_used_up() {
+    let tokens = limit("tokens", Unit::Tokens, Period::Minute, Cap::Units(100));
+    let mut world = World::new(vec![tokens]);
+    world.served(0, 95);
+    let mut whys = Vec::new();
+    for _ in 0..20 {
+        whys.push(world.reserve(0, 50).unwrap_err().why);
+        world.tick();
+    }
+    let used_up = whys.iter().filter(|why| **why == DeniedWhy::Exhausted).count();
+    assert!(used_up >= 10, "{whys:?}");
+    assert_eq!(whys.last(), Some(&DeniedWhy::Exhausted));
+    // It is still there for one that is small enough.
+    world.served(0, 5);
+    assert_eq!(world.stopped(), (100, 100));
+}
+
+/// What calls hold only while they last knows no time, so no clock can take it away.
+#[test]
+fn a_clock_that_jumps_takes_no_concurrent_call_away() {
+    let calls = limit("calls", Unit::Concurrent, Period::Always, Cap::Units(4));
+    let mut world = World::new(vec![calls]);
+    world.served(0, 4);
+    for (seen, jump_ms) in (1..).zip([3_600_000, -3_600_000, 60_000]) {
+        // Some are free when the database's clock is another one.
+        world.served(0, 1);
+        world.jump(jump_ms);
+        while world.holders[0].anomalies() < seen {
+            assert!(world.now < 100_000_000, "nobody looks at the clock");
+            world.tick();
+        }
+    }
+    world.served(0, 4);
+}
+
+/// The minute that a slot counts for is not over when the slot is.
+#[test]
+fn a_long_call_gives_back_what_it_did_not_use_of_a_rolling_minute() {
+    let tokens = limit("tokens", Unit::Tokens, Period::RollingMinute, Cap::Units(1_000));
+    let mut world = World::new(vec![tokens]);
+    assert!(world.reserve(0, 900).is_err());
+    world.tick();
+    let long = world.reserve(0, 900).unwrap();
+    let ends = world.now + 12_000_000;
+    while world.now < ends {
+        world.tick();
+    }
+    let used = Used {
+        input_tokens: Some(20),
+        output_tokens: Some(30),
+        nano_dollars: None,
+    };
+    world.holders[0].settle(long, &used, world.now);
+    assert!(world.served(0, 900) < 1_000_000);
 }
