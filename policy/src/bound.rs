@@ -71,11 +71,17 @@ impl Bound {
                 (all.map(|all| all.saturating_add(ask.weight.predicted_bytes)), cap)
             }
         };
-        let tier = Tier::of_vendor(ask.weight.tier.as_deref());
+        let word = ask.weight.tier.as_deref();
+        let tier = Tier::of_vendor(word);
         let nano_dollars = || {
             let (input, output) = (input_tokens?, output_tokens?);
-            let rates = model?.price.all_rates_up_to(tier, input);
-            let costs = rates.map(|rates| rates?.cost_at_most(input, output));
+            let price = &model?.price;
+            let rates = price.all_rates_up_to(tier, input);
+            // What the vendor may charge by its own choice counts as far as anybody has told what it costs.
+            let others = Tier::others_of_vendor(word).iter();
+            let others = others.flat_map(|other| price.all_rates_up_to(*other, input));
+            let all = rates.chain(others.filter(Option::is_some));
+            let costs = all.map(|rates| rates?.cost_at_most(input, output));
             costs.collect::<Option<Vec<u64>>>()?.into_iter().max()
         };
         Self {
@@ -83,6 +89,16 @@ impl Bound {
             output_tokens,
             nano_dollars: nano_dollars(),
             cap,
+        }
+    }
+
+    /// Of a request to count tokens: it is one, and uses none.
+    pub fn of_counting() -> Self {
+        Self {
+            input_tokens: Some(0),
+            output_tokens: Some(0),
+            nano_dollars: Some(0),
+            cap: None,
         }
     }
 
@@ -215,9 +231,10 @@ mod tests {
         let short = weight(r#"{"messages":[]}"#);
         let input = short.tokens_at_most(0).unwrap();
         assert_eq!(nano(&short, 100), Some(input * 4_000 + 100 * 40_000));
+        // It may be answered, and charged, in the usual tier.
         let flex = weight(r#"{"service_tier":"flex"}"#);
         let input = flex.tokens_at_most(0).unwrap();
-        assert_eq!(nano(&flex, 100), Some(input * 1_000 + 100 * 5_000));
+        assert_eq!(nano(&flex, 100), Some(input * 4_000 + 100 * 40_000));
         // Longer than the usual price reaches, if it is as long as it can be; but it may turn out to be short.
         let long = weight(&format!(
             r#"{{"messages":[{{"content":"{}"}}]}}"#,
@@ -227,6 +244,38 @@ mod tests {
         assert_eq!(nano(&long, 1), Some(input * 4_000 + 40_000));
         let fast = weight(r#"{"speed":"fast"}"#);
         assert_eq!(nano(&fast, 1), None, "nobody says what that costs");
+    }
+
+    #[test]
+    fn who_asks_for_no_tier_may_be_charged_for_a_faster_one() {
+        let book = book(
+            "input 2, output 10; priority: input 4, output 20",
+            Some(5_000),
+            None,
+        );
+        let nano = |body: &str| {
+            let weight = weight(body);
+            let input = weight.tokens_at_most(0).unwrap();
+            let nano = Bound::of(&ask(&weight, 1, Some(100)), &book)
+                .nano_dollars
+                .unwrap();
+            (nano
+                - 100
+                    * if nano > input * 2_000 + 100 * 10_000 {
+                        20_000
+                    } else {
+                        10_000
+                    })
+                / input
+        };
+        for (body, of_a_token) in [
+            (r"{}", 4_000),
+            (r#"{"service_tier":"auto"}"#, 4_000),
+            (r#"{"service_tier":"default"}"#, 2_000),
+            (r#"{"service_tier":"priority"}"#, 4_000),
+        ] {
+            assert_eq!(nano(body), of_a_token, "{body}");
+        }
     }
 
     #[test]

@@ -278,6 +278,8 @@ async fn ready(call: Call<'_>, candidate: &Candidate<'_>) -> Result<Ready, Unlim
         refusal,
         elsewhere: false,
     })?;
+    // What is answered here uses nobody's limits.
+    let bound = bound.filter(|_| matches!(prepared, Prepared::Send(_)));
     let limited = limiting.take(bound, prepared.sent_bytes()).await?;
     Ok(Ready { prepared, limited })
 }

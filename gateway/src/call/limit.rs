@@ -49,9 +49,9 @@ const ANSWER_TOKENS_UNKNOWN: u64 = 16_384;
 impl Limiting<'_> {
     /// What the call may use at most; `None` where nothing limits it.
     pub(super) fn bound(&self) -> Option<Bound> {
-        let counts_only = matches!(self.call.request.asked.operation, Operation::CountTokens(_));
-        if counts_only || self.party().limits().next().is_none() {
-            return None;
+        self.party().limits().next()?;
+        if self.counts_only() {
+            return Some(Bound::of_counting());
         }
         let weight = weigh(self.call.request.asked.dialect, self.call.body);
         Some(Bound::of(&self.ask(&weight), &self.call.caller.prices))
@@ -75,7 +75,11 @@ impl Limiting<'_> {
                 reserved_tokens: None,
             });
         };
-        let more = sent_bytes.saturating_sub(self.call.body.len()) as u64;
+        let more = if self.counts_only() {
+            0
+        } else {
+            sent_bytes.saturating_sub(self.call.body.len()) as u64
+        };
         bound.input_tokens = bound.input_tokens.map(|tokens| tokens.saturating_add(more));
         let (expected, like) = self.expected(&bound);
         let needs = needs(self.party(), &bound, &expected).map_err(|limit| Unlimited {
@@ -96,6 +100,10 @@ impl Limiting<'_> {
                 elsewhere: is_of_credential(&denied.limit),
             }),
         }
+    }
+
+    fn counts_only(&self) -> bool {
+        matches!(self.call.request.asked.operation, Operation::CountTokens(_))
     }
 
     fn party(&self) -> Party<'_> {

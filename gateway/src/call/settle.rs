@@ -88,6 +88,11 @@ impl Settlement {
             self.never_sent();
             return Err(unavailable());
         }
+        // To be safe may have taken a disk's time.
+        if open.taken.as_ref().is_some_and(|taken| !taken.still_holds()) {
+            self.never_sent();
+            return Err(between_windows());
+        }
         self.update(|attempt| attempt.sent = true);
         Ok(())
     }

@@ -23,10 +23,11 @@ pub(crate) use refuse::{refuse, unpriced};
 pub(crate) use taken::Taken;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use policy::lease::{Denied, DeniedWhy, Holder, Moment, Want};
 use policy::limit::Limit;
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
@@ -40,7 +41,7 @@ pub struct Limits {
     holder: Mutex<Option<Holder>>,
     /// Where what it holds is written down, before it is used.
     journal: Journal,
-    began: Instant,
+    began: Timespec,
     /// What calls are expected to use.
     pub(crate) expected: Expected,
     pub(crate) figures: Figures,
@@ -67,7 +68,7 @@ impl Limits {
             replica,
             journal,
             holder: Mutex::new(None),
-            began: Instant::now(),
+            began: since_boot(),
             expected: Expected::default(),
             figures: Figures::default(),
             needed: Notify::new(),
@@ -150,8 +151,18 @@ impl Limits {
 
     /// On the clock that the holder goes by.
     fn now(&self) -> Moment {
-        Moment::try_from(self.began.elapsed().as_micros()).unwrap_or(Moment::MAX)
+        let passed = since_boot() - self.began;
+        let us = passed
+            .tv_sec
+            .saturating_mul(1_000_000)
+            .saturating_add(passed.tv_nsec / 1_000);
+        Moment::try_from(us).unwrap_or(0)
     }
+}
+
+/// A clock that goes on while the machine sleeps: a window may end meanwhile.
+fn since_boot() -> Timespec {
+    clock_gettime(ClockId::Boottime)
 }
 
 fn is_worth_waiting(why: DeniedWhy) -> bool {

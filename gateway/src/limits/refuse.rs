@@ -5,7 +5,6 @@ use policy::lease::{Denied, DeniedWhy};
 use policy::limit::{Cap, Limit, Period, Subject, Unit};
 
 use super::rates::seconds;
-use crate::clock::now_ms;
 
 const RETRY_S: u64 = 1;
 
@@ -27,20 +26,26 @@ pub(crate) fn refuse(denied: &Denied) -> Refusal {
             let message = format!("{named} is reached: other calls have to end first.");
             Refusal::new(Code::LimitReached, message).retry_after(RETRY_S)
         }
-        DeniedWhy::Exhausted | DeniedWhy::Waiting => {
-            // What has not been asked for yet may come any moment; what is used up comes with the next window.
-            let frees = denied.window.filter(|_| limit.period != Period::RollingMinute);
-            let frees_s = frees.map_or(RETRY_S, |window| {
-                seconds(window.end_ms.saturating_sub(now_ms())).max(RETRY_S)
+        // Of a rolling minute the oldest part frees when the part under way ends.
+        DeniedWhy::Exhausted => {
+            let ends = denied.window.zip(denied.now_ms);
+            let frees_s = ends.map_or(RETRY_S, |(window, now_ms)| {
+                seconds(window.end_ms.saturating_sub(now_ms)).max(RETRY_S)
             });
             let message = format!("{named} is reached. It frees in {frees_s} s.");
             Refusal::new(Code::LimitReached, message).retry_after(frees_s)
+        }
+        // It was asked for, and others were faster, or gave none back in time: there may be some any moment.
+        DeniedWhy::Waiting if denied.window.is_some() => {
+            let message = format!("{named} has nothing left for this call at the moment.");
+            Refusal::new(Code::LimitReached, message).retry_after(RETRY_S)
         }
         DeniedWhy::Boundary => {
             let message = format!("{named} is between two windows.");
             Refusal::new(Code::LimitReached, message).retry_after(RETRY_S)
         }
-        DeniedWhy::StoreAway => {
+        // The database has not even told the time yet.
+        DeniedWhy::StoreAway | DeniedWhy::Waiting => {
             let message = format!("{named} cannot be kept at the moment, so no call is let through.");
             Refusal::new(Code::LimitUnavailable, message).retry_after(RETRY_S)
         }

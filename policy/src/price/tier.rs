@@ -56,6 +56,17 @@ impl Tier {
         }
     }
 
+    /// The other tiers in which a vendor may answer, and charge for, when it was asked in this word: who asks for none gets
+    /// what his project at the vendor is set to, and who asks for another may get the usual one
+    /// (<https://platform.openai.com/docs/api-reference/chat/create>, `service_tier`).
+    pub(crate) fn others_of_vendor(word: Option<&str>) -> &'static [Self] {
+        match Self::of_vendor(word) {
+            Self::Standard if word.is_none_or(|word| word.eq_ignore_ascii_case("auto")) => &[Self::Priority],
+            Self::Standard => &[],
+            _ => &[Self::Standard],
+        }
+    }
+
     /// Whether it is never dearer than the usual one: where it has no price of its own, that one's is an upper bound.
     pub(super) fn is_cheap(self) -> bool {
         matches!(self, Self::Standard | Self::Batch | Self::Flex)
