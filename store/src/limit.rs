@@ -62,13 +62,35 @@ const PERIODS: [Period; 5] = [
     Period::Always,
 ];
 
+impl NewLimit<'_> {
+    /// Whether it makes sense, whatever the database holds.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let invalid = |what, why| StoreError::Invalid { what, why };
+        check_kind(self.unit, self.period, self.firmness).map_err(|why| invalid("the limit", why))?;
+        check_zone(self.zone).map_err(|why| invalid("the limit's zone", why))?;
+        if let Cap::Units(cap) = self.cap
+            && cap > CAP_MAX
+        {
+            let why = format!("it is {CAP_MAX} at most; write `unlimited` for none");
+            return Err(invalid("the limit's cap", why));
+        }
+        if let Subject::Model(model) = self.subject {
+            check_model(model).map_err(|why| invalid("the limit's model", why))?;
+        }
+        Ok(())
+    }
+}
+
 impl Store {
     /// Sets what a subject may use of a unit in a period, in place of the limit that it may have on that.
     ///
     /// # Errors
     /// When it makes no sense, or the tenant, or the key or credential of it, is not there.
     pub async fn set_limit(&self, change: &Change<'_>, new: &NewLimit<'_>) -> Result<LimitRow, StoreError> {
-        check(new)?;
+        new.check()?;
         let mut changing = self.begin_change().await?;
         tenant::require(changing.connection(), new.tenant_id).await?;
         require_subject(changing.connection(), new).await?;
@@ -300,22 +322,6 @@ async fn change_windows(changing: &mut Changing, kept: &LimitRow) -> Result<(), 
     .bind(&*kept.limit.id)
     .execute(changing.connection())
     .await?;
-    Ok(())
-}
-
-fn check(new: &NewLimit<'_>) -> Result<(), StoreError> {
-    let invalid = |what, why| StoreError::Invalid { what, why };
-    check_kind(new.unit, new.period, new.firmness).map_err(|why| invalid("the limit", why))?;
-    check_zone(new.zone).map_err(|why| invalid("the limit's zone", why))?;
-    if let Cap::Units(cap) = new.cap
-        && cap > CAP_MAX
-    {
-        let why = format!("it is {CAP_MAX} at most; write `unlimited` for none");
-        return Err(invalid("the limit's cap", why));
-    }
-    if let Subject::Model(model) = new.subject {
-        check_model(model).map_err(|why| invalid("the limit's model", why))?;
-    }
     Ok(())
 }
 

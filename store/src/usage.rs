@@ -336,6 +336,12 @@ impl Sums {
          cache_write_1h_tokens, output_tokens, reasoning_tokens, audio_input_tokens, audio_output_tokens, image_output_tokens, \
          cost_nano";
 
+    /// Column by column.
+    pub(crate) fn columns<'a>(all: impl Iterator<Item = &'a Self> + Clone) -> Vec<Vec<i64>> {
+        let column = |at: usize| all.clone().filter_map(|sums| sums.0.get(at).copied()).collect();
+        (0..Self::default().0.len()).map(column).collect()
+    }
+
     /// Says the same of one row as the database does of many.
     pub(crate) fn add(&mut self, row: &AttemptRow<&str>) {
         let usage = row.usage.unwrap_or_default();

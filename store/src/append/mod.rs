@@ -70,20 +70,10 @@ impl WayIn {
     }
 }
 
-/// What adds to the sums of an hour, with these places for its values.
-fn add_sql(places: &[String]) -> String {
-    format!(
-        "INSERT INTO usage_hours ({}, {}) VALUES ({}) {}",
-        Hour::COLUMNS,
-        Sums::COLUMNS,
-        places.join(", "),
-        *crate::usage::ADDED
-    )
-}
-
-/// How many values that takes.
-fn width_of_sums() -> usize {
-    Hour::COLUMNS.split(',').count() + Sums::COLUMNS.split(',').count()
+/// What adds these values to the sums of hours.
+fn add_sql(values: &str) -> String {
+    let (hour, sums, added) = (Hour::COLUMNS, Sums::COLUMNS, &*crate::usage::ADDED);
+    format!("INSERT INTO usage_hours ({hour}, {sums}) {values} {added}")
 }
 
 /// What is to be added to each hour: of all rows, or of those that are new. A row that is told twice counts once.

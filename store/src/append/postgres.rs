@@ -1,6 +1,6 @@
 //! Attempts into Postgres: each column is one array, and each batch one statement.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
 
 use sqlx::pool::PoolOptions;
@@ -8,10 +8,11 @@ use sqlx::postgres::{PgArguments, PgConnectOptions};
 use sqlx::query::Query;
 use sqlx::{PgPool, Postgres};
 
-use super::{Ask, ONCE, add_sql, id, sums, width_of_sums};
+use super::{Ask, ONCE, add_sql, id, sums};
 use crate::ledger::AttemptRow;
 use crate::open::{StoreOptions, prepare_postgres};
 use crate::presence::Presence;
+use crate::usage::{Hour, Sums};
 
 const COLUMNS: &str = "tenant_id, attempt_id, call_id, attempt_number, key_id, credential_id, provider, model_name, model, \
                        dialect, streamed, started_at_ms, duration_us, first_byte_us, status, outcome, input_tokens, \
@@ -34,9 +35,18 @@ static BOOK: LazyLock<[String; 2]> = LazyLock::new(|| {
     );
     [format!("{sql} RETURNING attempt_id"), sql]
 });
+/// Each column is one array, here too: rows of many tenants are sums of many hours.
 static ADD: LazyLock<String> = LazyLock::new(|| {
-    let places: Vec<String> = (1..=width_of_sums()).map(|number| format!("${number}")).collect();
-    add_sql(&places)
+    let numbers = Sums::COLUMNS.split(',').map(|_| "BIGINT");
+    let types = Hour::COLUMNS
+        .split(", ")
+        .map(|column| if column == "hour" { "BIGINT" } else { "TEXT" })
+        .chain(numbers);
+    let arrays: Vec<String> = (1..)
+        .zip(types)
+        .map(|(place, kind)| format!("${place}::{kind}[]"))
+        .collect();
+    add_sql(&format!("SELECT * FROM UNNEST({})", arrays.join(", ")))
 });
 
 pub(super) fn open(url: &str, options: &StoreOptions, presence: &Presence) -> Result<PgPool, sqlx::Error> {
@@ -81,10 +91,11 @@ pub(super) async fn append(
         }
     }
     let (sums, count) = sums(rows, (ask == Ask::Which).then_some(new));
-    // In the order of their keys, so that two replicas never wait for each other.
-    for (hour, sums) in &sums {
-        let query = sums.bind_to(hour.bind_to(sqlx::query(ADD.as_str())));
-        query.execute(&mut *transaction).await?;
+    if !sums.is_empty() {
+        // In the order of their keys, so that two replicas never wait for each other.
+        bind_sums(sqlx::query(ADD.as_str()), &sums)
+            .execute(&mut *transaction)
+            .await?;
     }
     transaction.commit().await?;
     Ok(Some(count))
@@ -141,4 +152,22 @@ fn bind_columns<'q>(
         .bind(column(rows, |row| row.cost_nano))
         .bind(column(rows, |row| row.price_version))
         .bind(column(rows, |row| row.reserved_tokens))
+}
+
+fn bind_sums<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    sums: &BTreeMap<Hour<'q>, Sums>,
+) -> Query<'q, Postgres, PgArguments> {
+    fn column<'q, T>(sums: &BTreeMap<Hour<'q>, Sums>, member: impl Fn(&Hour<'q>) -> T) -> Vec<T> {
+        sums.keys().map(member).collect()
+    }
+    let query = query
+        .bind(column(sums, |hour| hour.tenant_id))
+        .bind(column(sums, |hour| hour.hour))
+        .bind(column(sums, |hour| hour.key_id))
+        .bind(column(sums, |hour| hour.credential_id))
+        .bind(column(sums, |hour| hour.provider))
+        .bind(column(sums, |hour| hour.model))
+        .bind(column(sums, |hour| hour.operation));
+    Sums::columns(sums.values()).into_iter().fold(query, Query::bind)
 }

@@ -13,9 +13,10 @@ use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions};
 use sqlx::{Sqlite, SqlitePool};
 
-use super::{Ask, ONCE, add_sql, id, sums, width_of_sums};
+use super::{Ask, ONCE, add_sql, id, sums};
 use crate::ledger::AttemptRow;
 use crate::open::{SQLITE_PRAGMAS, StoreOptions};
+use crate::usage::{Hour, Sums};
 
 /// Rows that one statement takes.
 const TOGETHER: usize = 32;
@@ -40,7 +41,10 @@ struct Booking {
 static ONE: LazyLock<Booking> = LazyLock::new(|| Booking::of_any(1));
 static ANY: LazyLock<Booking> = LazyLock::new(|| Booking::of_any(TOGETHER));
 static ALIKE: LazyLock<Booking> = LazyLock::new(Booking::of_alike);
-static ADD: LazyLock<String> = LazyLock::new(|| add_sql(&vec!["?".to_owned(); width_of_sums()]));
+static ADD: LazyLock<String> = LazyLock::new(|| {
+    let places = vec!["?"; width(Hour::COLUMNS) + width(Sums::COLUMNS)];
+    add_sql(&format!("VALUES ({})", places.join(", ")))
+});
 
 pub(super) fn open(url: &str, options: &StoreOptions) -> Result<SqlitePool, sqlx::Error> {
     let pool = PoolOptions::<Sqlite>::new()
