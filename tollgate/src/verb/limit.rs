@@ -104,22 +104,30 @@ async fn set(desk: &Desk, wanted: &Set) -> Result<(), Failure> {
             "--soft: requests and calls under way are always counted hard; set them by themselves",
         ));
     }
+    if wanted.per.is_some() && caps.iter().all(|(unit, _)| *unit == Unit::Concurrent) {
+        return Err(Failure::other(
+            "--per: calls under way are counted over no period",
+        ));
+    }
     let (tenant_id, subject) = wanted.on.found(desk).await?;
-    let mut rows = Vec::with_capacity(caps.len());
-    for (unit, cap) in caps {
-        let id = random_id("lim")?;
-        let new = NewLimit {
-            id: &id,
-            tenant_id: &tenant_id,
-            subject: &subject,
-            unit,
-            period: wanted.period(unit),
-            zone: &wanted.zone,
-            cap,
-            mode: wanted.observe.then_some(Mode::Observe),
-            firmness: wanted.firmness(unit, &subject),
-        };
-        let limit = desk.store.set_limit(&desk.change(), &new).await?;
+    let ids = caps.iter().map(|_| random_id("lim"));
+    let ids = ids.collect::<Result<Vec<String>, _>>()?;
+    let new = |(id, (unit, cap))| NewLimit {
+        id,
+        tenant_id: &tenant_id,
+        subject: &subject,
+        unit,
+        period: wanted.period(unit),
+        zone: &wanted.zone,
+        cap,
+        mode: wanted.observe.then_some(Mode::Observe),
+        firmness: wanted.firmness(unit, &subject),
+    };
+    let wanted: Vec<NewLimit<'_>> = ids.iter().map(String::as_str).zip(caps).map(new).collect();
+    wanted.iter().try_for_each(NewLimit::check)?;
+    let mut rows = Vec::with_capacity(wanted.len());
+    for new in &wanted {
+        let limit = desk.store.set_limit(&desk.change(), new).await?;
         rows.push(shown(&limit, None));
     }
     desk.form.list(&COLUMNS_OF_SET, &rows)

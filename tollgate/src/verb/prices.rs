@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Subcommand;
+use clap::{Subcommand, value_parser};
 use policy::price::{Found, Import, Layer, Price, PriceBook, PriceList, Taken, import, shipped_sources};
 use provider::Catalog;
 use serde_json::{Value, json};
@@ -45,10 +45,10 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "DAY", value_parser = instant_ms)]
         from: Option<i64>,
         /// How many tokens of input the model takes.
-        #[arg(long, value_name = "TOKENS")]
+        #[arg(long, value_name = "TOKENS", value_parser = value_parser!(u64).range(1..))]
         context: Option<u64>,
         /// How many tokens an answer can have.
-        #[arg(long, value_name = "TOKENS")]
+        #[arg(long, value_name = "TOKENS", value_parser = value_parser!(u64).range(1..))]
         max_output: Option<u64>,
     },
     /// Removes a price by its id.

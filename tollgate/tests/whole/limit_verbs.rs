@@ -240,6 +240,9 @@ fn what_cannot_be_meant_is_refused_and_sets_nothing() {
         ("tenant:acme", "--per minute --usd 0.0000000001", 2),
         ("tenant:acme", "--per minute --tokens 5 --soft --hard", 2),
         ("tenant:acme", "--per minute --tokens 5 --requests 5 --soft", 1),
+        // The first of them would be taken by itself.
+        ("tenant:acme", "--per minute --tokens 5 --usd 2000000000", 1),
+        ("tenant:acme", "--per minute --concurrent 5", 1),
         ("tenant:acme", "--per day --requests 5 --zone Mars/Olympus", 1),
         ("tenant:nobody", "--per minute --requests 5", 8),
         ("key:nobody", "--per minute --requests 5", 8),
