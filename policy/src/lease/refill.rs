@@ -212,7 +212,12 @@ impl Holder {
         }
         if !self.clock.learn(asked, answered, answer.database_ms) {
             self.anomalies += 1;
-            self.burn();
+            // Of what is held while calls last, no clock decides.
+            let all = self.pools.values_mut().flat_map(Pool::all);
+            all.filter(|held| !held.is_endless()).for_each(|held| {
+                held.burn();
+                held.wish = None;
+            });
         }
         for wish in &request.wishes {
             self.grant(wish, answer, answered);
