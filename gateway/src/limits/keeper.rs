@@ -31,8 +31,11 @@ pub(super) fn nobody() -> Holder {
 /// Keeps what calls need at hand, until dropped. Nothing is asked before something is limited.
 pub async fn keep(limits: Arc<Limits>, store: Store) {
     loop {
-        limits.needed.notified().await;
-        begin(&limits, &store).await;
+        // One that fell goes on with what is held: what it asked is as good as never answered.
+        if !has_begun(&limits) {
+            limits.needed.notified().await;
+            begin(&limits, &store).await;
+        }
         let mut tidied = Instant::now();
         while !is_superseded(&limits) {
             failpoint("limits");
@@ -81,6 +84,11 @@ async fn tidy(store: &Store) {
     }
 }
 
+fn has_begun(limits: &Limits) -> bool {
+    let has_begun = |holder: &Holder| holder.incarnation().number > 0 && !holder.is_superseded();
+    limits.held().as_ref().is_some_and(has_begun)
+}
+
 fn is_superseded(limits: &Limits) -> bool {
     limits.held().as_ref().is_some_and(Holder::is_superseded)
 }
@@ -122,13 +130,21 @@ async fn ask(limits: &Limits, store: &Store) {
     let Some(request) = due() else {
         return;
     };
+    failpoint("asked");
     let answer = store.refill(&request).await;
+    failpoint("granted");
     limits.figures.asked.fetch_add(1, Ordering::Relaxed);
     let answered = limits.now();
     if let Some(holder) = limits.held().as_mut() {
+        let anomalies = holder.anomalies();
         match &answer {
             Ok(answer) => holder.answered(&request, answer, asked, answered),
             Err(_) => holder.unanswered(answered),
+        }
+        if holder.anomalies() > anomalies {
+            tracing::error!(
+                "the database's clock has jumped, or it is another database: what was held of limits is given up"
+            );
         }
         limits.journal.note(holder);
     }

@@ -23,13 +23,15 @@ pub(crate) use refuse::{refuse, unpriced};
 pub(crate) use taken::Taken;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use policy::lease::{Denied, DeniedWhy, Holder, Moment, Want};
 use policy::limit::Limit;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
+use crate::failpoint::failpoint;
 use expected::Expected;
 
 /// What this process holds of all limits.
@@ -40,7 +42,7 @@ pub struct Limits {
     holder: Mutex<Option<Holder>>,
     /// Where what it holds is written down, before it is used.
     journal: Journal,
-    began: Instant,
+    began_us: u64,
     /// What calls are expected to use.
     pub(crate) expected: Expected,
     pub(crate) figures: Figures,
@@ -67,7 +69,7 @@ impl Limits {
             replica,
             journal,
             holder: Mutex::new(None),
-            began: Instant::now(),
+            began_us: running_us(),
             expected: Expected::default(),
             figures: Figures::default(),
             needed: Notify::new(),
@@ -92,7 +94,10 @@ impl Limits {
             taken => taken,
         };
         match &taken {
-            Ok(_) => self.figures.taken(needs),
+            Ok(_) => {
+                self.figures.taken(needs);
+                failpoint("taken");
+            }
             Err(denied) => self.figures.refused(&denied.limit),
         }
         taken
@@ -150,8 +155,16 @@ impl Limits {
 
     /// On the clock that the holder goes by.
     fn now(&self) -> Moment {
-        Moment::try_from(self.began.elapsed().as_micros()).unwrap_or(Moment::MAX)
+        running_us().saturating_sub(self.began_us)
     }
+}
+
+/// How long the machine has been running, in microseconds, what it has slept through included: the database's clock went on
+/// meanwhile.
+fn running_us() -> u64 {
+    let running = clock_gettime(ClockId::Boottime);
+    let (seconds, nanos) = (running.tv_sec, running.tv_nsec);
+    u64::try_from(seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000)).unwrap_or_default()
 }
 
 fn is_worth_waiting(why: DeniedWhy) -> bool {
