@@ -267,6 +267,10 @@ impl StreamMeter for Meter {
         self.meter().usage()
     }
 
+    fn says(&self, event: &[u8]) -> bool {
+        self.meter().says(event)
+    }
+
     fn next_number(&self) -> u64 {
         self.meter().next_number()
     }

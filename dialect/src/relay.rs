@@ -4,6 +4,7 @@
 //! that a stream that breaks never leaves half an event with the client.
 
 use bytes::{Buf, Bytes, BytesMut};
+use memchr::memmem;
 
 use crate::sse::{self, EventSearch, StreamLimits, StreamTooLarge};
 use crate::usage::Usage;
@@ -21,6 +22,9 @@ pub trait StreamMeter {
 
     /// The last usage that the provider reported.
     fn usage(&self) -> Option<Usage>;
+
+    /// Whether the model says something by this event: a token at least. Beginnings, ends and signs of life say nothing.
+    fn says(&self, event: &[u8]) -> bool;
 
     /// The number of the next event, in the dialect that numbers them.
     fn next_number(&self) -> u64 {
@@ -50,6 +54,8 @@ pub struct StreamRelay<M> {
     passed_bytes: usize,
     /// Whether there was an event with data since this was last asked.
     said: bool,
+    /// Events by which the model said something.
+    said_events: u64,
     /// Whether something came after the end.
     goes_on: bool,
 }
@@ -63,6 +69,7 @@ impl<M: StreamMeter> StreamRelay<M> {
             search: EventSearch::default(),
             passed_bytes: 0,
             said: false,
+            said_events: 0,
             goes_on: false,
         }
     }
@@ -105,8 +112,12 @@ impl<M: StreamMeter> StreamRelay<M> {
     /// blank line, unless the stream is cut there.
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
         let rest = std::mem::take(&mut self.held).freeze();
+        let said_events = self.said_events;
         if !rest.is_empty() && self.takes(&rest) && self.end() != StreamEnd::Cut {
             out.push(rest);
+        } else {
+            // Nobody gets it.
+            self.said_events = said_events;
         }
         self.end()
     }
@@ -134,6 +145,11 @@ impl<M: StreamMeter> StreamRelay<M> {
     /// Whether an event with data has ended since this was last asked. Comments keep a connection busy, and say nothing.
     pub fn has_said(&mut self) -> bool {
         std::mem::take(&mut self.said)
+    }
+
+    /// By how many of the events that have passed the model said something.
+    pub fn said_events(&self) -> u64 {
+        self.said_events
     }
 
     /// The last usage that the provider reported.
@@ -169,6 +185,7 @@ impl<M: StreamMeter> StreamRelay<M> {
             return false;
         }
         self.said |= has_data(event);
+        self.said_events = self.said_events.saturating_add(u64::from(self.meter.says(event)));
         self.meter.read(event)
     }
 
@@ -187,6 +204,21 @@ impl<M: StreamMeter> StreamRelay<M> {
             Ok(())
         }
     }
+}
+
+/// Whether a member of one of these names is a string, and not an empty one. It is looked for without parsing: a quote inside
+/// a text is escaped, so a text cannot look like a name.
+pub(crate) fn has_text(event: &[u8], names: &[&[u8]]) -> bool {
+    names.iter().any(|name| {
+        memmem::find_iter(event, name).any(|at| {
+            let after = event.get(at.saturating_add(name.len())..).unwrap_or_default();
+            let value = after
+                .trim_ascii_start()
+                .strip_prefix(b":")
+                .map(<[u8]>::trim_ascii_start);
+            matches!(value, Some([b'"', first, ..]) if *first != b'"')
+        })
+    })
 }
 
 fn has_data(event: &[u8]) -> bool {

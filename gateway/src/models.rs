@@ -123,6 +123,7 @@ impl Worker {
             streamed: false,
             attempt_id,
             client_headers: &HeaderMap::new(),
+            may_go: provider::AT_ANY_TIME,
             timeouts: &Timeouts {
                 first_byte_whole: LIST_TIMEOUT,
                 gap: LIST_TIMEOUT,

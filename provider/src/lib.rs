@@ -19,6 +19,6 @@ pub use catalog::{AuthStyle, Catalog, CatalogError, Provider, ProviderKind, Stre
 pub use endpoint::{Endpoint, EndpointError, Operation};
 pub use glob::Glob;
 pub use upstream::{
-    Answer, AnswerBody, BodyFault, Courier, Errand, SendFault, Timeouts, TlsError, Tokens, UpstreamSettings,
-    Upstreams,
+    AT_ANY_TIME, Answer, AnswerBody, BodyFault, Courier, Errand, MayGo, SendFault, Timeouts, TlsError,
+    Tokens, UpstreamSettings, Upstreams,
 };

@@ -18,7 +18,9 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use provider::{AuthStyle, BaseUrl, Errand, SendFault, Timeouts, Trust, UpstreamSettings, Upstreams};
+use provider::{
+    AT_ANY_TIME, AuthStyle, BaseUrl, Errand, SendFault, Timeouts, Trust, UpstreamSettings, Upstreams,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -95,6 +97,7 @@ impl Provider {
             attempt_id: "call-1",
             client_headers: &HeaderMap::new(),
             timeouts: &Timeouts::default(),
+            may_go: AT_ANY_TIME,
         };
         soon(upstreams.send(errand)).await
     }

@@ -44,7 +44,7 @@ pub use error::StoreError;
 pub use gateway_key::{GatewayKey, NewGatewayKey};
 pub use google_attempt::{GoogleAttempt, NewGoogleAttempt, TakenAttempt};
 pub use google_login::{GoogleFailure, GoogleKind, GoogleLogin, NewGoogleLogin};
-pub use lease::{Begun, LeaseSums, Tidied, WindowReport};
+pub use lease::{Begun, Disagreement, LeaseSums, Tidied, WindowReport};
 pub use ledger::{Appended, AttemptRow, AttemptUsage};
 pub use limit::{LimitRow, NewLimit};
 pub use limit_use::LimitUse;

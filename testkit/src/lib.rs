@@ -4,10 +4,12 @@
 //! [`vendors`]: providers that understand what they are asked.
 //! [`process`]: the gateway as people run it, a process of its own. [`client`]: asking it over HTTP, byte by byte.
 //! [`collector`]: what it sends as traces. [`code_assist`]: Google's side of the Gemini CLI.
-//! [`load`]: asking it again and again. [`postgres`]: a server that may be stopped. [`chaos`]: a bad way to it.
+//! [`load`]: asking it again and again. [`postgres`]: a server that may be stopped. [`chaos`]: a bad way to it. [`clock`]: a
+//! clock that is wrong.
 
 pub mod chaos;
 pub mod client;
+pub mod clock;
 pub mod code_assist;
 pub mod collector;
 pub mod database;

@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::clock::FakeClock;
+
 /// A server on a port of its own. It is ended when dropped, and by the kernel when the test's thread ends.
 pub struct PostgresServer {
     programs: PathBuf,
     folder: TempDir,
     port: u16,
+    /// Variables by which it sees another clock than the machine's.
+    clock: Vec<String>,
     running: Option<Child>,
 }
 
@@ -24,8 +28,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[expect(clippy::expect_used, reason = "a test without its database has failed")]
 impl PostgresServer {
     /// Starts one; `None`, with a printed line, when there are no programs for it.
-    #[expect(clippy::print_stdout, reason = "what is skipped has to be said")]
     pub fn start() -> Option<Self> {
+        Self::start_with(Vec::new())
+    }
+
+    /// The same, by a clock of its own.
+    pub fn start_by(clock: &FakeClock) -> Option<Self> {
+        let variables = clock.variables();
+        Self::start_with(variables.map(|(name, value)| format!("{name}={value}")).to_vec())
+    }
+
+    #[expect(clippy::print_stdout, reason = "what is skipped has to be said")]
+    fn start_with(clock: Vec<String>) -> Option<Self> {
         let Some(pg_dump) = std::env::var_os(PG_DUMP) else {
             println!("skipped, for want of a Postgres server: {PG_DUMP} is not set");
             return None;
@@ -59,6 +73,7 @@ impl PostgresServer {
             programs,
             folder,
             port: port.expect("a free port").port(),
+            clock,
             running: None,
         };
         server.go();
@@ -76,7 +91,9 @@ impl PostgresServer {
             .create(true)
             .append(true)
             .open(self.folder.path().join("log"));
-        let server = as_its_user(&self.programs.join("postgres"))
+        let server = as_its_user(Path::new("env"))
+            .args(&self.clock)
+            .arg(self.programs.join("postgres"))
             .arg("-D")
             .arg(self.folder.path().join("data"))
             .args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-k"])

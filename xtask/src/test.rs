@@ -25,6 +25,8 @@ pub(crate) fn test(arguments: &[String]) -> anyhow::Result<()> {
     }
     // Shows which files a program opens; what needs it looks for it, and says when it is not there.
     had("strace", program("strace", "--version"))?;
+    // Shows a process another clock than the machine's; looked for in the same way.
+    had("faketime", program("faketime", "--version"))?;
     // Held until the tests are done.
     let postgres = had("Postgres", Postgres::start())?;
     if let Some(postgres) = &postgres {

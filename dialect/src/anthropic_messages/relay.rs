@@ -70,6 +70,11 @@ impl StreamMeter for EventMeter {
         }
     }
 
+    fn says(&self, event: &[u8]) -> bool {
+        const SAID: [&[u8]; 3] = [b"\"text\"", b"\"thinking\"", b"\"partial_json\""];
+        memmem::find(event, b"\"content_block_delta\"").is_some() && relay::has_text(event, &SAID)
+    }
+
     fn is_done(&self) -> bool {
         self.done
     }

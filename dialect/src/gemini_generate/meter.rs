@@ -1,12 +1,13 @@
 //! Reading usage from an answer, whole or one chunk of a stream, and how a stream ended.
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::wire::{Number, Str, object};
 use super::words;
 use crate::json::scan_answer;
-use crate::relay::{StreamEnd, StreamMeter};
+use crate::relay::{self, StreamEnd, StreamMeter};
 use crate::sse;
 use crate::tier::TierWord;
 use crate::usage::{Usage, output_by_total};
@@ -120,6 +121,18 @@ fn of_kind(details: Option<&[Detail<'_>]>, is_kind: fn(&str) -> bool) -> u64 {
     counts.filter_map(|detail| detail.tokens?.count()).sum()
 }
 
+/// Whether there is something of the answer in a chunk.
+pub(super) fn says(chunk: &[u8]) -> bool {
+    const PARTS: [&[u8]; 5] = [
+        b"\"functionCall\"",
+        b"\"inlineData\"",
+        b"\"fileData\"",
+        b"\"executableCode\"",
+        b"\"codeExecutionResult\"",
+    ];
+    relay::has_text(chunk, &[b"\"text\""]) || PARTS.iter().any(|part| memmem::find(chunk, part).is_some())
+}
+
 impl ChunkMeter {
     /// Reads a chunk: the data of an event, or an item of an array.
     pub fn read_chunk(&mut self, json: &[u8]) {
@@ -150,6 +163,10 @@ impl StreamMeter for ChunkMeter {
             (false, true) => StreamEnd::Complete,
             (false, false) => StreamEnd::Cut,
         }
+    }
+
+    fn says(&self, event: &[u8]) -> bool {
+        says(event)
     }
 
     /// Google has no last event: what comes after the reason for the end may still hold usage.

@@ -34,6 +34,19 @@ pub enum Event {
     End,
 }
 
+impl Event {
+    /// Whether the model says something by it: a token at least.
+    pub fn says(&self) -> bool {
+        match self {
+            Self::Delta {
+                delta: Delta::Text(text) | Delta::Arguments(text),
+                ..
+            } => !text.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// What is known before the first word.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Start {

@@ -3,12 +3,23 @@
 use std::collections::BTreeSet;
 
 use super::event::{Event, Seen};
-use crate::relay::{StreamEnd, StreamMeter};
+use crate::relay::{self, StreamEnd, StreamMeter};
 use crate::sse::StreamLimits;
 use crate::usage::Usage;
 
 /// One stream of this dialect on its way through.
 pub type StreamRelay = crate::relay::StreamRelay<ChunkMeter>;
+
+/// What a delta may hold of what the model says, some of it by vendors other than OpenAI.
+const SAID: [&[u8]; 7] = [
+    b"\"content\"",
+    b"\"reasoning_content\"",
+    b"\"reasoning\"",
+    b"\"refusal\"",
+    b"\"arguments\"",
+    b"\"transcript\"",
+    b"\"data\"",
+];
 
 /// Reads the chunks of a stream.
 #[derive(Debug, Clone)]
@@ -75,6 +86,10 @@ impl StreamMeter for ChunkMeter {
             (false, true) => StreamEnd::Complete,
             (false, false) => StreamEnd::Cut,
         }
+    }
+
+    fn says(&self, event: &[u8]) -> bool {
+        relay::has_text(event, &SAID)
     }
 
     fn is_done(&self) -> bool {

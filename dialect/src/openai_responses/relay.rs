@@ -75,6 +75,10 @@ impl StreamMeter for EventMeter {
         self.end.unwrap_or(StreamEnd::Cut)
     }
 
+    fn says(&self, event: &[u8]) -> bool {
+        relay::has_text(event, &[b"\"delta\""])
+    }
+
     fn is_done(&self) -> bool {
         self.end == Some(StreamEnd::Complete)
     }

@@ -31,6 +31,8 @@ struct Pipe {
     end: StreamEnd,
     /// Whether the provider said anything since this was last asked.
     said: bool,
+    /// Events by which the model said something.
+    said_events: u64,
 }
 
 impl Translation {
@@ -54,6 +56,7 @@ impl Translation {
             usage: None,
             end: StreamEnd::Cut,
             said: false,
+            said_events: 0,
         };
         Self {
             events: Events::new(StreamLimits::default()),
@@ -80,7 +83,10 @@ impl Translation {
         let mut written = Vec::new();
         let rest = self.events.rest();
         if !rest.is_empty() {
+            let said_events = self.pipe.said_events;
             self.pipe.read(rest, &mut written);
+            // An event that has not ended is none.
+            self.pipe.said_events = said_events;
         }
         self.pipe.finish(&mut written);
         send(written, out);
@@ -100,6 +106,11 @@ impl Translation {
     /// Whether the provider has said anything since this was last asked. A sign that it lives says nothing.
     pub fn has_said(&mut self) -> bool {
         std::mem::take(&mut self.pipe.said)
+    }
+
+    /// By how many of the provider's events the model said something.
+    pub fn said_events(&self) -> u64 {
+        self.pipe.said_events
     }
 
     /// Whether the text was ended at a stop sequence, of which the provider does not know: it need not go on.
@@ -133,6 +144,8 @@ impl Translation {
 impl Pipe {
     fn read(&mut self, event: &[u8], out: &mut Vec<u8>) {
         self.reader.read(event, &mut self.read);
+        let says = self.read.iter().any(Event::says);
+        self.said_events = self.said_events.saturating_add(u64::from(says));
         self.write(out);
     }
 

@@ -83,6 +83,7 @@ pub(super) fn after_sending(fault: SendFault) -> Again {
         | SendFault::SwitchedOff
         | SendFault::Account(_) => Again::Elsewhere(Rest::Refused),
         SendFault::FirstByteTimeout
+        | SendFault::Late
         | SendFault::Encoded
         | SendFault::Flooded
         | SendFault::BadRequest

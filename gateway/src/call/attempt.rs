@@ -17,7 +17,7 @@ use http::{Method, StatusCode};
 use policy::price::Tier;
 use policy::{Plan, Target};
 use provider::gemini_cli::Framing;
-use provider::{Errand, Provider, ProviderKind, SendFault, echo};
+use provider::{Errand, MayGo, Provider, ProviderKind, SendFault, echo};
 
 use super::again::{Again, Tries};
 use super::fault::{self, Failed};
@@ -28,6 +28,7 @@ use super::prepare::{Parcel, Prepared, prepare};
 use super::relay::{self, Reply};
 use super::settle::Settlement;
 use crate::clock::now_ms;
+use crate::failpoint::failpoint;
 use crate::ledger::{AttemptRecord, Outcome, UsageSource};
 use crate::live::{Credential, Rest};
 use crate::worker::{Request, Worker};
@@ -95,6 +96,17 @@ impl From<Failed> for Box<Failure> {
             told: Told::Refusal(failed.refusal),
             outcome: failed.outcome,
             again: failed.again,
+        })
+    }
+}
+
+/// We refuse it ourselves, whoever would be asked.
+impl From<Refusal> for Box<Failure> {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(Failure {
+            told: Told::Refusal(refusal),
+            outcome: Outcome::Refused,
+            again: Again::Never,
         })
     }
 }
@@ -234,15 +246,22 @@ async fn one(
     let rates = limited.rates;
     let begun = record(call, candidate, dialect, number, sent);
     if let Err(refusal) = settlement.attempt(begun, limited, &call.caller.prices).await {
-        return Err(Box::new(Failure {
-            told: Told::Refusal(refusal),
-            outcome: Outcome::Refused,
-            again: Again::Never,
-        }));
+        return Err(refusal.into());
     }
+    failpoint("begun");
     let name = &candidate.provider.name;
-    let upstream = match send(call, candidate, (dialect, pieces, streamed, &path), number).await {
+    let may_go = || settlement.still_holds();
+    let upstream = match send(
+        call,
+        candidate,
+        (dialect, pieces, streamed, &path),
+        number,
+        &may_go,
+    )
+    .await
+    {
         Ok(upstream) => upstream,
+        Err(SendFault::Late) => return Err(settlement.too_late().into()),
         Err(fault) => {
             if fault.is_before_the_first_byte() {
                 settlement.never_sent();
@@ -251,6 +270,7 @@ async fn one(
         }
     };
     settlement.update(|attempt| attempt.status = upstream.status.as_u16());
+    failpoint("relayed");
     if let Some(failed) = fault::not_for_clients(name, upstream.status) {
         return Err(failed.into());
     }
@@ -341,6 +361,7 @@ async fn send(
     candidate: &Candidate<'_>,
     (dialect, body, streamed, path): (Dialect, Vec<Bytes>, bool, &str),
     number: u32,
+    may_go: MayGo<'_>,
 ) -> Result<provider::Answer, SendFault> {
     let Call {
         worker,
@@ -352,6 +373,9 @@ async fn send(
         return Ok(echo::answer(&body, now_ms() / 1000, request.call_id.as_str()));
     };
     if candidate.provider.kind == ProviderKind::GeminiCli {
+        if !may_go() {
+            return Err(SendFault::Late);
+        }
         let asking = Asking {
             cli: worker.upstreams.gemini_cli().ok_or(SendFault::SwitchedOff)?,
             logins: &worker.logins,
@@ -379,6 +403,7 @@ async fn send(
         attempt_id: &request.call_id.of_attempt(number),
         client_headers: request.headers,
         timeouts: &worker.gateway.settings().timeouts,
+        may_go,
     };
     worker.upstreams.send(errand).await
 }
@@ -410,6 +435,7 @@ fn record(
         first_byte: None,
         ended: started,
         tier: Tier::of_vendor(call.envelope.tier.as_deref()),
+        began: false,
         sent: false,
         status: 0,
         outcome: Outcome::Crashed,

@@ -48,6 +48,7 @@ pub(super) fn no_answer(provider: &str, fault: SendFault) -> Failed {
             (Code::ProviderCredentialRefused, Outcome::Refused)
         }
         SendFault::BadRequest => (Code::Internal, Outcome::Refused),
+        SendFault::Late => (Code::LimitReached, Outcome::Refused),
         SendFault::Account(_) => (Code::ProviderAccountRefused, Outcome::Refused),
         SendFault::Busy => (Code::Overloaded, Outcome::Refused),
         SendFault::Nothing => (Code::ProviderEmptyOrBlocked, Outcome::ProviderError),

@@ -5,6 +5,8 @@
 //! written to the spool at once and the record goes into the place in the ledger that the permit had reserved, so it
 //! cannot fail and does not wait.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 use std::time::Instant;
 
 use dialect::Usage;
@@ -16,6 +18,7 @@ use tokio::task::yield_now;
 use super::admit::{Permit, RETRY_S};
 use super::limit::Limited;
 use crate::admission::InFlight;
+use crate::failpoint::failpoint;
 use crate::ledger::{
     AttemptRecord, CallRecord, LedgerPlace, LedgerUnavailable, Outcome, Settled, UsageSource,
 };
@@ -81,38 +84,42 @@ impl Settlement {
         open.prices = prices.clone();
         let taken = open.taken.insert(limited.taken);
         if !taken.still_holds() {
-            self.never_sent();
+            open.give_back();
             return Err(between_windows());
         }
         if let Err(LedgerUnavailable) = open.attempt(attempt).await {
-            self.never_sent();
+            open.give_back();
             return Err(unavailable());
         }
-        // To be safe may have taken a disk's time.
-        if open.taken.as_ref().is_some_and(|taken| !taken.still_holds()) {
-            self.never_sent();
-            return Err(between_windows());
-        }
-        self.update(|attempt| attempt.sent = true);
+        open.update(|attempt| (attempt.began, attempt.sent) = (true, true));
         Ok(())
+    }
+
+    /// Whether what the attempt under way has taken of its limits may still be used: a window may have ended meanwhile.
+    pub(super) fn still_holds(&self) -> bool {
+        let taken = self.open.as_ref().and_then(|open| open.taken.as_ref());
+        taken.is_none_or(Taken::still_holds)
+    }
+
+    /// It may not, and nothing has been sent.
+    pub(super) fn too_late(&mut self) -> Refusal {
+        self.never_sent();
+        self.update(|attempt| attempt.began = false);
+        between_windows()
     }
 
     /// Nothing of the attempt under way has reached the provider: its limits get back what it had taken.
     pub(super) fn never_sent(&mut self) {
-        self.update(|attempt| attempt.sent = false);
-        if let Some(taken) = self.open.as_mut().and_then(|open| open.taken.take()) {
-            taken.give_back();
+        if let Some(open) = &mut self.open {
+            open.update(|attempt| attempt.sent = false);
+            open.give_back();
         }
     }
 
     /// Changes the attempt under way.
     pub(super) fn update(&mut self, change: impl FnOnce(&mut AttemptRecord)) {
-        if let Some(attempt) = self
-            .open
-            .as_mut()
-            .and_then(|open| open.record.attempts.last_mut())
-        {
-            change(attempt);
+        if let Some(open) = &mut self.open {
+            open.update(change);
         }
     }
 
@@ -144,10 +151,10 @@ impl Settlement {
 
     /// The call is over: books it, once. Tells what the last attempt cost in nano-dollars, where that is known.
     pub(super) fn close(&mut self, outcome: Outcome, usage: Option<Usage>) -> Option<i64> {
-        let mut open = self.open.take()?;
+        let open = self.open.as_mut()?;
         open.end_attempt(outcome, usage);
         open.write();
-        open.book()
+        self.open.take()?.book()
     }
 
     /// The same, for who can wait: whoever else can go on in this thread goes first, so that one write does for all whose
@@ -160,8 +167,14 @@ impl Settlement {
 }
 
 impl Drop for Settlement {
+    /// A panic may have brought it here; another one would end the process.
     fn drop(&mut self) {
-        self.close(Outcome::ClientGone, None);
+        let outcome = if thread::panicking() {
+            Outcome::Crashed
+        } else {
+            Outcome::ClientGone
+        };
+        let _booked_or_not = catch_unwind(AssertUnwindSafe(|| self.close(outcome, None)));
     }
 }
 
@@ -175,22 +188,34 @@ impl Open {
         self.place.made_safe(&intended).await
     }
 
+    fn give_back(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            taken.give_back();
+        }
+    }
+
+    fn update(&mut self, change: impl FnOnce(&mut AttemptRecord)) {
+        if let Some(attempt) = self.record.attempts.last_mut() {
+            change(attempt);
+        }
+    }
+
     /// Puts down how the attempt under way has ended, if one is.
     fn end_attempt(&mut self, outcome: Outcome, usage: Option<Usage>) {
         let last = self.record.attempts.last_mut();
-        let Some((intent, attempt)) = last.and_then(|attempt| Some((attempt.intent.take()?, attempt))) else {
+        let Some((intent, attempt)) = last.and_then(|attempt| Some((attempt.intent?, attempt))) else {
             return;
         };
-        attempt.outcome = outcome;
-        attempt.usage = usage.filter(Usage::makes_sense);
-        attempt.suspect = usage.is_some() && attempt.usage.is_none();
-        // A provider may answer in another tier than it was asked for, and charges for that.
-        if let Some(told) = attempt.usage.and_then(|usage| usage.tier) {
-            attempt.tier = Tier::of_vendor(Some(told.as_str()));
+        if !attempt.began {
+            self.place.withdraw(intent);
+            self.record.attempts.pop();
+            return self.give_back();
         }
-        attempt.usage_source = source(attempt);
-        attempt.ended = Instant::now();
-        price(attempt, &self.prices);
+        // Whoever fell on the way through here comes again, and knows no better how it ended.
+        if attempt.outcome == Outcome::Crashed {
+            judge(attempt, outcome, usage);
+            price(attempt, &self.prices);
+        }
         if let Some(taken) = self.taken.take() {
             if attempt.sent {
                 taken.settle(&used(attempt));
@@ -198,9 +223,12 @@ impl Open {
                 taken.give_back();
             }
         }
+        failpoint("settle");
         if let Some(attempt) = self.record.attempts.last() {
             self.settled = Some(self.place.settle(intent, &self.record.row(attempt)));
         }
+        // Only now it is over: whoever falls on the way here comes again.
+        self.update(|attempt| attempt.intent = None);
     }
 
     /// Writes what was put down of that.
@@ -220,6 +248,19 @@ impl Open {
         place.book(record);
         cost
     }
+}
+
+/// How an attempt ended, and what it is known to have used.
+fn judge(attempt: &mut AttemptRecord, outcome: Outcome, usage: Option<Usage>) {
+    attempt.outcome = outcome;
+    attempt.usage = usage.filter(Usage::makes_sense);
+    attempt.suspect = usage.is_some() && attempt.usage.is_none();
+    // A provider may answer in another tier than it was asked for, and charges for that.
+    if let Some(told) = attempt.usage.and_then(|usage| usage.tier) {
+        attempt.tier = Tier::of_vendor(Some(told.as_str()));
+    }
+    attempt.usage_source = source(attempt);
+    attempt.ended = Instant::now();
 }
 
 /// What it cost, by the price that held when it was sent.
@@ -276,6 +317,7 @@ fn source(attempt: &AttemptRecord) -> UsageSource {
         // Nothing was sent, or it was answered with an error, for which nobody pays. Where a connection broke after it had
         // been, nobody knows.
         (None, Outcome::Refused) => UsageSource::None,
+        (None, Outcome::Crashed) => UsageSource::UnknownCrash,
         (None, _) if !attempt.sent || attempt.status >= 300 => UsageSource::None,
         (None, _) => UsageSource::Unknown,
     }

@@ -26,8 +26,6 @@ pub struct StreamBody {
     pushed: Vec<Bytes>,
     begun: bool,
     ended: bool,
-    /// Pieces that said something: where the provider does not tell what it has made, at least a token each.
-    said: u64,
 }
 
 impl StreamBody {
@@ -41,7 +39,6 @@ impl StreamBody {
             pushed: Vec::new(),
             begun: false,
             ended: false,
-            said: 0,
         }
     }
 
@@ -110,10 +107,8 @@ impl StreamBody {
             return self.finish();
         }
         pushed.map_err(|_| fault::too_large(&self.provider))?;
-        let has_said = self.way.has_said();
-        self.said = self.said.saturating_add(u64::from(has_said));
         self.upstream
-            .judged(has_said)
+            .judged(self.way.has_said())
             .map_err(|fault| fault::broken(&self.provider, fault))
     }
 
@@ -141,8 +136,9 @@ impl StreamBody {
         if !matches!(outcome, Outcome::Ok | Outcome::ProviderError)
             && let Some(usage) = &mut usage
         {
-            // The provider's last word on this was at the beginning, before it had made anything.
-            usage.output_tokens = usage.output_tokens.max(self.said);
+            // The provider's last word on this was at the beginning, before it had made anything. Each event has a token at
+            // least.
+            usage.output_tokens = usage.output_tokens.max(self.way.said_events());
         }
         self.settlement.close(outcome, usage);
     }

@@ -81,6 +81,15 @@ impl Way {
         }
     }
 
+    /// By how many of the provider's events the model has said something.
+    pub(super) fn said_events(&self) -> u64 {
+        match self {
+            Self::Pass(_, relay) => relay.said_events(),
+            Self::Array(relay) => relay.said_items(),
+            Self::Cross(translation) => translation.said_events(),
+        }
+    }
+
     /// Whether the gateway itself has told the client the end, so that the provider need not go on.
     pub(super) fn is_over(&self) -> bool {
         matches!(self, Self::Cross(translation) if translation.is_cut())

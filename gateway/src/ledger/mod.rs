@@ -149,7 +149,7 @@ impl LedgerPlace {
     /// Waits until that is written, and as safe as it is to be.
     ///
     /// # Errors
-    /// When it will not be. How the attempt ended has to be written then, as of any other.
+    /// When it will not be: then it is not sent, and has to be withdrawn.
     pub(crate) async fn made_safe(&self, intended: &Intended) -> Result<(), LedgerUnavailable> {
         self.spool.made_safe(intended).await
     }
@@ -157,6 +157,11 @@ impl LedgerPlace {
     /// Puts down how the attempt with this INTENT ended. What this returns can be written.
     pub(crate) fn settle<T: AsRef<str>>(&self, intent: u64, row: &AttemptRow<T>) -> Settled {
         Settled(self.spool.settle(intent, row))
+    }
+
+    /// The attempt with this INTENT was not sent, nor will be: it leaves no row.
+    pub(crate) fn withdraw(&self, intent: u64) {
+        self.spool.withdraw(intent);
     }
 
     /// Writes how an attempt ended. What cannot be written now is written when that works again.

@@ -52,6 +52,8 @@ pub struct AttemptRecord {
     pub ended: Instant,
     /// The tier of service that was asked for, or in which the provider says that it has answered.
     pub tier: Tier,
+    /// It was about to be sent: all that had to be written down before was. One that never was leaves no row.
+    pub began: bool,
     /// Whether the provider may have got any of it.
     pub sent: bool,
     /// The HTTP status that the provider sent; 0 when it sent none.
@@ -83,7 +85,7 @@ pub enum UsageSource {
     Estimated,
     /// There may have been some.
     Unknown,
-    /// This gateway went down meanwhile.
+    /// This gateway went down meanwhile, or the call did.
     UnknownCrash,
     /// There was none.
     None,
@@ -106,7 +108,7 @@ pub enum Outcome {
     Unreachable,
     /// The request could not even be sent: what we hold for the provider cannot be used.
     Refused,
-    /// This gateway went down meanwhile, so nobody knows.
+    /// This gateway went down meanwhile, or the call did, so nobody knows.
     Crashed,
 }
 

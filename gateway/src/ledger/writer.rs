@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::record::CallRecord;
 use super::spool::{Shipper, Spool};
+use crate::failpoint::failpoint;
 use crate::seeing::Watchers;
 
 /// Does both. Runs on the control runtime.
@@ -76,6 +77,7 @@ impl Teller {
         let mut records = Vec::with_capacity(BATCH_MAX);
         while self.waiting.recv_many(&mut records, BATCH_MAX).await > 0 {
             for record in records.drain(..) {
+                failpoint("log");
                 record.log();
                 self.watchers.watch(&record);
             }

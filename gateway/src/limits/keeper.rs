@@ -102,11 +102,9 @@ async fn tidy(store: &Store) -> Duration {
     }
 }
 
-/// Whether a run is under way.
 fn has_begun(limits: &Limits) -> bool {
-    let held = limits.held();
-    held.as_ref()
-        .is_some_and(|holder| holder.incarnation().number > 0 && !holder.is_superseded())
+    let has_begun = |holder: &Holder| holder.incarnation().number > 0 && !holder.is_superseded();
+    limits.held().as_ref().is_some_and(has_begun)
 }
 
 fn is_superseded(limits: &Limits) -> bool {
@@ -150,7 +148,9 @@ async fn ask(limits: &Limits, store: &Store) {
     let Some(request) = due() else {
         return;
     };
+    failpoint("asked");
     let answer = store.refill(&request).await;
+    failpoint("granted");
     limits.figures.asked.fetch_add(1, Ordering::Relaxed);
     let answered = limits.now();
     if let Some(holder) = limits.held().as_mut() {
@@ -159,12 +159,12 @@ async fn ask(limits: &Limits, store: &Store) {
             Ok(answer) => holder.answered(&request, answer, asked, answered),
             Err(_) => holder.unanswered(answered),
         }
-        limits.journal.note(holder);
         if holder.anomalies() > anomalies {
-            tracing::warn!(
-                "the database is another one than before, or its clock has jumped: what was held of limits is given up"
+            tracing::error!(
+                "the database's clock has jumped, or it is another database: what was held of limits is given up"
             );
         }
+        limits.journal.note(holder);
     }
     if let Err(error) = answer {
         limits.figures.unanswered.fetch_add(1, Ordering::Relaxed);

@@ -27,10 +27,11 @@ use std::time::Duration;
 
 use policy::lease::{Denied, DeniedWhy, Holder, Moment, Want};
 use policy::limit::Limit;
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
+use crate::failpoint::failpoint;
 use expected::Expected;
 
 /// What this process holds of all limits.
@@ -41,7 +42,7 @@ pub struct Limits {
     holder: Mutex<Option<Holder>>,
     /// Where what it holds is written down, before it is used.
     journal: Journal,
-    began: Timespec,
+    began_us: u64,
     /// What calls are expected to use.
     pub(crate) expected: Expected,
     pub(crate) figures: Figures,
@@ -68,7 +69,7 @@ impl Limits {
             replica,
             journal,
             holder: Mutex::new(None),
-            began: since_boot(),
+            began_us: running_us(),
             expected: Expected::default(),
             figures: Figures::default(),
             needed: Notify::new(),
@@ -93,7 +94,10 @@ impl Limits {
             taken => taken,
         };
         match &taken {
-            Ok(_) => self.figures.taken(needs),
+            Ok(_) => {
+                self.figures.taken(needs);
+                failpoint("taken");
+            }
             Err(denied) => self.figures.refused(&denied.limit),
         }
         taken
@@ -151,18 +155,16 @@ impl Limits {
 
     /// On the clock that the holder goes by.
     fn now(&self) -> Moment {
-        let passed = since_boot() - self.began;
-        let us = passed
-            .tv_sec
-            .saturating_mul(1_000_000)
-            .saturating_add(passed.tv_nsec / 1_000);
-        Moment::try_from(us).unwrap_or(0)
+        running_us().saturating_sub(self.began_us)
     }
 }
 
-/// A clock that goes on while the machine sleeps: a window may end meanwhile.
-fn since_boot() -> Timespec {
-    clock_gettime(ClockId::Boottime)
+/// How long the machine has been running, in microseconds, what it has slept through included: the database's clock went on
+/// meanwhile.
+fn running_us() -> u64 {
+    let running = clock_gettime(ClockId::Boottime);
+    let (seconds, nanos) = (running.tv_sec, running.tv_nsec);
+    u64::try_from(seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000)).unwrap_or_default()
 }
 
 fn is_worth_waiting(why: DeniedWhy) -> bool {

@@ -38,7 +38,7 @@ impl Taken {
         self.like = like;
     }
 
-    /// Whether it still holds: just before the first byte goes out, since a window may have ended meanwhile.
+    /// Whether it still holds: when it is written down, and just before the first byte goes out.
     pub(crate) fn still_holds(&self) -> bool {
         self.reservation.as_ref().is_none_or(|reservation| {
             let now = self.limits.now();

@@ -360,6 +360,7 @@ mod tests {
             first_byte: None,
             ended: now,
             tier: policy::price::Tier::Standard,
+            began: true,
             sent: true,
             status: 200,
             outcome,

@@ -211,6 +211,21 @@ fn calls_under_way_are_limited_and_come_back_when_they_end() {
 }
 
 #[test]
+fn a_clock_that_jumps_costs_nothing_of_what_is_held_while_calls_last() {
+    let calls = limit("calls", Unit::Concurrent, Period::Always, Cap::Units(2));
+    let mut world = World::new(vec![calls]);
+    world.served(0, 1);
+    world.now += 6_000_000;
+    let holder = &mut world.holders[0];
+    let request = holder.due(world.now).unwrap();
+    let answer = world.bank.refill(&request, EPOCH_MS + 3_600_000);
+    holder.answered(&request, &answer, world.now, world.now + ROUND_TRIP_US);
+    assert_eq!(holder.anomalies(), 1);
+    world.now += ROUND_TRIP_US;
+    assert!(world.reserve(0, 1).is_ok());
+}
+
+#[test]
 fn a_call_is_not_sent_after_its_window() {
     let mut world = World::new(minute(10));
     world.served(0, 1);

@@ -12,10 +12,10 @@ use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service as _;
 
-use super::SendFault;
 use super::connect::{ConnectFault, Connector};
 use super::pool::Place;
 use super::request::Pieces;
+use super::{MayGo, SendFault};
 use crate::base_url::BaseUrl;
 
 /// An HTTP/1.1 connection that carries an answer. Given back when the answer has come to its end; dropped before, it is
@@ -68,15 +68,16 @@ impl Interim {
 /// be closed before anything was written is passed over; what may have been written is never sent again.
 ///
 /// # Errors
-/// When no connection comes about, or the one used breaks.
+/// When no connection comes about, or the one used breaks; or when one stands too late.
 pub(super) async fn exchange(
     place: &Arc<Place>,
     connector: &Connector,
-    base_url: &BaseUrl,
+    (base_url, may_go): (&BaseUrl, MayGo<'_>),
     mut request: Sent,
 ) -> Result<Answered, SendFault> {
     if let Some(mut sender) = place.shared() {
         if sender.ready().await.is_ok() {
+            in_time(may_go)?;
             match over_http2(&mut sender, base_url, request).await {
                 Ok(answered) => return Ok(answered),
                 Err(error) => request = unsent(error)?,
@@ -88,6 +89,7 @@ pub(super) async fn exchange(
             if sender.ready().await.is_err() {
                 continue;
             }
+            in_time(may_go)?;
             match over_http1(sender, place, base_url, request).await {
                 Ok(answered) => return Ok(answered),
                 Err(error) => request = unsent(error)?,
@@ -95,13 +97,17 @@ pub(super) async fn exchange(
         }
     }
     // In a box, since it is large and hardly ever needed: a call carries room for all that it may wait for.
-    Box::pin(over_a_new_one(place, connector, base_url, request)).await
+    Box::pin(over_a_new_one(place, connector, (base_url, may_go), request)).await
+}
+
+fn in_time(may_go: MayGo<'_>) -> Result<(), SendFault> {
+    if may_go() { Ok(()) } else { Err(SendFault::Late) }
 }
 
 async fn over_a_new_one(
     place: &Arc<Place>,
     connector: &Connector,
-    base_url: &BaseUrl,
+    (base_url, may_go): (&BaseUrl, MayGo<'_>),
     request: Sent,
 ) -> Result<Answered, SendFault> {
     let stream = connector
@@ -119,6 +125,7 @@ async fn over_a_new_one(
             .map_err(failed)?;
         tokio::spawn(connection);
         place.share(&sender);
+        in_time(may_go)?;
         over_http2(&mut sender, base_url, request).await
     } else {
         // Each by itself: what TLS needs is larger than all else, and a connection without it would have room for it too.
@@ -126,7 +133,9 @@ async fn over_a_new_one(
             MaybeHttpsStream::Http(stream) => shake_hands(stream).await,
             MaybeHttpsStream::Https(stream) => shake_hands(stream).await,
         };
-        over_http1(sender.map_err(failed)?, place, base_url, request).await
+        let sender = sender.map_err(failed)?;
+        in_time(may_go)?;
+        over_http1(sender, place, base_url, request).await
     };
     answered.map_err(|_| SendFault::Broken)
 }

@@ -110,7 +110,15 @@ pub struct Errand<'a> {
     pub attempt_id: &'a str,
     pub client_headers: &'a HeaderMap,
     pub timeouts: &'a Timeouts,
+    /// Asked when the connection stands and nothing has been written: what takes its time may come too late.
+    pub may_go: MayGo<'a>,
 }
+
+/// Whether a request may still be sent.
+pub type MayGo<'a> = &'a (dyn Fn() -> bool + Send + Sync);
+
+/// Of a request that is never too late.
+pub const AT_ANY_TIME: MayGo<'static> = &|| true;
 
 /// Why there is no answer. Holds no text of the provider's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +127,8 @@ pub enum SendFault {
     Connect,
     #[error("connecting took too long")]
     ConnectTimeout,
+    #[error("it was too late to send anything")]
+    Late,
     #[error("the name leads to an address that may not be reached")]
     AddressForbidden,
     #[error("the answer did not begin in time")]
@@ -161,6 +171,7 @@ impl SendFault {
         match self {
             Self::Connect
             | Self::ConnectTimeout
+            | Self::Late
             | Self::AddressForbidden
             | Self::BadSecret
             | Self::BadRequest
@@ -240,7 +251,7 @@ impl Upstreams {
             first_byte_whole
         };
         let place = self.pool.place(&errand);
-        let base_url = errand.base_url;
+        let (base_url, may_go) = (errand.base_url, errand.may_go);
         let connector = match base_url.trust() {
             Trust::Operator => &self.for_operators,
             Trust::Tenant => &self.for_tenants,
@@ -250,7 +261,7 @@ impl Upstreams {
         let mut timer = Box::pin(tokio::time::sleep(first_byte.min(total)));
         let exchanged = tokio::select! {
             biased;
-            exchanged = exchange::exchange(&place, connector, base_url, request) => exchanged,
+            exchanged = exchange::exchange(&place, connector, (base_url, may_go), request) => exchanged,
             () = timer.as_mut() => return Err(SendFault::FirstByteTimeout),
         };
         let (response, busy) = exchanged?;

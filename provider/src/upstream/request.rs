@@ -141,7 +141,7 @@ mod tests {
     use vault::Secret;
 
     use super::*;
-    use crate::upstream::Timeouts;
+    use crate::upstream::{AT_ANY_TIME, Timeouts};
     use crate::{BaseUrl, Glob, Trust};
 
     /// What is sent of a client's switches to a provider of that dialect which knows these betas.
@@ -160,6 +160,7 @@ mod tests {
             attempt_id: "call-1",
             client_headers: client,
             timeouts: &Timeouts::default(),
+            may_go: AT_ANY_TIME,
         };
         let headers = headers(&errand, JSON).unwrap();
         assert_eq!(headers["api-key"], "s");

@@ -53,6 +53,7 @@ impl Server {
             attempt_id: "call-1",
             client_headers: &self.headers,
             timeouts,
+            may_go: AT_ANY_TIME,
         }
     }
 
@@ -265,6 +266,7 @@ async fn what_cannot_be_an_answer_is_a_fault() {
         attempt_id: "call-2",
         client_headers: &server.headers,
         timeouts: &timeouts,
+        may_go: AT_ANY_TIME,
     };
     assert_eq!(upstreams.send(errand).await.err(), Some(SendFault::Connect));
 }
@@ -302,4 +304,22 @@ fn certificate_authorities_that_are_none_are_refused() {
         ..UpstreamSettings::default()
     };
     assert_eq!(Upstreams::new(&settings).err(), Some(TlsError));
+}
+
+#[tokio::test]
+async fn what_is_too_late_when_its_connection_stands_is_not_written() {
+    let (server, upstreams, timeouts) = (Server::start().await, upstreams(), Timeouts::default());
+    let errand = Errand {
+        may_go: &|| false,
+        ..server.errand("cred-1", &timeouts)
+    };
+    let serve = async {
+        let (mut connection, _) = soon(server.listener.accept()).await.unwrap();
+        let mut read = Vec::new();
+        soon(connection.read_to_end(&mut read)).await.unwrap();
+        read
+    };
+    let (answer, read) = tokio::join!(upstreams.send(errand), serve);
+    assert_eq!((answer.err(), read), (Some(SendFault::Late), Vec::new()));
+    assert!(SendFault::Late.is_before_the_first_byte());
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use vault::Secret;
 
 use super::service_account::ServiceAccount;
-use super::{Errand, SendFault, Timeouts, Upstreams, request};
+use super::{AT_ANY_TIME, Errand, SendFault, Timeouts, Upstreams, request};
 use crate::catalog::AuthStyle;
 
 /// The tokens of this process.
@@ -115,6 +115,7 @@ impl Upstreams {
                 total: TIMEOUT,
                 ..Timeouts::default()
             },
+            may_go: AT_ANY_TIME,
             ..*errand
         };
         let asked_at = Instant::now();

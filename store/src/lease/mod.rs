@@ -4,6 +4,7 @@
 //! before it is counted, under an id that its replica made, so a question whose answer was lost may be asked again. Whatever
 //! is locked is locked in this order, by everybody: the replica, leases by id, limits by id, counters by limit and window.
 
+mod agree;
 mod begin;
 mod books;
 mod grant;
@@ -13,6 +14,7 @@ mod report;
 mod text;
 mod tidy;
 
+pub use agree::Disagreement;
 pub use begin::Begun;
 pub(crate) use origin::Origin;
 pub use report::{LeaseSums, WindowReport};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway::ledger::look_at_spools;
 use serde_json::{Value, json};
-use store::{UsageDifference, WindowReport};
+use store::{Disagreement, UsageDifference, WindowReport};
 
 use crate::desk::Desk;
 use crate::failure::{Failure, Kind};
@@ -15,8 +15,9 @@ use crate::time::{duration, instant, now_ms};
 pub(crate) enum Verb {
     /// What waits to be shipped from the data folder, how long it has waited, and which rows the database refused.
     Status,
-    /// Holds the sums that `usage` reads against the rows, and what was granted of limits against what became of it. A
-    /// difference is told, not mended, and ends with exit code 11.
+    /// Holds the sums that `usage` reads against the rows, what was granted of limits against what became of it, and what was
+    /// used of windows that are over against the rows of their time. A difference is told, not mended, and ends with exit
+    /// code 11.
     Verify {
         /// How far back; without, everything.
         #[arg(long, value_parser = duration, value_name = "DURATION")]
@@ -61,13 +62,17 @@ async fn verify(desk: &Desk, since: Option<Duration>) -> Result<(), Failure> {
     let since_ms = since.map_or(0, Desk::since_ms);
     let of_usage = desk.store.usage_differences(since_ms).await?;
     let of_leases = desk.store.lease_differences(since_ms).await?;
+    let of_both = desk.store.disagreements(since_ms).await?;
     let rows: Vec<Value> = of_usage
         .iter()
         .map(shown)
         .chain(of_leases.iter().map(shown_window))
+        .chain(of_both.iter().map(shown_disagreement))
         .collect();
     if rows.is_empty() && desk.form == Form::Table {
-        return print("the sums are those of the rows, and what was granted of limits is accounted for");
+        return print(
+            "the sums are those of the rows, what was granted of limits is accounted for, and both agree",
+        );
     }
     desk.form
         .list(&["what", "tenant_id", "of", "is", "should_be"], &rows)?;
@@ -119,5 +124,25 @@ fn shown_window(report: &WindowReport) -> Value {
         "outstanding": sums.outstanding,
         "burnt": sums.burnt,
         "counted_burnt": report.burnt,
+    })
+}
+
+fn shown_disagreement(found: &Disagreement) -> Value {
+    let most = found
+        .at_most
+        .map_or("any number".to_owned(), |most| most.to_string());
+    json!({
+        "what": "limit and usage",
+        "tenant_id": found.tenant_id,
+        "of": format!("{} from {}", found.limit_id, instant(found.window.start_ms)),
+        "is": format!("{} used, {} beyond what was granted, {} lost", found.settled, found.overdraft, found.burnt),
+        "should_be": format!("{} to {most} by the rows", found.at_least),
+        "limit_id": found.limit_id,
+        "starts_at": instant(found.window.start_ms),
+        "settled": found.settled,
+        "overdraft": found.overdraft,
+        "burnt": found.burnt,
+        "rows_at_least": found.at_least,
+        "rows_at_most": found.at_most,
     })
 }

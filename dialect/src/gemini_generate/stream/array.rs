@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::super::meter::ChunkMeter;
+use super::super::meter::{ChunkMeter, says};
 use super::super::refusal::write_refusal;
 use crate::refusal::Refusal;
 use crate::relay::{StreamEnd, StreamMeter};
@@ -120,6 +120,7 @@ impl ArrayItems {
 pub struct ArrayRelay {
     items: ArrayItems,
     meter: ChunkMeter,
+    said_items: u64,
 }
 
 impl ArrayRelay {
@@ -127,6 +128,7 @@ impl ArrayRelay {
         Self {
             items: ArrayItems::new(limits),
             meter: ChunkMeter::default(),
+            said_items: 0,
         }
     }
 
@@ -137,6 +139,7 @@ impl ArrayRelay {
     pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamTooLarge> {
         self.items.push(&chunk)?;
         while let Some(item) = self.items.next_item() {
+            self.said_items = self.said_items.saturating_add(u64::from(says(item)));
             self.meter.read_chunk(item);
         }
         out.push(chunk);
@@ -149,6 +152,11 @@ impl ArrayRelay {
             StreamEnd::Complete if !self.items.has_ended() => StreamEnd::Cut,
             end => end,
         }
+    }
+
+    /// By how many of the items that have passed the model said something.
+    pub fn said_items(&self) -> u64 {
+        self.said_items
     }
 
     /// The last usage that the provider reported.

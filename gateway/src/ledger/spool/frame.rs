@@ -14,6 +14,8 @@ pub(super) enum Kind {
     UnitsChange = 3,
     /// All that it holds: what was told before does not matter any more.
     UnitsWhole = 4,
+    /// An attempt that was not sent, and never will be: it is as if it had not been thought of.
+    Withdrawn = 5,
 }
 
 /// A record, as it was found.
@@ -98,9 +100,15 @@ pub(super) fn next(bytes: &[u8]) -> Option<usize> {
 
 impl Kind {
     fn of(number: u8) -> Option<Self> {
-        [Self::Intent, Self::Settle, Self::UnitsChange, Self::UnitsWhole]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        [
+            Self::Intent,
+            Self::Settle,
+            Self::UnitsChange,
+            Self::UnitsWhole,
+            Self::Withdrawn,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == number)
     }
 }
 

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Durability, Inner, Spool, Synced, folder};
+use crate::failpoint::failpoint;
 use crate::vitals::Vitals;
 
 /// What the machine may lose in the mode `os`.
@@ -39,6 +40,7 @@ impl Spool {
     fn work(&self) {
         let mut tidied: Option<Instant> = None;
         loop {
+            failpoint("spool");
             if tidied.is_none_or(|at| at.elapsed() > TIDY) {
                 tidied = Some(Instant::now());
                 let (root, keep_from) = (&self.settings.folder, self.keep_from.load(Ordering::Relaxed));

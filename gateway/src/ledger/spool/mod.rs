@@ -2,7 +2,8 @@
 //!
 //! Each process has a folder of its own, locked for as long as it lives, with segments to which records are appended.
 //! An attempt has an INTENT before the first byte of it goes to a provider, and a SETTLE before its end is told to the
-//! client; so whatever dies, each attempt is known, and the usage of each answer that a client has wholly seen.
+//! client; so whatever dies, each attempt is known, and the usage of each answer that a client has wholly seen. One that
+//! after its INTENT turns out not to be sent is withdrawn, and leaves no row.
 //!
 //! **Who writes.** The thread that serves the call does, by one `write(2)` of some three hundred bytes into room that the
 //! disk has promised before. What is in the kernel's page cache survives the death of this process, however it comes, so
@@ -237,7 +238,7 @@ impl Spool {
     /// first, and what he puts down is written by the same write.
     ///
     /// # Errors
-    /// When it will not be: nothing may be sent. A SETTLE has to say so.
+    /// When it will not be: nothing may be sent, and it has to be withdrawn.
     pub(super) async fn made_safe(&self, intended: &Intended) -> Result<(), LedgerUnavailable> {
         yield_now().await;
         self.write(intended.end)?;
@@ -267,6 +268,16 @@ impl Spool {
         inner.has_settled = true;
         self.waiting.fetch_add(1, Ordering::Relaxed);
         inner.end()
+    }
+
+    /// Puts down that an attempt was not sent, nor will be: nothing is to be booked for it. It is written with whatever comes
+    /// next; who reads of its INTENT alone, because nothing did, takes it for one whose end nobody knows.
+    pub(super) fn withdraw(&self, intent: u64) {
+        let mut inner = self.inner();
+        let sequence = inner.next();
+        frame::append(&mut inner.unsynced, Kind::Withdrawn, sequence, |out| {
+            out.extend_from_slice(&intent.to_le_bytes());
+        });
     }
 
     /// Writes what was put down, at least up to this end, unless somebody else has.

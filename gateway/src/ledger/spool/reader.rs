@@ -73,7 +73,7 @@ pub(super) const ROWS_MAX: usize = 1_000;
 const CHUNK: u64 = 512 << 10;
 /// No record ends with more zeros.
 const ZEROS: usize = 64;
-/// A SETTLE begins with the sequence of its INTENT.
+/// What ends an INTENT begins with its sequence.
 pub(super) const SEQUENCE: usize = 8;
 
 impl Reader {
@@ -329,20 +329,26 @@ impl Batch {
         match record.kind {
             Kind::Intent => self.opened.push((record.sequence, self.end, payload)),
             Kind::Settle => {
-                if let Some(sequence) = record.payload.first_chunk::<SEQUENCE>() {
-                    self.closed.push(u64::from_le_bytes(*sequence));
-                }
+                self.close(record.payload);
                 if self.end >= settled {
                     self.rows
                         .push(payload.start.saturating_add(SEQUENCE)..payload.end);
                 }
             }
+            Kind::Withdrawn => self.close(record.payload),
             Kind::UnitsChange => self.units.push((payload, false)),
             Kind::UnitsWhole => {
                 self.units_whole = Some(self.end);
                 self.units.push((payload, true));
             }
         }
+    }
+
+    /// The INTENT that is named at the beginning of this has come to its end.
+    fn close(&mut self, payload: &[u8]) {
+        let sequence = payload.first_chunk::<SEQUENCE>();
+        self.closed
+            .extend(sequence.map(|bytes| u64::from_le_bytes(*bytes)));
     }
 
     /// The rows to be booked. One of which nothing can be made is told as its bytes, and where they are.

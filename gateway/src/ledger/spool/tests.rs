@@ -282,6 +282,22 @@ fn one_write_does_for_all_that_was_put_down() {
 }
 
 #[test]
+fn what_is_withdrawn_leaves_nothing_whether_it_was_written_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, own, _) = Spool::open(&settings(&folder)).unwrap();
+    let written = spool.intend(&row(1), &[]).unwrap();
+    spool.write(written.end).unwrap();
+    let other = spool.intend(&row(2), &[]).unwrap();
+    let unwritten = spool.intend(&row(3), &[]).unwrap();
+    spool.withdraw(unwritten.sequence);
+    spool.withdraw(written.sequence);
+    assert_eq!(spool.waiting(), 0, "nothing is to be shipped of them");
+    let end = spool.settle(other.sequence, &row(2));
+    spool.write(end).unwrap();
+    assert_eq!(read(&own.path), (vec![row(2)], 0, 0));
+}
+
+#[test]
 fn what_is_put_down_when_the_spool_is_closed_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (spool, own, _) = Spool::open(&settings(&folder)).unwrap();

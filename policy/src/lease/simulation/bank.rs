@@ -273,12 +273,12 @@ impl Bank {
     }
 
     /// C3: of what was granted: returned, settled.
+    #[cfg(test)]
     pub(in crate::lease) fn books(&self) -> (u64, u64, u64) {
         books(self.leases.values())
     }
 
     /// The same, of windows that end.
-    #[cfg(test)]
     pub(in crate::lease) fn books_of_windows(&self) -> (u64, u64, u64) {
         books(self.leases.values().filter(|lease| lease.key.1.end_ms < i64::MAX))
     }

@@ -18,9 +18,9 @@ pub struct Plan {
 /// What a run came to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Outcome {
-    /// The most that a window saw beyond its cap.
+    /// The most that a window saw beyond its cap, or that were under way at once beyond theirs.
     pub excess: u64,
-    /// Of the caps on requests in fixed minutes, in thousandths, where the run has one.
+    /// Of the caps on requests in fixed minutes, in thousandths, where the run has one, and no other limit holds it up.
     pub used_permille: Option<u64>,
     pub sent: u64,
     pub commits: u64,
@@ -46,6 +46,8 @@ pub(super) struct Fate {
     /// Calls in a thousand steps of a replica.
     pub(super) rate_permille: u64,
     pub(super) keeps_journals: bool,
+    /// How many calls may be under way, where that is limited.
+    pub(super) calls_max: Option<u64>,
     outage: Option<(u64, u64)>,
 }
 
@@ -72,18 +74,20 @@ impl Fate {
             let begins = at(random);
             (begins, begins + random.between(1, 15) * 1_000_000)
         });
+        let calls_max = (plan.faults && random.once_in(2)).then(|| random.between(1, 12));
         let change = (plan.faults && random.once_in(4)).then(|| {
             let other = random.between(cap.div_ceil(2), cap * 2);
-            (at(random), limits(other, period, tokens_max))
+            (at(random), limits(other, period, tokens_max, calls_max))
         });
         let jump = (plan.faults && random.once_in(8)).then(|| (at(random), random.around(90_000_000)));
         Self {
-            limits: limits(cap, period, tokens_max),
+            limits: limits(cap, period, tokens_max, calls_max),
             change,
             jump,
             tokens_max,
             rate_permille: (cap * demand_tenths * 100 / steps).max(1),
             keeps_journals: plan.faults && random.once_in(2),
+            calls_max,
             outage,
         }
     }
@@ -116,7 +120,7 @@ impl Fate {
     }
 }
 
-fn limits(cap: u64, period: Period, tokens_max: u64) -> Vec<Arc<Limit>> {
+fn limits(cap: u64, period: Period, tokens_max: u64, calls_max: Option<u64>) -> Vec<Arc<Limit>> {
     let limit = |id: &str, unit, period, cap| {
         Arc::new(Limit {
             id: Arc::from(id),
@@ -130,9 +134,13 @@ fn limits(cap: u64, period: Period, tokens_max: u64) -> Vec<Arc<Limit>> {
         })
     };
     let tokens = cap * tokens_max * 3 / 4 + tokens_max;
-    vec![
+    let calls = calls_max.map(|most| limit("calls", Unit::Concurrent, Period::Always, most));
+    [
         limit("requests", Unit::Requests, period, cap),
         limit("tokens", Unit::Tokens, Period::Minute, tokens),
         limit("day", Unit::Requests, Period::Day, cap * WINDOWS * 2),
     ]
+    .into_iter()
+    .chain(calls)
+    .collect()
 }

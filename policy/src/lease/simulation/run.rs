@@ -95,6 +95,7 @@ pub fn run(plan: Plan) -> Outcome {
                 world.zombies.push(zombie);
             }
         }
+        world.look_at_calls(&replicas);
         now_us += STEP_US;
     }
     world.finish()
@@ -192,7 +193,8 @@ impl World {
     fn step(&mut self, number: usize, replica: &mut Replica, now_us: u64) {
         if self.plan.faults {
             if self.random.once_in(40_000) {
-                replica.stopped_until = now_us + self.random.between(10, 10_000) * 1_000;
+                let most_ms = if self.random.once_in(4) { 70_000 } else { 10_000 };
+                replica.stopped_until = now_us + self.random.between(10, most_ms) * 1_000;
             }
             if self.random.once_in(25_000) {
                 return self.die(number, replica, now_us);
@@ -430,18 +432,28 @@ impl World {
     fn see(&mut self, call: &Call, now_us: u64) {
         self.outcome.sent += 1;
         let database_ms = self.database_ms(now_us);
-        for (number, limit) in self.fate.limits.iter().enumerate() {
+        let counted = |limit: &Limit| limit.unit != Unit::Concurrent;
+        let of_windows = self.fate.limits.iter().enumerate();
+        for (number, limit) in of_windows.filter(|(_, limit)| counted(limit)) {
             let window = self.calendar.window(limit.period, database_ms);
             *self.seen.entry((number, window)).or_default() += units(limit, call.tokens);
         }
         let labels = call.reservation.pieces.iter().zip(&self.fate.limits).enumerate();
-        for (number, (piece, limit)) in labels {
+        for (number, (piece, limit)) in labels.filter(|(_, (_, limit))| counted(limit)) {
             *self.labelled.entry((number, piece.window)).or_default() += units(limit, call.tokens);
         }
     }
 
+    /// How many calls are under way, at whichever replica. One whose place was taken is no replica any more.
+    fn look_at_calls(&mut self, replicas: &[Replica]) {
+        let Some(most) = self.fate.calls_max else { return };
+        let calls = replicas.iter().flat_map(|replica| &replica.calls);
+        let under_way = calls.filter(|call| call.was_sent).count() as u64;
+        self.outcome.excess = self.outcome.excess.max(under_way.saturating_sub(most));
+    }
+
     fn finish(mut self) -> Outcome {
-        let mut excess = self.excess(&self.labelled);
+        let mut excess = self.outcome.excess.max(self.excess(&self.labelled));
         // Where the database's own clock jumps, a call may lie in another window by it than the one whose units it has.
         if self.fate.jump.is_none() {
             excess = excess.max(self.excess(&self.seen));
@@ -450,14 +462,15 @@ impl World {
         let (mut used, mut caps) = (0, 0);
         for (number, limit) in self.fate.limits.iter().enumerate() {
             let Cap::Units(cap) = limit.cap else { continue };
-            if limit.period == Period::Minute && limit.unit == Unit::Requests {
+            let is_free = self.fate.calls_max.is_none();
+            if is_free && limit.period == Period::Minute && limit.unit == Unit::Requests {
                 let windows = self.seen.iter().filter(|((of, _), _)| *of == number);
                 used += windows.map(|(_, units)| units).sum::<u64>();
                 caps += cap * WINDOWS;
             }
         }
         self.outcome.used_permille = (used * 1_000).checked_div(caps).map(|used| used.min(1_000));
-        let (granted, returned, settled) = self.bank.books();
+        let (granted, returned, settled) = self.bank.books_of_windows();
         let is_right = self.plan.wrong.is_some() || returned + settled <= granted;
         assert!(is_right, "C3 of seed {}", self.plan.seed);
         self.outcome

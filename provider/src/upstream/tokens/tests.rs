@@ -117,6 +117,7 @@ impl Google {
             attempt_id: "call-1",
             client_headers: &HeaderMap::new(),
             timeouts: &Timeouts::default(),
+            may_go: AT_ANY_TIME,
         };
         let sent = tokio::time::timeout(Duration::from_secs(20), upstreams.send(errand)).await;
         sent.unwrap().map(|answer| answer.status)

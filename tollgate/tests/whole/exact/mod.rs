@@ -7,8 +7,10 @@
 mod away;
 mod changed;
 mod checkers;
+mod clocks;
 mod crowd;
 mod embedded;
+mod fallen;
 mod fleet;
 mod killed;
 mod provider;

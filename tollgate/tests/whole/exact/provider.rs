@@ -1,5 +1,6 @@
 //! A provider that keeps books: who asked, when, and what it told of usage.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +13,8 @@ use crate::world::{DONE, chunk};
 pub(crate) struct Provider {
     vendor: Vendor,
     books: Books,
+    /// By how much the database's clock is ahead of this machine's, in milliseconds.
+    ahead_ms: Arc<AtomicI64>,
 }
 
 type Books = Arc<Mutex<Vec<Asked>>>;
@@ -20,7 +23,7 @@ type Books = Arc<Mutex<Vec<Asked>>>;
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) attempt_id: String,
-    /// By the clock of this machine, which is the database's too.
+    /// By the database's clock, which is this machine's unless [`Provider::goes_by`] says otherwise.
     pub(crate) at_ms: i64,
     /// Input and output, where they were sent to whoever asked.
     pub(crate) told: Option<(i64, i64)>,
@@ -52,9 +55,10 @@ impl Provider {
     /// One that answers as `script` says, which is told how many have asked before.
     pub(crate) fn with(script: impl Fn(&Seen, i64) -> Script + Send + Sync + 'static) -> Self {
         let books = Books::default();
-        let keeping = books.clone();
+        let ahead_ms = Arc::<AtomicI64>::default();
+        let (keeping, ahead) = (books.clone(), ahead_ms.clone());
         let vendor = Vendor::start(move |seen| {
-            let at_ms = now_ms();
+            let at_ms = now_ms() + ahead.load(Ordering::SeqCst);
             let mut books = lock(&keeping);
             let script = script(seen, i64::try_from(books.len()).unwrap());
             books.push(Asked {
@@ -64,7 +68,16 @@ impl Provider {
             });
             script.play
         });
-        Self { vendor, books }
+        Self {
+            vendor,
+            books,
+            ahead_ms,
+        }
+    }
+
+    /// Its books are kept by a clock that is so much ahead of this machine's.
+    pub(crate) fn goes_by(&self, ahead_ms: i64) {
+        self.ahead_ms.store(ahead_ms, Ordering::SeqCst);
     }
 
     pub(crate) fn base_url(&self) -> String {

@@ -46,16 +46,42 @@ impl Case {
         let ends = self.is_complete(manner);
         let request = serde_json::from_slice(&self.request).unwrap();
         let events = events(&self.answer);
-        let kept = events.iter().filter(|event| {
-            let whole = event.ends_with(b"\n\n") || event.ends_with(b"\r\n\r\n");
-            (whole || ends) && manner.keeps(&request, &data(event))
-        });
+        let kept = events
+            .iter()
+            .filter(|event| (is_whole(event) || ends) && manner.keeps(&request, &data(event)));
         kept.flat_map(|event| event.iter().copied()).collect()
     }
 
     /// Whether the recorded answer came to its end.
     pub(super) fn is_complete(&self, manner: &dyn Manner) -> bool {
         self.form == Form::Whole || self.said().iter().any(|data| manner.is_last(data))
+    }
+
+    /// The same stream, cut off after one of its events: another one for each number.
+    pub(super) fn cut(&self, number: usize, manner: &dyn Manner) -> Option<Self> {
+        let events = events(&self.answer);
+        let whole = events
+            .iter()
+            .take_while(|event| !manner.is_last(&data(event)))
+            .count();
+        if self.form != Form::Events || whole == 0 {
+            return None;
+        }
+        let kept = 1 + number * 7 % whole;
+        Some(Self {
+            name: format!("{} cut after {kept} of {}", self.name, events.len()),
+            model: self.model.clone(),
+            request: self.request.clone(),
+            answer: events.into_iter().take(kept).flatten().collect(),
+            ..*self
+        })
+    }
+
+    /// By how many of its events, of those that have ended, the model said something.
+    pub(super) fn said_events(&self, manner: &dyn Manner) -> i64 {
+        let ended = events(&self.answer).into_iter().filter(|event| is_whole(event));
+        let says = ended.filter(|event| manner.says(&data(event)));
+        i64::try_from(says.count()).unwrap()
     }
 
     pub(super) fn is_refusal(&self, manner: &dyn Manner) -> bool {
@@ -77,6 +103,13 @@ impl Case {
             Form::Array => json(&self.answer).as_array().cloned().unwrap_or_default(),
         }
     }
+}
+
+/// Whether the member at this path is a text with something in it.
+pub(super) fn has_text(data: &Value, path: &str) -> bool {
+    data.pointer(path)
+        .and_then(Value::as_str)
+        .is_some_and(|text| !text.is_empty())
 }
 
 /// The member at this path as a count, zero where there is none.
@@ -104,6 +137,10 @@ fn events(stream: &[u8]) -> Vec<Vec<u8>> {
     }
     events.retain(|event| !event.is_empty());
     events
+}
+
+fn is_whole(event: &[u8]) -> bool {
+    event.ends_with(b"\n\n") || event.ends_with(b"\r\n\r\n")
 }
 
 /// What an event says; a string where it is no JSON.

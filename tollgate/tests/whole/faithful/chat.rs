@@ -3,7 +3,7 @@
 use serde_json::Value;
 use store::AttemptUsage;
 
-use super::case::{Form, count};
+use super::case::{Form, count, has_text};
 use super::{Manner, replay};
 
 struct Chat;
@@ -61,6 +61,24 @@ impl Manner for Chat {
         *data == "[DONE]"
             || data.get("error").is_some()
             || choices.any(|choice| choice["finish_reason"].is_string())
+    }
+
+    fn says(&self, data: &Value) -> bool {
+        const OF_DELTAS: [&str; 7] = [
+            "/content",
+            "/reasoning_content",
+            "/reasoning",
+            "/refusal",
+            "/function_call/arguments",
+            "/audio/transcript",
+            "/audio/data",
+        ];
+        let deltas = data["choices"].as_array().into_iter().flatten();
+        deltas.map(|choice| &choice["delta"]).any(|delta| {
+            let mut calls = delta["tool_calls"].as_array().into_iter().flatten();
+            OF_DELTAS.iter().any(|path| has_text(delta, path))
+                || calls.any(|call| has_text(call, "/function/arguments"))
+        })
     }
 
     /// The last word counts.

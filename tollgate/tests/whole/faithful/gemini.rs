@@ -3,7 +3,7 @@
 use serde_json::Value;
 use store::AttemptUsage;
 
-use super::case::{Form, count};
+use super::case::{Form, count, has_text};
 use super::{Manner, replay};
 
 struct Gemini;
@@ -58,6 +58,19 @@ impl Manner for Gemini {
         let details = answer["error"]["details"].as_array();
         let mut details = details.into_iter().flatten();
         matches!(status, 401 | 403) || details.any(|detail| detail["reason"] == "API_KEY_INVALID")
+    }
+
+    fn says(&self, data: &Value) -> bool {
+        let candidates = data["candidates"].as_array().into_iter().flatten();
+        let mut parts =
+            candidates.flat_map(|candidate| candidate["content"]["parts"].as_array().into_iter().flatten());
+        parts.any(|part| {
+            let members = part.as_object().unwrap();
+            has_text(part, "/text")
+                || members
+                    .keys()
+                    .any(|name| !matches!(name.as_str(), "text" | "thought" | "thoughtSignature"))
+        })
     }
 
     /// Each chunk tells the usage so far: the last word counts. What Google's own tools have read stands beside the

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use store::AttemptUsage;
 
-use super::case::{Form, count};
+use super::case::{Form, count, has_text};
 use super::{Manner, replay};
 
 struct Messages;
@@ -39,6 +39,11 @@ impl Manner for Messages {
 
     fn is_last(&self, data: &Value) -> bool {
         data["type"] == "message_stop" || data["type"] == "error"
+    }
+
+    fn says(&self, data: &Value) -> bool {
+        let said = ["/delta/text", "/delta/thinking", "/delta/partial_json"];
+        data["type"] == "content_block_delta" && said.iter().any(|path| has_text(data, path))
     }
 
     /// In a stream each count replaces the one told before. What was read from a cache or written to one stands beside

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use store::AttemptUsage;
 
-use super::case::{Form, count};
+use super::case::{Form, count, has_text};
 use super::{Manner, replay};
 
 struct Responses;
@@ -46,6 +46,10 @@ impl Manner for Responses {
             "error",
         ];
         data["type"].as_str().is_some_and(|word| last.contains(&word))
+    }
+
+    fn says(&self, data: &Value) -> bool {
+        has_text(data, "/delta")
     }
 
     /// A stream tells the whole response once more at its end.
