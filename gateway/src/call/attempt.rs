@@ -445,7 +445,6 @@ fn record(
         cost_nano: None,
         price_version: None,
         reserved_tokens: None,
-        units: Vec::new(),
         intent: None,
     }
 }

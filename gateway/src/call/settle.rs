@@ -181,7 +181,7 @@ impl Drop for Settlement {
 impl Open {
     async fn attempt(&mut self, attempt: AttemptRecord) -> Result<(), LedgerUnavailable> {
         let row = self.record.row(&attempt);
-        let intended = self.place.intend(&row, &attempt.units)?;
+        let intended = self.place.intend(&row)?;
         drop(row);
         let intent = Some(intended.sequence);
         self.record.attempts.push(AttemptRecord { intent, ..attempt });

@@ -136,14 +136,9 @@ impl UnitsJournal {
 }
 
 impl LedgerPlace {
-    /// Puts down that an attempt is about to be sent. `units` tells what that changes in the units of leases that this
-    /// replica holds.
-    pub(crate) fn intend<T: AsRef<str>>(
-        &self,
-        row: &AttemptRow<T>,
-        units: &[u8],
-    ) -> Result<Intended, LedgerUnavailable> {
-        self.spool.intend(row, units)
+    /// Puts down that an attempt is about to be sent.
+    pub(crate) fn intend<T: AsRef<str>>(&self, row: &AttemptRow<T>) -> Result<Intended, LedgerUnavailable> {
+        self.spool.intend(row)
     }
 
     /// Waits until that is written, and as safe as it is to be.

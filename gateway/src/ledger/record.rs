@@ -70,8 +70,6 @@ pub struct AttemptRecord {
     pub price_version: Option<String>,
     /// What limits were charged before it was sent.
     pub reserved_tokens: Option<i64>,
-    /// What sending it changes in the units of leases that this replica holds, for the spool.
-    pub units: Vec<u8>,
     /// The sequence of its INTENT, once that is written and until the attempt has ended.
     pub(crate) intent: Option<u64>,
 }

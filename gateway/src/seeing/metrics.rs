@@ -370,7 +370,6 @@ mod tests {
             cost_nano: None,
             price_version: None,
             reserved_tokens: None,
-            units: Vec::new(),
             intent: None,
         }
     }

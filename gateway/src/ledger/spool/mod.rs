@@ -205,31 +205,18 @@ impl Spool {
         keeper::start(self.clone(), vitals)
     }
 
-    /// Puts down that an attempt is about to be sent, and the row that is booked if nothing more is heard of it; `units`
-    /// tells what that changes in the units that this replica holds. It is written when [`Self::made_safe`] returns.
+    /// Puts down that an attempt is about to be sent, and the row that is booked if nothing more is heard of it. It is written
+    /// when [`Self::made_safe`] returns.
     ///
     /// # Errors
     /// When nothing can be written: then nothing may be sent.
-    pub(super) fn intend<T: AsRef<str>>(
-        &self,
-        row: &AttemptRow<T>,
-        units: &[u8],
-    ) -> Result<Intended, LedgerUnavailable> {
-        if units.len() > UNITS_MAX {
-            return Err(LedgerUnavailable);
-        }
+    pub(super) fn intend<T: AsRef<str>>(&self, row: &AttemptRow<T>) -> Result<Intended, LedgerUnavailable> {
         let mut inner = self.inner();
         inner.takes_more()?;
         let sequence = inner.next();
         frame::append(&mut inner.unsynced, Kind::Intent, sequence, |out| {
             booking::write(row, out)
         });
-        if !units.is_empty() {
-            let sequence = inner.next();
-            frame::append(&mut inner.unsynced, Kind::UnitsChange, sequence, |out| {
-                out.extend_from_slice(units);
-            });
-        }
         let end = inner.end();
         Ok(Intended { sequence, end })
     }

@@ -57,7 +57,7 @@ fn row(number: i64) -> AttemptRow {
 fn written(folder: &TempDir, attempts: i64) -> PathBuf {
     let (spool, own, _left) = Spool::open(&settings(folder)).unwrap();
     for number in 1..=attempts {
-        let intended = spool.intend(&row(number), &[]).unwrap();
+        let intended = spool.intend(&row(number)).unwrap();
         spool.write(intended.end).unwrap();
         if number < attempts {
             let end = spool.settle(intended.sequence, &row(number));
@@ -239,7 +239,8 @@ fn units_are_told_from_where_all_were_told() {
     let (spool, own, _) = Spool::open(&settings(&folder)).unwrap();
     spool.append_units(Units::Change(b"early")).unwrap();
     spool.append_units(Units::Whole(b"all")).unwrap();
-    let intended = spool.intend(&row(1), b"with an intent").unwrap();
+    let intended = spool.intend(&row(1)).unwrap();
+    spool.append_units(Units::Change(b"beside an intent")).unwrap();
     let end = spool.settle(intended.sequence, &row(1));
     spool.write(end).unwrap();
     let mut reader = Reader::of_living(own.path.clone(), own.cursor.shipped);
@@ -255,7 +256,7 @@ fn units_are_told_from_where_all_were_told() {
     Spool::units_left(&left, |_, units| told.push(format!("{units:?}")));
     let expected = [
         Units::Whole(b"all"),
-        Units::Change(b"with an intent"),
+        Units::Change(b"beside an intent"),
         Units::Change(b"late"),
     ];
     assert_eq!(told, expected.map(|units| format!("{units:?}")));
@@ -265,8 +266,8 @@ fn units_are_told_from_where_all_were_told() {
 fn one_write_does_for_all_that_was_put_down() {
     let folder = tempfile::tempdir().unwrap();
     let (spool, own, _) = Spool::open(&settings(&folder)).unwrap();
-    let first = spool.intend(&row(1), &[]).unwrap();
-    let second = spool.intend(&row(2), &[]).unwrap();
+    let first = spool.intend(&row(1)).unwrap();
+    let second = spool.intend(&row(2)).unwrap();
     assert_eq!(read(&own.path).1, 0, "nothing is written yet");
     spool.write(first.end).unwrap();
     assert_eq!(read(&own.path).1, 2);
@@ -285,10 +286,10 @@ fn one_write_does_for_all_that_was_put_down() {
 fn what_is_withdrawn_leaves_nothing_whether_it_was_written_or_not() {
     let folder = tempfile::tempdir().unwrap();
     let (spool, own, _) = Spool::open(&settings(&folder)).unwrap();
-    let written = spool.intend(&row(1), &[]).unwrap();
+    let written = spool.intend(&row(1)).unwrap();
     spool.write(written.end).unwrap();
-    let other = spool.intend(&row(2), &[]).unwrap();
-    let unwritten = spool.intend(&row(3), &[]).unwrap();
+    let other = spool.intend(&row(2)).unwrap();
+    let unwritten = spool.intend(&row(3)).unwrap();
     spool.withdraw(unwritten.sequence);
     spool.withdraw(written.sequence);
     assert_eq!(spool.waiting(), 0, "nothing is to be shipped of them");
@@ -301,7 +302,7 @@ fn what_is_withdrawn_leaves_nothing_whether_it_was_written_or_not() {
 fn what_is_put_down_when_the_spool_is_closed_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (spool, own, _) = Spool::open(&settings(&folder)).unwrap();
-    let intended = spool.intend(&row(1), &[]).unwrap();
+    let intended = spool.intend(&row(1)).unwrap();
     let _end = spool.settle(intended.sequence, &row(1));
     spool.close();
     assert_eq!(read(&own.path).0.len(), 1);
@@ -315,10 +316,10 @@ fn with_all_room_taken_nothing_is_intended_but_what_was_is_settled() {
         ..settings(&folder)
     };
     let (spool, _own, _) = Spool::open(&small).unwrap();
-    let first = spool.intend(&row(1), &[]).unwrap();
+    let first = spool.intend(&row(1)).unwrap();
     spool.write(first.end).unwrap();
     let mut intended = 1;
-    while let Ok(next) = spool.intend(&row(2), &[])
+    while let Ok(next) = spool.intend(&row(2))
         && spool.write(next.end).is_ok()
     {
         intended += 1;
@@ -327,5 +328,5 @@ fn with_all_room_taken_nothing_is_intended_but_what_was_is_settled() {
     assert!(!spool.is_well());
     let end = spool.settle(first.sequence, &row(1));
     assert!(spool.write(end).is_err());
-    assert!(spool.intend(&row(3), &[]).is_err());
+    assert!(spool.intend(&row(3)).is_err());
 }
