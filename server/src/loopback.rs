@@ -1,4 +1,5 @@
-//! Listening on loopback for processes of our own: whoever answers them is somebody else's business.
+//! Listening on loopback for processes of our own: whoever answers them is somebody else's business, and also whose bodies
+//! are read.
 
 use std::error::Error;
 use std::future::pending;
@@ -8,9 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 
 use crate::few::Few;
@@ -23,7 +23,6 @@ const FEW: Few = Few {
     headers_max: 100,
     timeout: None,
 };
-const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// Answers with what `answer` makes of each request, for ever.
 ///
@@ -31,30 +30,11 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 /// When the listener cannot be used on this runtime.
 pub async fn serve_loopback<A, F, B>(listener: Arc<TcpListener>, answer: A) -> io::Result<()>
 where
-    A: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
+    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let answer = move |request, _| answered(request, answer.clone());
+    let answer = move |request, _| answer(request);
     FEW.serve(listener.try_clone()?, answer, pending()).await
-}
-
-async fn answered<A, F, B>(request: Request<Incoming>, answer: A) -> Response<Either<B, Full<Bytes>>>
-where
-    A: Fn(Request<Bytes>) -> F,
-    F: Future<Output = Response<B>>,
-    B: Body<Data = Bytes>,
-{
-    let (head, body) = request.into_parts();
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(body) => answer(Request::from_parts(head, body.to_bytes()))
-            .await
-            .map(Either::Left),
-        Err(_) => {
-            let mut response = Response::new(Either::Right(Full::default()));
-            *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-            response
-        }
-    }
 }

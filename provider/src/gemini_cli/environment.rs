@@ -42,12 +42,8 @@ const FIXED: [(&str, &str); 9] = [
 
 /// All of it, for a process that looks for Google's service at `endpoint`.
 pub(super) fn environment(program: &Program, home: &Home, login: &Login, endpoint: &str) -> Vec<Variable> {
-    let mut variables: Vec<Variable> = fixed().map(|(name, value)| (name, value.into())).collect();
-    let folder = program.node.parent().map(OsString::from).unwrap_or_default();
+    let mut variables = common(program, home);
     variables.extend([
-        ("PATH", folder),
-        ("HOME", home.user().into()),
-        ("TMPDIR", home.tmp().into()),
         ("GEMINI_SYSTEM_MD", home.system_file().into()),
         ("GOOGLE_CLOUD_ACCESS_TOKEN", login.access_token.expose().into()),
         ("CODE_ASSIST_ENDPOINT", endpoint.into()),
@@ -55,25 +51,25 @@ pub(super) fn environment(program: &Program, home: &Home, login: &Login, endpoin
     if let Some(project_id) = &login.project_id {
         variables.push(("GOOGLE_CLOUD_PROJECT", project_id.into()));
     }
-    if let Some(proxy) = &program.proxy {
-        variables.push(("HTTPS_PROXY", proxy.into()));
-    }
-    if let Some(file) = &program.extra_ca {
-        variables.push(("NODE_EXTRA_CA_CERTS", file.into()));
-    }
     variables
 }
 
 /// The same for a process that is to sign in, or to renew a login of its own: it is given no token, and prints where to
 /// sign in, since there is no browser.
 pub(super) fn of_login(program: &Program, home: &Home) -> Vec<Variable> {
+    let mut variables = common(program, home);
+    variables.push(("NO_BROWSER", "true".into()));
+    variables
+}
+
+/// What every process has.
+fn common(program: &Program, home: &Home) -> Vec<Variable> {
     let mut variables: Vec<Variable> = fixed().map(|(name, value)| (name, value.into())).collect();
     let folder = program.node.parent().map(OsString::from).unwrap_or_default();
     variables.extend([
         ("PATH", folder),
         ("HOME", home.user().into()),
         ("TMPDIR", home.tmp().into()),
-        ("NO_BROWSER", "true".into()),
     ]);
     if let Some(proxy) = &program.proxy {
         variables.push(("HTTPS_PROXY", proxy.into()));

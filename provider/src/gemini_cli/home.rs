@@ -1,16 +1,22 @@
 //! The folders of one process: nobody else's, nowhere near another's, and gone with it.
 //!
-//! Beneath the state folder each gateway has a folder by its process id with a lock that it holds while it lives, so that
-//! what a killed one left can be told from what belongs to one that serves, and is removed at the next start.
+//! Beneath the state folder each gateway has a folder with a lock that it holds while it lives. What a killed one has there is
+//! removed by its warden; where that was killed too, it can be told from what belongs to one that serves, and is removed
+//! at the next start.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use vault::Secret;
+
+use super::warden::{self, Warden};
 
 /// This gateway's part of the state folder.
 pub(super) struct State {
@@ -18,19 +24,24 @@ pub(super) struct State {
     made: AtomicU64,
     /// Held for as long as this lives.
     _lock: File,
+    /// Who removes the folder if we cannot. Told last that it need not.
+    _warden: Option<Warden>,
 }
 
 /// The folders of one process. They are removed when dropped.
 pub(super) struct Home {
     folder: PathBuf,
     /// Which must not be removed before its parts are.
-    _state: Arc<State>,
+    state: Arc<State>,
 }
 
 const LOGIN: &str = "home/.gemini/oauth_creds.json";
 const LOCK: &str = "lock";
 /// How the program calls a project whose folder is called `work`.
 const CHATS: &str = "home/.gemini/tmp/work/chats";
+/// How often it is tried to remove the folder of a process that was killed and still is at the last that it does.
+const REMOVALS: u32 = 20;
+const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
 
 impl State {
     /// Removes what gateways that are gone have left there, and makes this one's part.
@@ -39,17 +50,23 @@ impl State {
         // The program is told absolute paths, and refuses others.
         let state_dir = state_dir.canonicalize()?;
         remove_left_behind(&state_dir)?;
-        let folder = state_dir.join(std::process::id().to_string());
+        // Nobody has had this name before, nor will have: the warden of a gateway before us may still be at work.
+        let name = format!("{}-{:016x}", std::process::id(), RandomState::new().hash_one(0));
+        let folder = state_dir.join(name);
         make_folder(&folder)?;
         let lock = File::create(folder.join(LOCK))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::Error(error) => error,
             TryLockError::WouldBlock => io::ErrorKind::WouldBlock.into(),
         })?;
+        let warden = Warden::of(&folder).inspect_err(|error| {
+            tracing::warn!(%error, "what the Gemini CLI has in files is left there until the next start if this process is killed");
+        });
         Ok(Self {
             folder,
             made: AtomicU64::new(0),
             _lock: lock,
+            _warden: warden.ok(),
         })
     }
 }
@@ -81,7 +98,7 @@ impl Home {
         let number = state.made.fetch_add(1, Ordering::Relaxed);
         let home = Self {
             folder: state.folder.join(number.to_string()),
-            _state: state.clone(),
+            state: state.clone(),
         };
         for part in ["work/.gemini", "tmp", CHATS] {
             make_folder(&home.folder.join(part))?;
@@ -91,6 +108,11 @@ impl Home {
         home.write("work/.gemini/.env", b"")?;
         home.write("system.md", b"")?;
         Ok(home)
+    }
+
+    /// Notes the group of the process whose folders these are, by its number, for who ends it if we cannot.
+    pub(super) fn note_group(&self, number: u32) -> io::Result<()> {
+        warden::note_group(&self.folder, number)
     }
 
     /// Puts the tokens where the program looks for a login of its own.
@@ -157,7 +179,19 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        let _left_for_the_next_start = fs::remove_dir_all(&self.folder);
+        if fs::remove_dir_all(&self.folder).is_ok() {
+            return;
+        }
+        let (folder, state) = (std::mem::take(&mut self.folder), self.state.clone());
+        thread::spawn(move || {
+            for _ in 0..REMOVALS {
+                thread::sleep(REMOVAL_PAUSE);
+                if fs::remove_dir_all(&folder).is_ok() || !folder.exists() {
+                    break;
+                }
+            }
+            drop(state);
+        });
     }
 }
 

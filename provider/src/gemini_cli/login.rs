@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use vault::Secret;
 
 use super::acp::Lines;
@@ -86,6 +86,10 @@ impl GeminiCli {
     /// When no new token comes; [`OAuthFault::Revoked`] when it wants somebody to sign in.
     pub async fn renew_login(&self, old: &TokenFile) -> Result<TokenFile, OAuthFault> {
         let passing = |why: &str| OAuthFault::Passing(why.to_owned());
+        let in_line = timeout(PATIENCE, self.0.renewals().acquire()).await;
+        let Ok(Ok(_renewal)) = in_line else {
+            return Err(passing("too many logins are renewed by the gemini CLI at once"));
+        };
         let mut expired = old.clone();
         // It renews only what has ended.
         expired.expiry_date = 1;

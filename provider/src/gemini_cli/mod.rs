@@ -31,6 +31,7 @@ mod settings;
 mod stand_in;
 mod stop;
 mod wait;
+mod warden;
 mod way;
 mod worker;
 

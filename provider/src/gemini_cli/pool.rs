@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,10 +30,21 @@ pub(super) struct Pool {
     relay: Option<Arc<Relay>>,
     /// On which all processes live: their parent is one of its threads.
     runtime: Handle,
-    idle: Mutex<Vec<Idle>>,
+    kept: Mutex<Kept>,
     turns: Arc<Semaphore>,
     tenants: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
     waiting: AtomicUsize,
+    /// For processes that renew logins, which are beside those of calls.
+    renewals: Semaphore,
+}
+
+/// Processes that nobody needs at the moment.
+#[derive(Default)]
+struct Kept {
+    /// In the order in which they came.
+    idle: Vec<Idle>,
+    /// Whether somebody ends those whose time is over.
+    is_swept: bool,
 }
 
 /// For which calls a process is.
@@ -61,6 +73,9 @@ pub(super) struct Turn {
     _of_tenant: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
+
+/// Logins that are renewed at the same time.
+const RENEWALS_MAX: usize = 4;
 
 /// A call that waits, counted.
 struct Waiting<'a>(&'a AtomicUsize);
@@ -92,9 +107,10 @@ impl Pool {
             state: Arc::new(state),
             relay,
             runtime,
-            idle: Mutex::new(Vec::new()),
+            kept: Mutex::default(),
             tenants: Mutex::new(HashMap::new()),
             waiting: AtomicUsize::new(0),
+            renewals: Semaphore::new(RENEWALS_MAX),
         }
     }
 
@@ -135,6 +151,11 @@ impl Pool {
                 let _gone = job.said.send(last).await;
             }
         });
+    }
+
+    /// The right to have a process that renews a login, for which one waits in line.
+    pub(super) fn renewals(&self) -> &Semaphore {
+        &self.renewals
     }
 
     /// The right to have a process for something else than a call, where nobody has to wait for it.
@@ -230,21 +251,27 @@ impl Pool {
 
     /// An idle process for such calls, the one that was needed last.
     fn take(&self, key: &WorkerKey) -> Option<Worker> {
-        let mut idle = locked(&self.idle);
+        let mut of_no_use = Vec::new();
+        let mut kept = locked(&self.kept);
         // Those that have an older token are of no use to anybody.
-        idle.retain(|idle| !idle.key.is_of(key) || idle.key.secret.matches(&key.secret));
-        while let Some(at) = idle.iter().rposition(|idle| idle.key.serves(key)) {
-            let mut found = idle.remove(at);
+        let is_old = |idle: &mut Idle| idle.key.is_of(key) && !idle.key.secret.matches(&key.secret);
+        of_no_use.extend(kept.idle.extract_if(.., is_old));
+        while let Some(at) = kept.idle.iter().rposition(|idle| idle.key.serves(key)) {
+            let mut found = kept.idle.remove(at);
             if found.worker.is_fit(&self.settings) {
                 return Some(found.worker);
             }
+            of_no_use.push(found);
         }
+        drop(kept);
         None
     }
 
     /// Ends idle processes until another may be started: first the tenant's own, those first that have idled longest.
     fn make_room(&self, tenant_id: &str) {
-        let mut idle = locked(&self.idle);
+        let mut ended = Vec::new();
+        let mut kept = locked(&self.kept);
+        let idle = &mut kept.idle;
         let busy = self
             .settings
             .processes_max
@@ -260,29 +287,55 @@ impl Pool {
             let Some(at) = idle.iter().position(theirs) else {
                 break;
             };
-            idle.remove(at);
+            ended.push(idle.remove(at));
             kept_of_tenant = kept_of_tenant.saturating_sub(1);
         }
         while busy + idle.len() > self.settings.processes_max && !idle.is_empty() {
-            idle.remove(0);
+            ended.push(idle.remove(0));
         }
+        drop(kept);
     }
 
     /// Ends all processes that nobody needs.
     pub(super) fn end_idle(&self) {
-        locked(&self.idle).clear();
+        let ended = std::mem::take(&mut locked(&self.kept).idle);
+        drop(ended);
     }
 
     /// Keeps a process for the next call, for a while.
     fn keep(self: &Arc<Self>, key: WorkerKey, worker: Worker) {
         let since = Instant::now();
-        locked(&self.idle).push(Idle { key, worker, since });
-        let pool = self.clone();
-        self.runtime.spawn(async move {
-            tokio::time::sleep(pool.settings.idle_timeout).await;
-            let now = Instant::now();
-            locked(&pool.idle).retain(|idle| now.duration_since(idle.since) < pool.settings.idle_timeout);
-        });
+        let mut kept = locked(&self.kept);
+        kept.idle.push(Idle { key, worker, since });
+        if !std::mem::replace(&mut kept.is_swept, true) {
+            let sweeping = sweep(Arc::downgrade(self), self.settings.idle_timeout);
+            self.runtime.spawn(sweeping);
+        }
+    }
+
+    /// Ends those that have idled for too long. After how long it is to be looked again; none where nothing is left.
+    fn end_late(&self) -> Option<Duration> {
+        let (now, timeout) = (Instant::now(), self.settings.idle_timeout);
+        let mut kept = locked(&self.kept);
+        let is_late = |idle: &mut Idle| now.duration_since(idle.since) >= timeout;
+        let ended: Vec<Idle> = kept.idle.extract_if(.., is_late).collect();
+        let oldest = kept.idle.first().map(|idle| idle.since);
+        kept.is_swept = oldest.is_some();
+        drop(kept);
+        drop(ended);
+        oldest.map(|since| (since + timeout).duration_since(now))
+    }
+}
+
+/// Ends processes whose time is over, for as long as there are any that wait.
+async fn sweep(pool: Weak<Pool>, idle_timeout: Duration) {
+    let mut pause = idle_timeout;
+    loop {
+        tokio::time::sleep(pause).await;
+        match pool.upgrade().and_then(|pool| pool.end_late()) {
+            Some(next) => pause = next,
+            None => return,
+        }
     }
 }
 

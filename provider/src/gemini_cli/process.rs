@@ -1,7 +1,8 @@
 //! A process of the program: in a group of its own, with nothing of our environment, and ended with all below it.
 //!
 //! It dies with the gateway, whichever way that dies: the kernel kills it when its parent goes (`setpriv` of util-linux
-//! asks for that, where it is installed), and it ends by itself when its standard input does.
+//! asks for that, where it is installed), it ends by itself when its standard input does, and the warden of its folder
+//! ends its group.
 
 use std::ffi::OsStr;
 use std::io;
@@ -60,6 +61,9 @@ impl Process {
         };
         let process = Self { child };
         process.limit();
+        if let Some(number) = process.child.id() {
+            home.note_group(number)?;
+        }
         Ok(process)
     }
 

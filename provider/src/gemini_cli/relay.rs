@@ -9,18 +9,22 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio::time::timeout;
 use vault::Secret;
 
 use super::GeminiCli;
 use super::confined::Confined;
 use super::seen::{Reader, Seen};
+use super::wait;
 use crate::upstream::Courier;
 
 /// It, for all processes.
@@ -73,6 +77,9 @@ const METHODS: [&str; 7] = [
 const BEGINS: &str = "/v1internal:";
 const OPERATIONS: &str = "/v1internal/operations/";
 const QUERY: &str = "alt=sse";
+/// Of a request, and how long it may take to come: it does so from this machine.
+const BODY_BYTES_MAX: usize = 64 << 20;
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Of the program's headers, what Google is to see.
 const PASSED: [HeaderName; 5] = [
     ACCEPT,
@@ -117,7 +124,7 @@ impl Relay {
         })
     }
 
-    async fn pass_on(&self, request: Request<Bytes>) -> Response<RelayBody> {
+    async fn pass_on(&self, request: Request<Incoming>) -> Response<RelayBody> {
         let (head, body) = request.into_parts();
         // A tunnel, or a request to somebody else: it takes us for its proxy.
         if head.method == Method::CONNECT || head.uri.authority().is_some() {
@@ -129,6 +136,15 @@ impl Relay {
         if !is_allowed(&head.method, head.uri.path(), head.uri.query()) {
             return refused(StatusCode::FORBIDDEN, "This is not asked of Google from here.");
         }
+        // Nothing is read of whoever may not ask.
+        let reading = Limited::new(body, BODY_BYTES_MAX).collect();
+        let Ok(Ok(body)) = timeout(BODY_TIMEOUT, reading).await else {
+            return refused(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "This is too much, or takes too long.",
+            );
+        };
+        let body = body.to_bytes();
         let path = head.uri.path_and_query().map_or("", |path| path.as_str());
         let url = format!("{}{path}", pass.endpoint);
         let Some(request) = request_to(&head.method, &url, &head.headers, &locked(&pass.token), body) else {
@@ -196,7 +212,7 @@ impl Drop for Admitted {
 
 impl GeminiCli {
     /// Answers what a process has asked of the relay. Without a relay it is nobody's.
-    pub async fn relay(&self, request: Request<Bytes>) -> Response<RelayBody> {
+    pub async fn relay(&self, request: Request<Incoming>) -> Response<RelayBody> {
         match self.0.relay() {
             Some(relay) => relay.pass_on(request).await,
             None => refused(StatusCode::NOT_FOUND, "There is nothing here."),
@@ -244,7 +260,8 @@ fn request_to(
 
 /// When Google may be asked again, where its headers say so.
 fn seconds(headers: &HeaderMap) -> Option<u64> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    (seconds <= wait::SECONDS_MAX).then_some(seconds)
 }
 
 /// An answer of our own, as Google would write it.

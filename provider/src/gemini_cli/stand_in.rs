@@ -11,6 +11,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Collected, Limited};
+use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -50,6 +52,7 @@ pub struct StandInBody {
 }
 
 const REMEMBERED_MAX: usize = 64;
+const BODY_BYTES_MAX: usize = 1 << 20;
 const GENERATE: &str = "streamGenerateContent";
 const PROJECT: &str = "project-of-the-stand-in";
 /// What the model says, and that it has thought.
@@ -59,9 +62,10 @@ pub(super) const TOKENS: (u64, u64) = (11, 7);
 
 impl StandIn {
     /// Answers a request.
-    pub fn answer(&self, request: &Request<Bytes>) -> Response<StandInBody> {
-        let uri = request.uri();
-        if *request.method() == Method::CONNECT || uri.authority().is_some() {
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<StandInBody> {
+        let (head, body) = request.into_parts();
+        let uri = &head.uri;
+        if head.method == Method::CONNECT || uri.authority().is_some() {
             let mut tunnels = locked(&self.0.tunnels);
             if tunnels.len() < REMEMBERED_MAX {
                 tunnels.push(uri.authority().map(ToString::to_string).unwrap_or_default());
@@ -82,7 +86,9 @@ impl StandIn {
             ("retrieveUserQuota", _) => whole(StatusCode::OK, &json!({"buckets": []})),
             ("countTokens", _) => whole(StatusCode::OK, &json!({"totalTokens": TOKENS.0})),
             (GENERATE, scene) => {
-                self.remember(serde_json::from_slice(request.body()).unwrap_or_default());
+                let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
+                let body = body.map(Collected::to_bytes).unwrap_or_default();
+                self.remember(serde_json::from_slice(&body).unwrap_or_default());
                 self.generated(scene)
             }
             _ => whole(StatusCode::OK, &json!({})),

@@ -31,7 +31,8 @@ struct Metadata {
     quota_reset_delay: Option<String>,
 }
 
-const SECONDS_MAX: u64 = 7 * 24 * 3600;
+/// Longer than any quota lasts.
+pub(super) const SECONDS_MAX: u64 = 7 * 24 * 3600;
 const WORDS: &str = "reset after ";
 /// The longer names first, where one is the beginning of another.
 const UNITS: [(&str, f64); 8] = [

@@ -107,13 +107,12 @@ impl TokenFile {
         let Some(issued_at) = self.issued_at else {
             return ends_at_ms.saturating_sub(now_ms) <= ahead_ms;
         };
-        let lives_for_ms = |ends_at_ms: i64| ends_at_ms.saturating_sub(issued_at).max(0);
+        let life_ms = self.expiry_date.saturating_sub(issued_at).max(0);
         let has_just_come = now_ms.saturating_sub(issued_at) < SHORTEST_MS;
-        if lives_for_ms(self.expiry_date) < SHORTEST_MS && has_just_come {
+        if life_ms < SHORTEST_MS && has_just_come {
             return false;
         }
-        let ahead_ms = ahead_ms.min(lives_for_ms(ends_at_ms) / PART_LEFT);
-        ends_at_ms.saturating_sub(now_ms) <= ahead_ms
+        ends_at_ms.saturating_sub(now_ms) <= ahead_ms.min(life_ms / PART_LEFT)
     }
 
     /// The file as a text to be sealed.

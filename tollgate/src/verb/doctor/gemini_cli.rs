@@ -30,7 +30,7 @@ pub(super) async fn gemini_cli(settings: &Settings, report: &mut Report) {
         let google = google.clone();
         move |request| {
             let google = google.clone();
-            async move { google.answer(&request) }
+            async move { google.answer(request).await }
         }
     };
     // Not where a gateway has its processes: nothing of that is to change.

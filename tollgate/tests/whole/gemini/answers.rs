@@ -5,16 +5,14 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use testkit::code_assist::Generation;
-use testkit::process::Installation;
 
-use super::desk::{Desk, FINE, MODEL, chat};
+use super::desk::{Desk, FINE, MODEL, chat, one_process};
 use crate::sdk::{PACKAGES, client, setting};
 
 /// The second call is answered by the process of the first, and gets nothing of that.
 #[test]
 fn a_stream_comes_as_the_model_says_it_from_a_process_that_is_kept() {
-    let one = |installation: Installation| installation.set("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX", "1");
-    let Some(desk) = Desk::with(&[FINE], one) else {
+    let Some(desk) = Desk::with(&[FINE], one_process) else {
         return;
     };
     for country in ["Italy", "Spain"] {
@@ -114,8 +112,7 @@ fn what_is_wanted_of_the_model_reaches_it() {
 /// A cap is no reason for another process; one that nobody would write is a little less.
 #[test]
 fn calls_with_caps_of_all_sizes_are_answered_by_one_process() {
-    let one = |installation: Installation| installation.set("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX", "1");
-    let Some(desk) = Desk::with(&[FINE], one) else {
+    let Some(desk) = Desk::with(&[FINE], one_process) else {
         return;
     };
     let mut body = chat("one two three four five");

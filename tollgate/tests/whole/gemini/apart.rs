@@ -206,10 +206,7 @@ fn neither_token_nor_prompt_is_anywhere_but_where_it_belongs() {
             return;
         };
         let prompt = format!("the word is {WORD}");
-        let mut body = chat(&format!("{prompt} ((play hang=1))"));
-        body["stream"] = json!(true);
-        let mut open = desk.open("/v1/chat/completions", &body);
-        assert!(!open.read().is_empty());
+        let open = desk.hanging(&prompt);
         look_at_processes(&children(desk.serving.process_id()));
         drop(open);
         assert!(desk.google.wait_until_gone(1));

@@ -76,10 +76,24 @@ impl Desk {
         )
     }
 
+    /// A streamed answer that has begun, and that Google goes on with no more.
+    pub(super) fn hanging(&self, prompt: &str) -> Open {
+        let mut body = chat(&format!("{prompt} ((play hang=1))"));
+        body["stream"] = json!(true);
+        let mut open = self.open("/v1/chat/completions", &body);
+        assert!(!open.read().is_empty());
+        open
+    }
+
     /// Asks for a chat completion as the first tenant.
     pub(super) fn chat(&self, prompt: &str) -> Answer {
         self.post("/v1/chat/completions", &chat(prompt))
     }
+}
+
+/// So that all calls of a tenant have the same process.
+pub(super) fn one_process(installation: Installation) -> Installation {
+    installation.set("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX", "1")
 }
 
 pub(super) fn chat(prompt: &str) -> Value {

@@ -7,20 +7,17 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use testkit::process::Installation;
 
-use super::desk::{Desk, FINE, chat};
+use super::desk::{Desk, FINE, one_process};
+use super::trace::instead_of_node;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_client_that_leaves_stops_google_and_keeps_the_process() {
-    let one = |installation: Installation| installation.set("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX", "1");
-    let Some(desk) = Desk::with(&[FINE], one) else {
+    let Some(desk) = Desk::with(&[FINE], one_process) else {
         return;
     };
-    let mut body = chat("one two three ((play hang=1))");
-    body["stream"] = json!(true);
-    let mut open = desk.open("/v1/chat/completions", &body);
-    assert!(!open.read().is_empty());
+    let open = desk.hanging("one two three");
     drop(open);
     assert!(desk.google.wait_until_gone(1));
     assert_eq!(desk.chat("again").status, 200);
@@ -51,10 +48,7 @@ fn nothing_of_a_call_outlives_it_nor_a_process_its_time() {
     let session = |number: usize| &asked[number].body["request"]["session_id"];
     assert!(session(0) == session(1) && session(1) != session(2));
     // The tenant's only process is busy, and nobody may wait for it.
-    let mut body = chat("one two three ((play hang=1))");
-    body["stream"] = json!(true);
-    let mut open = desk.open("/v1/chat/completions", &body);
-    assert!(!open.read().is_empty());
+    let open = desk.hanging("one two three");
     let answer = desk.chat("hello");
     assert_eq!(
         (answer.status, &answer.json()["error"]["code"]),
@@ -67,16 +61,27 @@ fn nothing_of_a_call_outlives_it_nor_a_process_its_time() {
     until("no folder is left", || folders(&state) == 0);
 }
 
+/// Nor anything that a process of it has started, and no file with a word or a token, also where it never starts again.
 #[test]
-fn a_gateway_that_is_killed_leaves_no_process_and_after_its_next_start_no_word() {
-    let Some(desk) = Desk::of(&[FINE]) else { return };
+fn a_gateway_that_is_killed_leaves_no_process_and_no_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let below = folder.path().join("below");
+    let starts_another = format!(
+        "/bin/sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >> {}\nexec",
+        below.display()
+    );
+    let node = instead_of_node(folder.path(), &starts_another);
+    let by_node = |installation: Installation| installation.set("TOLLGATE_GEMINI_CLI_NODE", &node);
+    let Some(desk) = Desk::with(&[FINE], by_node) else {
+        return;
+    };
     let state = desk.installation.folder().join("data/gemini");
-    let mut body = chat("the word is xylograph ((play hang=1))");
-    body["stream"] = json!(true);
-    let mut open = desk.open("/v1/chat/completions", &body);
-    assert!(!open.read().is_empty());
-    let processes = children(desk.serving.process_id());
+    let _open = desk.hanging("the word is xylograph");
+    let mut processes = children(desk.serving.process_id());
     assert!(!processes.is_empty());
+    let below = fs::read_to_string(below).unwrap();
+    processes.extend(below.lines().map(|line| line.parse::<u32>().unwrap()));
+    assert!(processes.iter().all(|process| is_there(*process)));
     assert!(
         !files_with(&state, "xylograph").is_empty(),
         "the test looks where the words are"
@@ -86,9 +91,10 @@ fn a_gateway_that_is_killed_leaves_no_process_and_after_its_next_start_no_word()
         processes.iter().all(|process| !is_there(*process))
     });
     assert!(desk.google.wait_until_gone(1));
+    until("no file is left", || {
+        fs::read_dir(&state).unwrap().next().is_none()
+    });
     let _again = desk.installation.serve();
-    assert_eq!(files_with(&state, "xylograph"), Vec::<PathBuf>::new());
-    assert_eq!(files_with(&state, FINE), Vec::<PathBuf>::new());
 }
 
 /// Each call has a process of its own, and answers are the same.
@@ -120,10 +126,7 @@ fn without_processes_that_are_kept_each_call_has_its_own() {
             "{told}"
         );
     }
-    let mut body = chat("one two three ((play hang=1))");
-    body["stream"] = json!(true);
-    let mut open = desk.open("/v1/chat/completions", &body);
-    assert!(!open.read().is_empty());
+    let open = desk.hanging("one two three");
     drop(open);
     assert!(desk.google.wait_until_gone(1));
     until("no process is left", || {

@@ -5,6 +5,7 @@
 
 mod answers;
 mod apart;
+mod bounds;
 mod desk;
 mod doctor;
 mod faults;

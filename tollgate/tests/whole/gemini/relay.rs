@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testkit::client;
 use testkit::process::Installation;
 
-use super::desk::{Desk, chat};
+use super::desk::Desk;
 use super::life::{children, files_with, holds};
 use super::trace::{instead_of_node, lines, traced_node};
 
@@ -74,10 +74,7 @@ fn by_the_relay_the_true_end_and_usage_of_an_answer_are_known() {
     let limited = desk.chat("hello ((play status=429))");
     assert_eq!((limited.status, limited.header("retry-after")), (429, "7"));
     // A stream that is given up is given up at Google too.
-    let mut body = chat("one two three ((play hang=1))");
-    body["stream"] = json!(true);
-    let mut open = desk.open("/v1/chat/completions", &body);
-    assert!(!open.read().is_empty());
+    let open = desk.hanging("one two three");
     drop(open);
     assert!(desk.google.wait_until_gone(1));
     assert!(desk.google.generations().iter().all(|asked| asked.token == TOKEN));
@@ -86,10 +83,7 @@ fn by_the_relay_the_true_end_and_usage_of_an_answer_are_known() {
 #[test]
 fn a_process_holds_no_token_and_reaches_nothing_but_what_a_model_needs() {
     let Some(desk) = desk() else { return };
-    let mut body = chat("one two three ((play hang=1))");
-    body["stream"] = json!(true);
-    let mut open = desk.open("/v1/chat/completions", &body);
-    assert!(!open.read().is_empty());
+    let open = desk.hanging("one two three");
     let environments = environments(&desk);
     assert!(!environments.is_empty());
     for environment in &environments {
