@@ -360,17 +360,7 @@ fn the_page_about_metrics_is_true() {
             .set("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
             .set("FAILPOINTS", "follow=1*panic->off")
     });
-    let limit = [
-        "limit",
-        "set",
-        "--on",
-        "tenant:acme",
-        "--per",
-        "day",
-        "--requests",
-        "1000",
-    ];
-    world.installation.ask(&limit);
+    world.limit_requests_a_day(1_000);
     let deadline = Instant::now() + PATIENCE;
     let is_limited = |answer: &Answer| answer.headers.contains_key("x-ratelimit-limit-requests");
     while !is_limited(&world.chat(&request("custom/plain", false))) {
