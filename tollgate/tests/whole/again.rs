@@ -316,16 +316,7 @@ fn the_next_target_stands_in_for_a_provider_that_is_not_there() {
         let ask = |arguments: &[&str]| world.installation.ask(arguments);
         ask(&["prices", "set", "custom", "m", "input 1000, output 1000"]);
         ask(&["prices", "set", "anthropic", "claude-up", "input 1, output 10"]);
-        ask(&[
-            "limit",
-            "set",
-            "--on",
-            "tenant:acme",
-            "--per",
-            "day",
-            "--requests",
-            "100",
-        ]);
+        world.limit_requests_a_day(100);
         ask(&["route", "set", "up", "--to", "custom/m,anthropic/claude-up"]);
         ask(&["route", "set", "down", "--to", "custom/m,anthropic/claude-down"]);
         until_served(&world, "up");
@@ -394,17 +385,7 @@ fn each_attempt_takes_from_its_limits_and_one_that_was_never_sent_takes_nothing(
             [&first_url, &b.base_url()],
             |installation| installation,
         );
-        let limit = [
-            "limit",
-            "set",
-            "--on",
-            "tenant:acme",
-            "--per",
-            "day",
-            "--requests",
-            "1000",
-        ];
-        world.installation.ask(&limit);
+        world.limit_requests_a_day(1_000);
         let deadline = Instant::now() + PATIENCE;
         let mut before: Option<u64> = None;
         loop {

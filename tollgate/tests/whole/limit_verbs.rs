@@ -111,17 +111,7 @@ fn what_calls_take_of_a_limit_is_shown() {
     for database in TestDatabase::each() {
         let vendor = Vendor::start(|_| Play::json(200, completion()));
         let world = World::new(database, &vendor);
-        let set = [
-            "limit",
-            "set",
-            "--on",
-            "tenant:acme",
-            "--per",
-            "day",
-            "--requests",
-            "100",
-        ];
-        world.installation.ask(&set);
+        world.limit_requests_a_day(100);
         let deadline = Instant::now() + PATIENCE;
         let mut calls = 0;
         loop {

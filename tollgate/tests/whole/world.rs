@@ -95,6 +95,22 @@ impl World {
         client::post(&self.serving.endpoint("/v1/chat/completions"), &self.key, body)
     }
 
+    /// Limits the tenant to so many; the gateway knows of it a moment later.
+    pub(crate) fn limit_requests_a_day(&self, requests: u64) {
+        let tenant = format!("tenant:{TENANT}");
+        let requests = requests.to_string();
+        self.installation.ask(&[
+            "limit",
+            "set",
+            "--on",
+            &tenant,
+            "--per",
+            "day",
+            "--requests",
+            &requests,
+        ]);
+    }
+
     /// What the ledger holds, by call, once it holds so many.
     pub(crate) fn ledger(&self, count: usize) -> BTreeMap<String, AttemptRow> {
         self.ledger_until(|rows| rows.len() >= count)
