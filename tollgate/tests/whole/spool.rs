@@ -4,10 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -16,7 +13,6 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use store::AttemptRow;
 use testkit::chaos::{Chaos, Weather};
-use testkit::client;
 use testkit::database::{self, TestDatabase};
 use testkit::load::Caller;
 use testkit::postgres::PostgresServer;
@@ -319,123 +315,6 @@ fn a_database_that_is_away_takes_disk_and_not_memory() {
         begun.elapsed()
     );
     assert!(rows.len() > 500);
-}
-
-#[test]
-fn with_a_full_disk_nothing_is_sent_and_it_goes_on_when_there_is_room() {
-    let (vendor, told) = vendor();
-    let mut world = World::new(TestDatabase::sqlite(), &vendor);
-    world.serving.signal("-KILL");
-    let folder = world.installation.folder().join("data/spool");
-    let Some(_small) = SmallDisk::mount(&folder) else {
-        return;
-    };
-    world.serving = world.installation.serve();
-    assert_eq!(world.chat(&request("custom/m", false)).status, 200);
-    let filler = folder.join("filler");
-    let mut file = fs::File::create(&filler).unwrap();
-    while file.write_all(&[1; 64 << 10]).is_ok() {}
-    drop(file);
-    // What the disk has promised is still used.
-    let calling = Calling::start(&world.serving, &world.key, 8);
-    let ready = || client::get(&world.serving.endpoint("/readyz"), "");
-    until("full", || ready().status == 503);
-    let answered = calling.stop();
-    let refused = world.chat(&request("custom/m", false));
-    assert_eq!(refused.json()["error"]["code"], "ledger_unavailable");
-    assert!(!refused.header("retry-after").is_empty());
-    let ready = ready();
-    assert_eq!(
-        (ready.status, ready.json()["status"].clone()),
-        (503, "ledger_unavailable".into())
-    );
-    let asked = vendor.seen().len();
-    for _ in 0..20 {
-        assert_eq!(world.chat(&request("custom/m", false)).status, 503);
-    }
-    assert_eq!(
-        vendor.seen().len(),
-        asked,
-        "nothing is sent that cannot be booked"
-    );
-    fs::remove_file(filler).unwrap();
-    until("room again", || {
-        world.chat(&request("custom/m", false)).status == 200
-    });
-    let rows = agrees(&world, &told, &answered);
-    assert_eq!(rows.len(), told.lock().unwrap().len());
-    assert!(rows.values().all(|row| row.usage_source == "provider"));
-}
-
-/// Eight MiB of memory as a disk; unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None`, with a printed line, where that is not allowed.
-    fn mount(at: &Path) -> Option<Self> {
-        let arguments = ["-t", "tmpfs", "-o", "size=8m", "tmpfs"];
-        let mounted = Command::new("mount").args(arguments).arg(at).output();
-        if mounted.is_ok_and(|mounted| mounted.status.success()) {
-            return Some(Self(at.to_owned()));
-        }
-        println!("skipped: nothing can be mounted here");
-        None
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-#[test]
-fn a_disk_that_does_not_sync_loses_nothing() {
-    let (vendor, told) = vendor();
-    let mut world = World::new(TestDatabase::sqlite(), &vendor);
-    world.serving.signal("-KILL");
-    let traced = world.installation.folder().join("traced");
-    let script = format!(
-        "#!/bin/sh\nexec strace -D -f -qq -o /dev/null -e trace=fdatasync \
-         -e inject=fdatasync:error=EIO:when=3+5 {PROGRAM} \"$@\"\n"
-    );
-    fs::write(&traced, script).unwrap();
-    fs::set_permissions(&traced, fs::Permissions::from_mode(0o700)).unwrap();
-    let can_trace = Command::new("strace")
-        .args(["-qq", "-o", "/dev/null", "true"])
-        .status();
-    if !can_trace.is_ok_and(|status| status.success()) {
-        println!("skipped: nothing can be traced here");
-        return;
-    }
-    world.installation = world
-        .installation
-        .program(&traced)
-        .set("TOLLGATE_METRICS_LISTEN", "127.0.0.1:0");
-    world.serving = world.installation.serve();
-    let calling = Calling::start(&world.serving, &world.key, 4);
-    let failed = || {
-        let figures = client::get(&world.serving.metrics(), "").body;
-        let figures = String::from_utf8(figures).unwrap();
-        let line = figures
-            .lines()
-            .find_map(|line| line.strip_prefix("tollgate_ledger_syncs_failed_total "));
-        line.unwrap().parse::<u64>().unwrap()
-    };
-    until("syncs fail", || failed() >= 3);
-    let answered = calling.stop();
-    assert!(!answered.is_empty());
-    let rows = agrees(&world, &told, &answered);
-    assert!(rows.values().all(|row| row.outcome == "ok"));
-    let segments = spools(&world.installation)
-        .iter()
-        .map(|spool| fs::read_dir(spool).unwrap().count())
-        .max();
-    println!(
-        "{} attempts over {} syncs that failed, {segments:?} files",
-        rows.len(),
-        failed()
-    );
 }
 
 #[test]

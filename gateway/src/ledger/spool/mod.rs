@@ -316,7 +316,7 @@ impl Spool {
         for folder in left {
             let mut told = Vec::new();
             match Self::units_of(folder, &mut told) {
-                Ok(()) => told.iter().for_each(|(bytes, is_whole)| {
+                Ok(false) => told.iter().for_each(|(bytes, is_whole)| {
                     let units = if *is_whole {
                         Units::Whole(bytes)
                     } else {
@@ -324,6 +324,10 @@ impl Spool {
                     };
                     show(&folder.path, units);
                 }),
+                Ok(true) => tracing::error!(
+                    spool = %folder.path.display(),
+                    "a part of what was held of limits cannot be read; all of it stays used up"
+                ),
                 Err(error) => tracing::error!(
                     %error, spool = %folder.path.display(),
                     "what was held of limits cannot be read; it stays used up"
@@ -332,19 +336,27 @@ impl Spool {
         }
     }
 
-    /// What one spool tells of units, from where all of them are told the last time.
-    fn units_of(folder: &Folder, told: &mut Vec<(Vec<u8>, bool)>) -> io::Result<()> {
+    /// What one spool tells of units, from where all of them are told the last time; and whether something is missing of that,
+    /// which may have called used what is called free.
+    fn units_of(folder: &Folder, told: &mut Vec<(Vec<u8>, bool)>) -> io::Result<bool> {
         let mut reader = Reader::of_units(folder.path.clone(), folder.cursor.shipped);
+        let (mut put_aside, mut is_damaged) = (0, false);
         while let Some(batch) = reader.read(None)? {
             for (bytes, is_whole) in batch.units() {
                 if is_whole {
                     told.clear();
+                    is_damaged = false;
                 }
                 told.push((bytes.to_vec(), is_whole));
             }
+            // Before or behind the records of this batch.
+            is_damaged |= reader.put_aside > put_aside;
+            put_aside = reader.put_aside;
             reader.accept(&batch);
         }
-        Ok(())
+        // A process that dies has written all that it did: an end that is missing is more than the end of a process.
+        let is_short = reader.put_aside > put_aside || reader.is_torn || reader.was_shortened()?;
+        Ok(is_damaged || is_short)
     }
 
     /// Whether INTENTs are taken.

@@ -16,6 +16,7 @@ use super::booking;
 use super::cursor::{Place, Shipped};
 use super::folder::{UNREADABLE, segment_name, segments};
 use super::frame::{self, Found, Kind, Record};
+use super::segment::ROOM;
 
 /// Reads one folder. Its clones do not share anything.
 pub(super) struct Reader {
@@ -36,6 +37,8 @@ pub(super) struct Reader {
     good: Place,
     /// Stretches of bytes that were put aside.
     pub(super) put_aside: u64,
+    /// There are bytes at the end that are no whole record.
+    pub(super) is_torn: bool,
 }
 
 struct Open {
@@ -112,6 +115,7 @@ impl Reader {
             file: None,
             good: at,
             put_aside: 0,
+            is_torn: false,
         }
     }
 
@@ -184,6 +188,15 @@ impl Reader {
         self.open.is_empty()
     }
 
+    /// Whether the last segment has less room than it had when it was written: something took away its end.
+    pub(super) fn was_shortened(&self) -> io::Result<bool> {
+        let Some(last) = segments(&self.folder)?.into_iter().max() else {
+            return Ok(false);
+        };
+        let length = std::fs::metadata(self.folder.join(segment_name(last)))?.len();
+        Ok(!length.is_multiple_of(ROOM))
+    }
+
     /// Gives the room behind the last record back to the disk, when there is nothing in it.
     pub(super) fn trim(&self) {
         let trimmed = || -> io::Result<()> {
@@ -243,7 +256,10 @@ impl Reader {
                 self.put_aside(self.at, bad);
                 self.at.offset = self.at.offset.saturating_add(bad.len() as u64);
             }
-            None => self.at.offset = end,
+            None => {
+                self.is_torn |= written > 0;
+                self.at.offset = end;
+            }
         }
         Ok(())
     }

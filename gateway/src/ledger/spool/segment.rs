@@ -24,7 +24,7 @@ pub(super) struct Segment {
 /// No segment becomes larger.
 pub(super) const SEGMENT_MAX: u64 = 16 << 20;
 /// What is asked of the disk at once.
-const ROOM: u64 = 1 << 20;
+pub(super) const ROOM: u64 = 1 << 20;
 
 impl Segment {
     /// A new file with its first piece of room.

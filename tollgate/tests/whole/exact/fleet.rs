@@ -149,8 +149,8 @@ impl Fleet {
                 (served, refused) = (served + 1, 0);
             } else {
                 let code = answer.json()["error"]["code"].clone();
-                // Where the database did not answer, it will.
-                refused = if code == "limit_unavailable" {
+                // Where the database did not answer, or the disk failed, it will.
+                refused = if code == "limit_unavailable" || code == "ledger_unavailable" {
                     0
                 } else {
                     refused + 1

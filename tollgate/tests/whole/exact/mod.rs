@@ -9,6 +9,7 @@ mod changed;
 mod checkers;
 mod clocks;
 mod crowd;
+mod disk;
 mod embedded;
 mod fallen;
 mod fleet;

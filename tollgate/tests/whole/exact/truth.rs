@@ -25,12 +25,8 @@ const KILLS: usize = 8;
 
 #[test]
 fn f01_f02_ten_thousand_calls_through_everything_are_all_in_the_ledger() {
-    let (seed, calls) = (variable("TOLLGATE_TEST_SEED"), variable("TOLLGATE_TEST_CALLS"));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let (seed, calls) = (
-        seed.unwrap_or(now),
-        calls.map_or(CALLS, |calls| usize::try_from(calls).unwrap()),
-    );
+    let calls = variable("TOLLGATE_TEST_CALLS").map_or(CALLS, |calls| usize::try_from(calls).unwrap());
+    let seed = seed();
     println!("seed {seed}, {calls} calls");
     let Some(mut fleet) = Fleet::of_three(Provider::with(move |seen, number| {
         let tokens = (number % 97 + 1, number % 13 + 1);
@@ -177,8 +173,14 @@ fn leave(url: &str, key: &str, body: &[u8], chance: u64) {
     }
 }
 
+/// Another one each time, unless the environment tells which.
+pub(super) fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    variable("TOLLGATE_TEST_SEED").unwrap_or(now)
+}
+
 /// A number that is as good as chance, and always the same.
-fn draw(seed: u64, number: u64) -> u64 {
+pub(super) fn draw(seed: u64, number: u64) -> u64 {
     let mut mixed = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
