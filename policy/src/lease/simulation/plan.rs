@@ -33,6 +33,8 @@ pub(super) const REPLICAS: usize = 3;
 pub(super) const EPOCH_US: i64 = 1_700_000_040_000_000;
 /// Units of a window are granted so long before it begins, and a replica may hear so late of a change.
 const EARLY_MS: i64 = 4_000;
+/// After a fail-over all have told what they hold: an outage and a process that stands still are over by then.
+const TOLD_US: u64 = 40_000_000;
 
 /// What is drawn for one run.
 pub(super) struct Fate {
@@ -46,6 +48,8 @@ pub(super) struct Fate {
     /// Calls in a thousand steps of a replica.
     pub(super) rate_permille: u64,
     pub(super) keeps_journals: bool,
+    /// The database is copied at some time, and at a later one the copy takes its place.
+    pub(super) fail_over: Option<(u64, u64)>,
     outage: Option<(u64, u64)>,
 }
 
@@ -77,7 +81,12 @@ impl Fate {
             (at(random), limits(other, period, tokens_max))
         });
         let jump = (plan.faults && random.once_in(8)).then(|| (at(random), random.around(90_000_000)));
+        let fail_over = (plan.faults && random.once_in(4)).then(|| {
+            let copied = at(random);
+            (copied, copied + random.between(0, 12) * 1_000_000)
+        });
         Self {
+            fail_over,
             limits: limits(cap, period, tokens_max),
             change,
             jump,
@@ -91,6 +100,12 @@ impl Fate {
     pub(super) fn is_out(&self, now_us: u64) -> bool {
         self.outage
             .is_some_and(|(from, until)| (from..until).contains(&now_us))
+    }
+
+    /// Whether somebody who dies now takes with him what only he knows, and the database has to be told.
+    pub(super) fn is_irreplaceable(&self, now_us: u64) -> bool {
+        self.fail_over
+            .is_some_and(|(copied_us, taken_over_us)| (copied_us..taken_over_us + TOLD_US).contains(&now_us))
     }
 
     /// The highest cap that held while units of a window were granted.

@@ -97,8 +97,13 @@ fn f01_what_is_granted_at_the_very_moment_of_a_kill_is_not_lost() {
     fleet.use_up();
     let checked = fleet.check();
     let (seen, crashed) = (fleet.provider.count(), checked.crashed());
-    assert!(seen <= CAP && seen + crashed >= CAP, "{seen} seen, {crashed} crashed");
+    assert!(
+        seen <= CAP && seen + crashed >= CAP,
+        "{seen} seen, {crashed} crashed"
+    );
     assert_eq!((checked.burnt(), checked.outstanding()), (0, 0));
     assert!(of_nobody >= i64::try_from(KILLS).unwrap(), "{of_nobody}");
-    println!("{KILLS} kills with {of_nobody} units that were granted to nobody who heard of it: none is lost");
+    println!(
+        "{KILLS} kills with {of_nobody} units that were granted to nobody who heard of it: none is lost"
+    );
 }
