@@ -25,7 +25,7 @@ pub(crate) use taken::Taken;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use policy::lease::{Denied, DeniedWhy, Holder, Moment, Want};
+use policy::lease::{Denied, DeniedWhy, Holder, HolderSettings, Moment, Want};
 use policy::limit::Limit;
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
@@ -40,6 +40,7 @@ pub struct Limits {
     holder: Mutex<Option<Holder>>,
     /// Where what it holds is written down, before it is used.
     journal: Journal,
+    settings: HolderSettings,
     began: Instant,
     /// What calls are expected to use.
     pub(crate) expected: Expected,
@@ -62,10 +63,11 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const BOUNDARY: Duration = Duration::from_millis(2);
 
 impl Limits {
-    pub(crate) fn new(replica: Arc<str>, journal: Journal) -> Self {
+    pub(crate) fn new(replica: Arc<str>, journal: Journal, settings: HolderSettings) -> Self {
         Self {
             replica,
             journal,
+            settings,
             holder: Mutex::new(None),
             began: Instant::now(),
             expected: Expected::default(),

@@ -16,6 +16,7 @@ use super::exchange::{Incarnation, LeaseId};
 use super::journal::{Journal, Owed};
 use super::past::Dormant;
 use super::pool::{Place, Pool, inside};
+use super::sound::{Broken, Flows};
 use crate::limit::{Cap, Firmness, Limit, Mode, Period, Unit, Window};
 
 /// What of one limit a call needs.
@@ -80,6 +81,8 @@ pub struct HolderSettings {
     pub dry_us: u64,
     /// The next window is asked for so long before this one ends, in microseconds.
     pub ahead_us: i64,
+    /// Of each of the next minutes, all replicas together hold so many thousandths, for when the database is away; 0 for none.
+    pub ahead_permille: u32,
 }
 
 impl Default for HolderSettings {
@@ -89,6 +92,7 @@ impl Default for HolderSettings {
             idle_us: 30_000_000,
             dry_us: 1_000_000,
             ahead_us: 2_000_000,
+            ahead_permille: 0,
         }
     }
 }
@@ -125,6 +129,9 @@ pub struct Holder {
     pub(super) heard_at: Option<Moment>,
     /// How often the clocks disagreed, and what was held was given up.
     pub(super) anomalies: u64,
+    /// How often something did not hold that must.
+    pub(super) broken: Broken,
+    pub(super) flows: Flows,
     pub(super) journal: Journal,
     /// What an earlier run of this replica left to be told.
     pub(super) owed: BTreeMap<LeaseId, Owed>,
@@ -162,6 +169,8 @@ impl Holder {
             asked_at: None,
             heard_at: None,
             anomalies: 0,
+            broken: Broken::default(),
+            flows: Flows::default(),
             journal: Journal::default(),
             owed: BTreeMap::new(),
         }
@@ -263,6 +272,7 @@ impl Holder {
             run: self.from.number,
             pieces: Vec::with_capacity(wants.len()),
         };
+        let mut broken_windows = 0;
         for want in wants {
             let (pool, _) = self.pool(want, now);
             let window = match time.map(|time| pool.place(time)) {
@@ -273,6 +283,8 @@ impl Holder {
             let units = want.reserved();
             pool.demand.taken(units);
             let held = pool.held(window);
+            let is_there = time.is_some_and(|time| inside(time, window)) && held.free >= units;
+            broken_windows += u64::from(!is_there && !want.observes());
             // What is only observed may want more than is there; settling counts what goes beyond it.
             let units = units.min(held.free);
             held.spend(units);
@@ -285,6 +297,7 @@ impl Holder {
             });
             self.journal.touch(&want.limit.id, window);
         }
+        self.broken.windows += broken_windows;
         reservation
     }
 
@@ -352,6 +365,9 @@ impl Holder {
                 continue;
             };
             let held = pool.held(piece.window);
+            // Each reservation is there until it ends, once: it is moved in here.
+            let is_there = held.under_way > 0 && piece.units <= held.under_way_units.min(held.spent);
+            self.broken.settlements += u64::from(!is_there);
             held.ended(piece.units);
             let runs = time.is_some_and(|time| inside(time, piece.window));
             let used = used(&piece);
