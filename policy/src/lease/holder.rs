@@ -14,7 +14,9 @@ use std::sync::Arc;
 use super::clock::{DatabaseClock, Interval, Moment};
 use super::exchange::{Incarnation, LeaseId};
 use super::journal::{Journal, Owed};
+use super::past::Dormant;
 use super::pool::{Place, Pool, inside};
+use super::sound::{Broken, Flows};
 use crate::limit::{Cap, Firmness, Limit, Mode, Period, ROLLING_SLOT_MS, ROLLING_SLOTS, Unit, Window};
 
 /// What of one limit a call needs.
@@ -81,6 +83,8 @@ pub struct HolderSettings {
     pub dry_us: u64,
     /// The next window is asked for so long before this one ends, in microseconds.
     pub ahead_us: i64,
+    /// Of each of the next minutes, all replicas together hold so many thousandths, for when the database is away; 0 for none.
+    pub ahead_permille: u32,
 }
 
 impl Default for HolderSettings {
@@ -90,6 +94,7 @@ impl Default for HolderSettings {
             idle_us: 30_000_000,
             dry_us: 1_000_000,
             ahead_us: 2_000_000,
+            ahead_permille: 0,
         }
     }
 }
@@ -113,11 +118,22 @@ pub struct Holder {
     pub(super) away_since: Option<Moment>,
     /// Another run of this replica has begun, so this one spends nothing any more.
     pub(super) superseded: bool,
+    /// Questions that are answered.
+    pub(super) turn: u64,
+    /// The database is not the one that it was, knows of so many answers, and has to be told what is held.
+    pub(super) reporting: Option<u64>,
+    /// The database grants nothing for now.
+    pub(super) is_learning: bool,
+    /// What has been used of limits that are not used any more.
+    pub(super) dormant: Dormant,
     pub(super) asked_at: Option<Moment>,
     /// When the last answer came.
     pub(super) heard_at: Option<Moment>,
     /// How often the clocks disagreed, and what was held was given up.
     pub(super) anomalies: u64,
+    /// How often something did not hold that must.
+    pub(super) broken: Broken,
+    pub(super) flows: Flows,
     pub(super) journal: Journal,
     /// What an earlier run of this replica left to be told.
     pub(super) owed: BTreeMap<LeaseId, Owed>,
@@ -149,9 +165,15 @@ impl Holder {
             replicas: 1,
             away_since: None,
             superseded: false,
+            turn: 0,
+            reporting: None,
+            is_learning: false,
+            dormant: Dormant::default(),
             asked_at: None,
             heard_at: None,
             anomalies: 0,
+            broken: Broken::default(),
+            flows: Flows::default(),
             journal: Journal::default(),
             owed: BTreeMap::new(),
         }
@@ -203,7 +225,8 @@ impl Holder {
         time: Option<Interval>,
         want: &Want<'_>,
     ) -> Result<(), (Option<Window>, DeniedWhy)> {
-        let (is_away, superseded) = (self.away_since.is_some(), self.superseded);
+        let is_away = self.away_since.is_some() || self.reporting.is_some() || self.is_learning;
+        let superseded = self.superseded;
         let unheard_us = self.heard_at.map(|heard| now.saturating_sub(heard));
         let is_fenced = want.limit.period == Period::Always && unheard_us > Some(FENCE_US);
         let observes = want.observes();
@@ -214,7 +237,7 @@ impl Holder {
         {
             return Err((None, DeniedWhy::NeverFits));
         }
-        let pool = self.pool(want, now);
+        let (pool, dormant) = self.pool(want, now);
         let Some(time) = time else {
             return if observes {
                 Ok(())
@@ -229,6 +252,7 @@ impl Holder {
         };
         pool.last_used = now;
         let held = pool.held(window);
+        dormant.take(&want.limit.id, held);
         if held.free >= units && !superseded && !is_fenced {
             return Ok(());
         }
@@ -253,8 +277,9 @@ impl Holder {
             run: self.from.number,
             pieces: Vec::with_capacity(wants.len()),
         };
+        let mut broken_windows = 0;
         for want in wants {
-            let pool = self.pool(want, now);
+            let (pool, _) = self.pool(want, now);
             let window = match time.map(|time| pool.place(time)) {
                 Some(Place::In(window)) => window,
                 // Only what is observed comes here without a window; it is not counted then.
@@ -263,6 +288,8 @@ impl Holder {
             let units = want.reserved();
             pool.demand.taken(units);
             let held = pool.held(window);
+            let is_there = time.is_some_and(|time| inside(time, window)) && held.free >= units;
+            broken_windows += u64::from(!is_there && !want.observes());
             // What is only observed may want more than is there; settling counts what goes beyond it.
             let units = units.min(held.free);
             held.spend(units);
@@ -275,16 +302,17 @@ impl Holder {
             });
             self.journal.touch(&want.limit.id, window);
         }
+        self.broken.windows += broken_windows;
         reservation
     }
 
-    fn pool(&mut self, want: &Want<'_>, now: Moment) -> &mut Pool {
+    fn pool(&mut self, want: &Want<'_>, now: Moment) -> (&mut Pool, &mut Dormant) {
         let pool = self
             .pools
             .entry(want.limit.id.clone())
             .or_insert_with(|| Pool::new(want.limit, want.tenant_id, now));
         pool.follow(want.limit);
-        pool
+        (pool, &mut self.dormant)
     }
 
     /// Whether the call may still go out, just before its first byte does: its windows may have ended while it waited.
@@ -343,6 +371,9 @@ impl Holder {
             };
             let is_rolling = pool.limit.period == Period::RollingMinute;
             let held = pool.held(piece.window);
+            // Each reservation is there until it ends, once: it is moved in here.
+            let is_there = held.under_way > 0 && piece.units <= held.under_way_units.min(held.spent);
+            self.broken.settlements += u64::from(!is_there);
             held.ended(piece.units);
             // A slot of a rolling minute is over long before the minute that it counts for is.
             let runs = is_rolling || time.is_some_and(|time| inside(time, piece.window));
@@ -384,9 +415,14 @@ impl Holder {
         &self.from
     }
 
-    /// Whether nothing is held, wanted or owed, so that there is nothing to ask.
+    /// Whether nothing is held, wanted or remembered, so that there is nothing to ask.
     pub fn holds_nothing(&self) -> bool {
-        self.pools.is_empty()
+        self.pools.is_empty() && self.dormant.is_empty()
+    }
+
+    /// The database whose units these are.
+    pub fn store_epoch(&self) -> i64 {
+        self.store_epoch
     }
 
     /// Whether another run of this replica has taken its place.

@@ -12,7 +12,7 @@ use super::pool::{Pool, bounds, is_over};
 use crate::limit::{Cap, Period, Window};
 
 /// What is asked for ahead of need: so many seconds of use.
-const CHUNK_S: f64 = 0.5;
+pub(super) const CHUNK_S: f64 = 0.5;
 /// The same in windows of an hour or more, where so much more is at stake that less often is often enough.
 const LONG_CHUNK_S: f64 = 10.0;
 const LONG_MS: i64 = 3_600_000;
@@ -34,7 +34,12 @@ impl Holder {
         if self.superseded || self.asked_at.is_some_and(is_soon) {
             return None;
         }
+        if let Some(report) = self.report() {
+            self.asked_at = Some(now);
+            return Some(report);
+        }
         self.journal.touch_all();
+        self.look_at_sums();
         let mut request = self.question();
         self.tell_owed(&mut request.returns, &mut request.settled);
         let time = self.clock.at(now);
@@ -47,16 +52,18 @@ impl Holder {
                 let is_forgotten = self.is_forgotten(pool, now);
                 if is_forgotten {
                     pool.iter().for_each(|held| self.journal.forget(held));
+                    self.dormant.put(pool);
                 }
                 !is_forgotten
             });
             self.pools = pools;
+            self.dormant.forget(time);
         }
         let has_something = !(request.wishes.is_empty() && request.returns.is_empty());
         let is_quiet = self
             .heard_at
             .is_none_or(|heard| now.saturating_sub(heard) >= QUIET_US);
-        let is_due = has_something || (is_quiet && !self.pools.is_empty());
+        let is_due = has_something || (is_quiet && !self.holds_nothing());
         if is_due {
             self.asked_at = Some(now);
         }
@@ -65,6 +72,10 @@ impl Holder {
 
     /// Gives everything back that is not in use, and asks for nothing more.
     pub fn stop(&mut self) -> Option<RefillRequest> {
+        let report = self.report();
+        if report.is_some() {
+            return report;
+        }
         self.journal.touch_all();
         let mut request = self.question();
         self.tell_owed(&mut request.returns, &mut request.settled);
@@ -83,10 +94,26 @@ impl Holder {
         RefillRequest {
             from: self.from.clone(),
             store_epoch: self.store_epoch,
+            turn: self.turn,
             wishes: Vec::new(),
             returns: Vec::new(),
             settled: Vec::new(),
+            reports: None,
         }
+    }
+
+    /// What a database has to be told that may have forgotten it, before anything else is asked of it.
+    fn report(&self) -> Option<RefillRequest> {
+        let known = self.reporting?;
+        let mut reports = Vec::new();
+        for pool in self.pools.values() {
+            pool.reports(known, &mut reports);
+        }
+        self.dormant.reports(known, &mut reports);
+        Some(RefillRequest {
+            reports: Some(reports),
+            ..self.question()
+        })
     }
 
     fn is_forgotten(&self, pool: &Pool, now: Moment) -> bool {
@@ -95,11 +122,11 @@ impl Holder {
 
     fn ask(&mut self, pool: &mut Pool, now: Moment, time: Interval, request: &mut RefillRequest) {
         pool.demand.look(now);
+        if self.settings.ahead_permille > 0 {
+            self.end_ahead(pool, time);
+        }
         pool.forget(time, |held| self.journal.forget(held));
-        let (demand, is_idle) = (
-            pool.demand,
-            now.saturating_sub(pool.last_used) > self.settings.idle_us,
-        );
+        let (demand, is_idle) = (pool.demand, now.saturating_sub(pool.last_used) > self.idle_us());
         for held in pool.all() {
             let over = is_over(time, held.window);
             if over || is_idle {
@@ -121,6 +148,9 @@ impl Holder {
                 let next = pool.next(current);
                 self.wish(pool, now, next, request);
             }
+            if !is_idle && self.settings.ahead_permille > 0 {
+                self.wish_ahead(pool, current, request);
+            }
         }
         // What was asked before and never answered.
         for wish in pool.iter().filter_map(|held| held.wish.as_ref()) {
@@ -139,12 +169,19 @@ impl Holder {
             return;
         }
         let left = held.standing.map(|known| known.left);
-        let unmet = std::mem::take(&mut held.unmet);
+        let is_contended = held.standing.is_some_and(|known| known.contended);
         let chunk_max = left.map_or(1, |left| (left / (2 * replicas)).max(1));
         let is_long = window.end_ms.saturating_sub(window.start_ms) >= LONG_MS && !held.is_endless();
         let chunk_s = if is_long { LONG_CHUNK_S } else { CHUNK_S };
-        let chunk = demand.at_least_one_call(chunk_s).clamp(1, chunk_max);
-        let is_low = held.free < demand.at_least_one_call(CHUNK_S / 2.0).min(chunk_max) && left != Some(0);
+        let mut chunk = demand.at_least_one_call(chunk_s).clamp(1, chunk_max);
+        let mut low = demand.at_least_one_call(CHUNK_S / 2.0).min(chunk_max);
+        if is_long && !is_contended && self.settings.ahead_permille > 0 {
+            chunk = self.chunk_ahead(pool, left, chunk);
+            low = low.max(chunk / 2);
+        }
+        let held = pool.held(window);
+        let unmet = std::mem::take(&mut held.unmet);
+        let is_low = held.free < low && left != Some(0);
         let units = match (unmet > 0, is_low) {
             (true, _) => unmet.max(chunk),
             (false, true) => chunk,
@@ -179,26 +216,27 @@ impl Holder {
         answered: Moment,
     ) {
         self.away_since = None;
+        // What was asked by another run, or of another database, changes nothing here.
+        if request.from != self.from || request.store_epoch != self.store_epoch {
+            self.broken.answers += u64::from(!answer.grants.is_empty());
+            return;
+        }
         self.journal.touch_all();
         match answer.standing {
             Standing::Superseded => {
                 self.superseded = true;
                 return self.burn();
             }
-            Standing::OtherStore => {
-                // What that database has granted in windows that are open is not known, so nothing is asked of them.
-                self.burn();
-                for held in self.pools.values_mut().flat_map(Pool::all) {
-                    held.burn_all();
-                    held.dry_until = Moment::MAX;
-                }
-                self.owed.clear();
-                self.store_epoch = answer.store_epoch;
-                self.anomalies += 1;
-                return;
-            }
-            Standing::Current => {}
+            Standing::OtherStore => return self.found_another(answer),
+            Standing::Current | Standing::Learning => {}
         }
+        self.broken.answers += u64::from(answer.store_epoch != self.store_epoch);
+        if request.reports.is_some() {
+            self.reporting = None;
+            self.asked_at = None;
+        }
+        self.is_learning = answer.standing == Standing::Learning;
+        self.turn = self.turn.max(answer.turn);
         self.replicas = answer.replicas;
         let unheard_us = self.heard_at.map(|heard| asked.saturating_sub(heard));
         self.heard_at = Some(answered);
@@ -222,9 +260,12 @@ impl Holder {
             .iter()
             .filter(|told| answer.returns.contains(&told.lease))
         {
-            for held in self.pools.values_mut().flat_map(Pool::all) {
-                if held.counted(told) {
-                    self.journal.close(held, told.lease);
+            for pool in self.pools.values_mut() {
+                let flow = self.flows.of(pool.limit.unit, pool.limit.period);
+                for held in pool.all() {
+                    if held.counted(told, answer.turn, flow) {
+                        self.journal.close(held, told.lease);
+                    }
                 }
             }
             self.paid(told.lease);
@@ -249,6 +290,7 @@ impl Holder {
         let Some(pool) = self.pools.get_mut(&wish.limit_id) else {
             return;
         };
+        let (unit, period) = (pool.limit.unit, pool.limit.period);
         let held = pool.held(wish.window);
         if held
             .wish
@@ -260,8 +302,14 @@ impl Holder {
         held.wish = None;
         // Whoever still waits says so again.
         held.unmet = 0;
-        if grant.window == wish.window {
+        if grant.window == wish.window && grant.units <= wish.units {
             held.granted(grant);
+            self.flows.of(unit, period).granted += grant.units;
+        } else {
+            self.broken.grants += 1;
+        }
+        if answer.standing == Standing::Learning && grant.units == 0 {
+            return;
         }
         // A rest that is too little for a call serves nobody, however often it is given.
         let is_last = answer.counters.iter().any(|standing| {
@@ -276,6 +324,19 @@ impl Holder {
         if held.dry >= DRY_ANSWERS {
             held.dry = 0;
             held.dry_until = now.saturating_add(dry_us);
+        }
+    }
+
+    /// The database may have forgotten what it granted last. What is held is still held, and nobody else is granted it once
+    /// it is told; until then that database grants nothing.
+    fn found_another(&mut self, answer: &RefillAnswer) {
+        self.store_epoch = answer.store_epoch;
+        let known = self.reporting.unwrap_or(u64::MAX).min(answer.turn);
+        self.reporting = Some(known);
+        self.asked_at = None;
+        self.anomalies += 1;
+        for held in self.pools.values_mut().flat_map(Pool::all) {
+            held.doubt();
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) const REPLICAS: usize = 3;
 pub(super) const EPOCH_US: i64 = 1_700_000_040_000_000;
 /// Units of a window are granted so long before it begins, and a replica may hear so late of a change.
 const EARLY_MS: i64 = 4_000;
+/// After a fail-over all have told what they hold: an outage and a process that stands still are over by then.
+const TOLD_US: u64 = 40_000_000;
 
 /// What is drawn for one run.
 pub(super) struct Fate {
@@ -48,6 +50,10 @@ pub(super) struct Fate {
     pub(super) keeps_journals: bool,
     /// How many calls may be under way, where that is limited.
     pub(super) calls_max: Option<u64>,
+    /// Of the next minutes so many thousandths are held.
+    pub(super) ahead_permille: u32,
+    /// The database is copied at some time, and at a later one the copy takes its place.
+    pub(super) fail_over: Option<(u64, u64)>,
     outage: Option<(u64, u64)>,
 }
 
@@ -80,8 +86,15 @@ impl Fate {
             (at(random), limits(other, period, tokens_max, calls_max))
         });
         let jump = (plan.faults && random.once_in(8)).then(|| (at(random), random.around(90_000_000)));
+        let fail_over = (plan.faults && random.once_in(4)).then(|| {
+            let copied = at(random);
+            (copied, copied + random.between(0, 12) * 1_000_000)
+        });
+        let ahead_permille = if plan.faults && random.once_in(4) { 300 } else { 0 };
         Self {
             limits: limits(cap, period, tokens_max, calls_max),
+            fail_over,
+            ahead_permille,
             change,
             jump,
             tokens_max,
@@ -97,6 +110,12 @@ impl Fate {
             .is_some_and(|(from, until)| (from..until).contains(&now_us))
     }
 
+    /// Whether somebody who dies now takes with him what only he knows, and the database has to be told.
+    pub(super) fn is_irreplaceable(&self, now_us: u64) -> bool {
+        self.fail_over
+            .is_some_and(|(copied_us, taken_over_us)| (copied_us..taken_over_us + TOLD_US).contains(&now_us))
+    }
+
     /// The highest cap that held while units of a window were granted.
     pub(super) fn cap(&self, number: usize, window: Window) -> u64 {
         let cap = |limits: &[Arc<Limit>]| match limits.get(number).map(|limit| limit.cap) {
@@ -110,7 +129,8 @@ impl Fate {
         let at_ms = (EPOCH_US + i64::try_from(*at_us).unwrap_or(0)).div_euclid(1_000);
         let after = cap(changed);
         // Where the clock jumps, the change may lie in any window by it.
-        let was_granted_before = self.jump.is_some() || window.start_ms - EARLY_MS < at_ms;
+        let was_granted_before =
+            self.jump.is_some() || self.ahead_permille > 0 || window.start_ms - EARLY_MS < at_ms;
         let rolls_on = self.jump.is_some() || window.end_ms.saturating_add(60_000) > at_ms;
         match (was_granted_before, rolls_on) {
             (true, true) => before.max(after),
