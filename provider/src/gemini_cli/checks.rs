@@ -97,7 +97,7 @@ const CALLS: usize = 10;
 /// Where the program asks whose login it has; it does without an answer.
 const USERINFO: &str = "www.googleapis.com:443";
 /// For the stand-in to notice that nobody waits.
-const GIVEN_UP: Duration = Duration::from_secs(10);
+const GIVEN_UP: Duration = Duration::from_secs(30);
 const SHOWN_MAX: usize = 200;
 
 /// All of them, in folders under this one, with the stand-in at this address. What is not done by the deadline has failed.

@@ -40,9 +40,9 @@ pub struct Examined {
 const MODEL: &str = "gemini-2.5-flash";
 const NODE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the end of a process to which nobody speaks any more.
-const END_TIMEOUT: Duration = Duration::from_secs(10);
+const END_TIMEOUT: Duration = Duration::from_secs(30);
 /// For all of the checks. They start the program eight times.
-const CHECKS_TIMEOUT: Duration = Duration::from_secs(180);
+const CHECKS_TIMEOUT: Duration = Duration::from_secs(300);
 const ENDS: &str = "warm: a process ends when nobody speaks with it any more";
 
 /// Starts the program as it is started for calls, in folders under this one, has it say who it is, and goes through all that
