@@ -88,16 +88,15 @@ const IS_OF_IT: &str = "(windows.subject = 'tenant' \
          OR (windows.subject = 'key' AND attempts.key_id = windows.subject_id) \
          OR (windows.subject = 'credential' AND attempts.credential_id = windows.subject_id) \
          OR (windows.subject = 'model' AND attempts.model = windows.subject_id))";
-/// What was not sent has been given back; and to have tokens counted is free.
-const WAS_SENT: &str = "attempts.operation <> 'count_tokens' \
-         AND NOT (attempts.status = 0 AND COALESCE(attempts.usage_source, '') = 'none')";
+/// What was not sent has been given back.
+const WAS_SENT: &str = "NOT (attempts.status = 0 AND COALESCE(attempts.usage_source, '') = 'none')";
 const IS_INSIDE: &str = "CASE WHEN attempts.started_at_ms >= windows.starts_at_ms + $2 \
          AND attempts.started_at_ms < windows.ends_at_ms - $2 THEN 1 ELSE 0 END";
 const IS_LATE: &str = "CASE WHEN attempts.started_at_ms + attempts.duration_us / 1000 >= windows.ends_at_ms - $2 \
          THEN 1 ELSE 0 END";
-/// Null where nobody knows.
+/// Null where nobody knows. To have tokens counted takes none.
 const USED: &str = "CASE WHEN windows.unit = 'requests' THEN 1 \
-         WHEN attempts.usage_source = 'none' THEN 0 \
+         WHEN attempts.usage_source = 'none' OR attempts.operation = 'count_tokens' THEN 0 \
          WHEN windows.unit = 'input_tokens' THEN attempts.input_tokens \
          WHEN windows.unit = 'output_tokens' THEN attempts.output_tokens \
          WHEN windows.unit = 'tokens' THEN attempts.input_tokens + attempts.output_tokens \

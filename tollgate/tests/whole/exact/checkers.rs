@@ -14,6 +14,7 @@ use testkit::database;
 use testkit::process::Installation;
 use vault::{MasterKeys, Vault};
 
+use super::crowd::Heard;
 use super::provider::Asked;
 
 /// What the tables say, once all of it has been held against the provider's books.
@@ -177,6 +178,14 @@ impl Checked {
     pub(crate) fn crashed(&self) -> usize {
         let crashed = |row: &&AttemptRow| row.usage_source == "unknown_crash";
         self.rows.values().filter(crashed).count()
+    }
+
+    /// Nothing broke for any of them, who were refused was told when to come again, and who was served is booked.
+    pub(super) fn has_served_all(&self, heard: &[Heard]) {
+        for of_one in heard {
+            assert_eq!((of_one.broken, of_one.hopeless), (0, 0), "{of_one:?}");
+            self.has_served(&of_one.served);
+        }
     }
 
     /// Whoever has seen all of an answer has it booked as the provider told it.

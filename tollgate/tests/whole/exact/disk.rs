@@ -62,10 +62,7 @@ fn f11_with_a_full_disk_nothing_is_sent_and_it_goes_on_when_there_is_room() {
     assert_eq!(unbooked(&heard[1]), None, "{:?}", heard[1]);
     fleet.use_up();
     let checked = fleet.check();
-    for of_one in &heard {
-        assert_eq!((of_one.broken, of_one.hopeless), (0, 0), "{of_one:?}");
-        checked.has_served(&of_one.served);
-    }
+    checked.has_served_all(&heard);
     // One row for each that was sent, and no other: what could not be written down was not sent, and left nothing.
     assert_eq!((fleet.provider.count(), checked.rows.len()), (CAP, CAP));
     assert_eq!(
@@ -109,13 +106,11 @@ fn f12_a_disk_that_fails_to_write_or_to_sync_loses_nothing() {
             && segments(&fleet.replicas[1]) >= 5
             && synced_not(&fleet.replicas[2]) >= 3
     });
+    until("nearly used up", || fleet.provider.count() > CAP - 50);
     let heard = crowd.stop();
     fleet.use_up();
     let checked = fleet.check();
-    for of_one in &heard {
-        assert_eq!((of_one.broken, of_one.hopeless), (0, 0), "{of_one:?}");
-        checked.has_served(&of_one.served);
-    }
+    checked.has_served_all(&heard);
     assert_eq!((fleet.provider.count(), checked.rows.len()), (CAP, CAP));
     assert_eq!(
         (checked.burnt(), checked.outstanding(), checked.crashed()),
@@ -132,9 +127,10 @@ fn f12_a_disk_that_fails_to_write_or_to_sync_loses_nothing() {
 /// back, since what cannot be read may have called it used.
 #[test]
 fn f13_a_damaged_spool_costs_what_is_damaged_and_no_more() {
-    const CAP: usize = 3_000;
-    const CALLS: usize = 100;
+    const CAP: usize = 1_000;
+    const CALLS: usize = 60;
     const FLIPS: u64 = 4;
+    const ROUNDS: u64 = 2;
     let seed = seed();
     println!("seed {seed}");
     for database in TestDatabase::each() {
@@ -143,7 +139,7 @@ fn f13_a_damaged_spool_costs_what_is_damaged_and_no_more() {
         fleet.limit("tenant:acme", &a_day(CAP));
         fleet.start();
         let mut slowest = Duration::ZERO;
-        for round in 0..3 {
+        for round in 0..ROUNDS {
             until("served", || fleet.call(0).status == 200);
             database::execute(&url, "ALTER TABLE attempts RENAME TO attempts_away");
             for _ in 0..CALLS {
@@ -189,7 +185,7 @@ fn f13_a_damaged_spool_costs_what_is_damaged_and_no_more() {
         // Of a few attempts the end is not known any more; there are no others.
         assert_eq!(checked.rows.len(), seen);
         assert!(
-            checked.crashed() <= 3 * (FLIPS as usize + 1),
+            checked.crashed() as u64 <= ROUNDS * (FLIPS + 1),
             "{}",
             checked.crashed()
         );

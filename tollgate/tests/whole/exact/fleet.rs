@@ -139,7 +139,7 @@ impl Fleet {
 
     /// Calls one after the other, by all of them in turn, until nobody gets through any more.
     pub(super) fn use_up(&self) -> usize {
-        let deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + PATIENCE;
         let (mut refused, mut served, mut number) = (0, 0, 0);
         while refused < REFUSED_IN_A_ROW {
             assert!(Instant::now() < deadline, "it is never used up");
@@ -147,6 +147,7 @@ impl Fleet {
             number += 1;
             if answer.status == 200 {
                 (served, refused) = (served + 1, 0);
+                deadline = Instant::now() + PATIENCE;
             } else {
                 let code = answer.json()["error"]["code"].clone();
                 // Where the database did not answer, or the disk failed, it will.
