@@ -26,9 +26,13 @@ pub struct RefillRequest {
     pub from: Incarnation,
     /// The epoch of the database as the replica knows it; after a restore it is another one.
     pub store_epoch: i64,
+    /// Questions of this run that it knows to be answered. A database that knows of fewer is an older copy of itself.
+    pub turn: u64,
     pub wishes: Vec<GrantWish>,
     pub returns: Vec<Return>,
     pub settled: Vec<Settled>,
+    /// To a database that is not the one that it was: what may be missing there. It stands for everything else.
+    pub reports: Option<Vec<Report>>,
 }
 
 /// A wish for units of one window of one limit.
@@ -55,6 +59,20 @@ pub struct Return {
     pub closed: bool,
 }
 
+/// A lease as its holder knows it, told to a database that may have forgotten it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    pub lease: LeaseId,
+    pub tenant_id: Arc<str>,
+    pub limit_id: Arc<str>,
+    pub window: Window,
+    pub amount: u64,
+    pub returned_in_all: u64,
+    pub settled_in_all: u64,
+    pub overdraft_in_all: u64,
+    pub closed: bool,
+}
+
 /// What of a lease was used, as the providers told it: for the books, nothing is decided by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
@@ -70,6 +88,8 @@ pub struct RefillAnswer {
     /// Some other run of this replica has begun, or the database is not the one that the replica knows: nothing was done.
     pub standing: Standing,
     pub store_epoch: i64,
+    /// Questions of this run that the database has answered, as far as it knows.
+    pub turn: u64,
     /// The database's time, between question and answer, in milliseconds since the Unix epoch.
     pub database_ms: i64,
     pub grants: Vec<Grant>,
@@ -85,6 +105,9 @@ pub struct RefillAnswer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     Current,
+    /// So much as was told is counted, and nothing granted: the database may have forgotten what others hold, and waits for
+    /// them to say so.
+    Learning,
     /// A later run of the same replica has begun.
     Superseded,
     /// The database was restored, or is another one.

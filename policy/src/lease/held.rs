@@ -3,6 +3,7 @@
 use super::clock::Moment;
 use super::exchange::{Grant, GrantWish, LeaseId, LeaseStanding, Return, Settled};
 use super::journal::Written;
+use super::past::{Closed, Past};
 use crate::limit::Window;
 
 /// Units of one window. Of what was granted, some are free, some are spent (by calls that may still be under way), and some
@@ -37,6 +38,8 @@ pub(super) struct Held {
     /// Asked for and not answered: asked for again under the same name until it is.
     pub(super) wish: Option<GrantWish>,
     pub(super) leases: Vec<Lease>,
+    /// Those that are closed.
+    pub(super) past: Past,
     /// What the journal has of it.
     pub(super) written: Written,
 }
@@ -51,9 +54,9 @@ pub(super) struct Lease {
     /// What of it the database is known to have counted.
     confirmed: u64,
     /// What was used of it, once that is known for good: then it is to be closed.
-    settled: Option<u64>,
+    pub(super) settled: Option<u64>,
     /// Used beyond what was granted, told with this lease.
-    overdraft: u64,
+    pub(super) overdraft: u64,
     /// What the journal has as returned of it, if it has it.
     pub(super) written: Option<u64>,
 }
@@ -91,6 +94,7 @@ impl Held {
             standing: None,
             wish: None,
             leases: Vec::new(),
+            past: Past::default(),
             written: Written::default(),
         }
     }
@@ -218,8 +222,9 @@ impl Held {
         }
     }
 
-    /// The database has counted this. Of a lease that is closed there is nothing more to be known.
-    pub(super) fn counted(&mut self, told: &Return) -> bool {
+    /// The database has counted this, with its answer of that number. Of a lease that is closed there is nothing more to be
+    /// known.
+    pub(super) fn counted(&mut self, told: &Return, turn: u64) -> bool {
         let Some(at) = self.leases.iter().position(|lease| lease.id == told.lease) else {
             return false;
         };
@@ -233,9 +238,24 @@ impl Held {
             let spent = lease.settled.unwrap_or(rest).min(self.spent);
             self.spent -= spent;
             self.burnt -= (rest - spent).min(self.burnt);
-            self.leases.remove(at);
+            let lease = self.leases.remove(at);
+            self.past.push(Closed {
+                lease: lease.id,
+                amount: lease.amount,
+                returned: lease.returned,
+                settled: lease.settled.unwrap_or(rest),
+                overdraft: lease.overdraft,
+                turn,
+            });
         }
         is_done
+    }
+
+    /// What was counted may have been forgotten.
+    pub(super) fn doubt(&mut self) {
+        for lease in &mut self.leases {
+            lease.confirmed = 0;
+        }
     }
 
     /// Its units come back when calls end, not when it does.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::clock::{DatabaseClock, Interval, Moment};
 use super::exchange::{Incarnation, LeaseId};
 use super::journal::{Journal, Owed};
+use super::past::Dormant;
 use super::pool::{Place, Pool, inside};
 use crate::limit::{Cap, Firmness, Limit, Mode, Period, ROLLING_SLOT_MS, ROLLING_SLOTS, Unit, Window};
 
@@ -113,6 +114,14 @@ pub struct Holder {
     pub(super) away_since: Option<Moment>,
     /// Another run of this replica has begun, so this one spends nothing any more.
     pub(super) superseded: bool,
+    /// Questions that are answered.
+    pub(super) turn: u64,
+    /// The database is not the one that it was, knows of so many answers, and has to be told what is held.
+    pub(super) reporting: Option<u64>,
+    /// The database grants nothing for now.
+    pub(super) is_learning: bool,
+    /// What has been used of limits that are not used any more.
+    pub(super) dormant: Dormant,
     pub(super) asked_at: Option<Moment>,
     /// When the last answer came.
     pub(super) heard_at: Option<Moment>,
@@ -149,6 +158,10 @@ impl Holder {
             replicas: 1,
             away_since: None,
             superseded: false,
+            turn: 0,
+            reporting: None,
+            is_learning: false,
+            dormant: Dormant::default(),
             asked_at: None,
             heard_at: None,
             anomalies: 0,
@@ -203,7 +216,8 @@ impl Holder {
         time: Option<Interval>,
         want: &Want<'_>,
     ) -> Result<(), (Option<Window>, DeniedWhy)> {
-        let (is_away, superseded) = (self.away_since.is_some(), self.superseded);
+        let is_away = self.away_since.is_some() || self.reporting.is_some() || self.is_learning;
+        let superseded = self.superseded;
         let unheard_us = self.heard_at.map(|heard| now.saturating_sub(heard));
         let is_fenced = want.limit.period == Period::Always && unheard_us > Some(FENCE_US);
         let observes = want.observes();
@@ -214,7 +228,7 @@ impl Holder {
         {
             return Err((None, DeniedWhy::NeverFits));
         }
-        let pool = self.pool(want, now);
+        let (pool, dormant) = self.pool(want, now);
         let Some(time) = time else {
             return if observes {
                 Ok(())
@@ -229,6 +243,7 @@ impl Holder {
         };
         pool.last_used = now;
         let held = pool.held(window);
+        dormant.take(&want.limit.id, held);
         if held.free >= units && !superseded && !is_fenced {
             return Ok(());
         }
@@ -254,7 +269,7 @@ impl Holder {
             pieces: Vec::with_capacity(wants.len()),
         };
         for want in wants {
-            let pool = self.pool(want, now);
+            let (pool, _) = self.pool(want, now);
             let window = match time.map(|time| pool.place(time)) {
                 Some(Place::In(window)) => window,
                 // Only what is observed comes here without a window; it is not counted then.
@@ -278,13 +293,13 @@ impl Holder {
         reservation
     }
 
-    fn pool(&mut self, want: &Want<'_>, now: Moment) -> &mut Pool {
+    fn pool(&mut self, want: &Want<'_>, now: Moment) -> (&mut Pool, &mut Dormant) {
         let pool = self
             .pools
             .entry(want.limit.id.clone())
             .or_insert_with(|| Pool::new(want.limit, want.tenant_id, now));
         pool.follow(want.limit);
-        pool
+        (pool, &mut self.dormant)
     }
 
     /// Whether the call may still go out, just before its first byte does: its windows may have ended while it waited.
@@ -384,9 +399,14 @@ impl Holder {
         &self.from
     }
 
-    /// Whether nothing is held, wanted or owed, so that there is nothing to ask.
+    /// Whether nothing is held, wanted or remembered, so that there is nothing to ask.
     pub fn holds_nothing(&self) -> bool {
-        self.pools.is_empty()
+        self.pools.is_empty() && self.dormant.is_empty()
+    }
+
+    /// The database whose units these are.
+    pub fn store_epoch(&self) -> i64 {
+        self.store_epoch
     }
 
     /// Whether another run of this replica has taken its place.

@@ -10,6 +10,7 @@ mod exchange;
 mod held;
 mod holder;
 mod journal;
+mod past;
 mod pool;
 mod refill;
 #[cfg(any(test, feature = "simulation"))]
@@ -17,8 +18,8 @@ pub mod simulation;
 
 pub use clock::{DatabaseClock, Interval, Moment};
 pub use exchange::{
-    Grant, GrantWish, Incarnation, LeaseId, LeaseStanding, RefillAnswer, RefillRequest, Return, Settled,
-    Standing,
+    Grant, GrantWish, Incarnation, LeaseId, LeaseStanding, RefillAnswer, RefillRequest, Report, Return,
+    Settled, Standing,
 };
 pub use holder::{Denied, DeniedWhy, Holder, HolderSettings, Remaining, Reservation, Used, Want};
 pub use journal::{JournalError, Replay, split as split_journal};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::clock::{Interval, Moment};
 use super::demand::Demand;
 use super::held::Held;
-use crate::limit::{Calendar, Cap, Limit, Window};
+use crate::limit::{Calendar, Cap, Limit, ROLLING_SLOT_MS, ROLLING_SLOTS, Window};
 
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -116,10 +116,10 @@ impl Pool {
         self.calendar.next(self.limit.period, window)
     }
 
-    /// Forgets windows that are over and of which everything is told.
+    /// Forgets windows that are over, of which everything is told, and that no other depends on.
     pub(super) fn forget(&mut self, time: Interval, mut forgotten: impl FnMut(&Held)) {
         self.held.retain(|held| {
-            let is_kept = !is_over(time, held.window) || held.under_way > 0 || !held.is_told();
+            let is_kept = !is_of_no_account(time, held.window) || held.under_way > 0 || !held.is_told();
             if !is_kept {
                 forgotten(held);
             }
@@ -142,6 +142,18 @@ pub(super) fn inside(time: Interval, window: Window) -> bool {
 /// It cannot be that window any more.
 pub(super) fn is_over(time: Interval, window: Window) -> bool {
     bounds(window).1 <= time.from_us
+}
+
+/// It is over, and what was granted of it does not count any more. A slot of a rolling minute counts for a minute.
+pub(super) fn is_of_no_account(time: Interval, window: Window) -> bool {
+    let is_slot = window.end_ms.saturating_sub(window.start_ms) == ROLLING_SLOT_MS;
+    let counts_ms = if is_slot {
+        ROLLING_SLOTS * ROLLING_SLOT_MS
+    } else {
+        0
+    };
+    let end_ms = window.end_ms.saturating_add(counts_ms);
+    is_over(time, Window { end_ms, ..window })
 }
 
 /// In microseconds.

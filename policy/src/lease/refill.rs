@@ -34,6 +34,10 @@ impl Holder {
         if self.superseded || self.asked_at.is_some_and(is_soon) {
             return None;
         }
+        if let Some(report) = self.report() {
+            self.asked_at = Some(now);
+            return Some(report);
+        }
         self.journal.touch_all();
         let mut request = self.question();
         self.tell_owed(&mut request.returns, &mut request.settled);
@@ -47,16 +51,18 @@ impl Holder {
                 let is_forgotten = self.is_forgotten(pool, now);
                 if is_forgotten {
                     pool.iter().for_each(|held| self.journal.forget(held));
+                    self.dormant.put(pool);
                 }
                 !is_forgotten
             });
             self.pools = pools;
+            self.dormant.forget(time);
         }
         let has_something = !(request.wishes.is_empty() && request.returns.is_empty());
         let is_quiet = self
             .heard_at
             .is_none_or(|heard| now.saturating_sub(heard) >= QUIET_US);
-        let is_due = has_something || (is_quiet && !self.pools.is_empty());
+        let is_due = has_something || (is_quiet && !self.holds_nothing());
         if is_due {
             self.asked_at = Some(now);
         }
@@ -65,6 +71,10 @@ impl Holder {
 
     /// Gives everything back that is not in use, and asks for nothing more.
     pub fn stop(&mut self) -> Option<RefillRequest> {
+        let report = self.report();
+        if report.is_some() {
+            return report;
+        }
         self.journal.touch_all();
         let mut request = self.question();
         self.tell_owed(&mut request.returns, &mut request.settled);
@@ -83,10 +93,26 @@ impl Holder {
         RefillRequest {
             from: self.from.clone(),
             store_epoch: self.store_epoch,
+            turn: self.turn,
             wishes: Vec::new(),
             returns: Vec::new(),
             settled: Vec::new(),
+            reports: None,
         }
+    }
+
+    /// What a database has to be told that may have forgotten it, before anything else is asked of it.
+    fn report(&self) -> Option<RefillRequest> {
+        let known = self.reporting?;
+        let mut reports = Vec::new();
+        for pool in self.pools.values() {
+            pool.reports(known, &mut reports);
+        }
+        self.dormant.reports(known, &mut reports);
+        Some(RefillRequest {
+            reports: Some(reports),
+            ..self.question()
+        })
     }
 
     fn is_forgotten(&self, pool: &Pool, now: Moment) -> bool {
@@ -185,20 +211,15 @@ impl Holder {
                 self.superseded = true;
                 return self.burn();
             }
-            Standing::OtherStore => {
-                // What that database has granted in windows that are open is not known, so nothing is asked of them.
-                self.burn();
-                for held in self.pools.values_mut().flat_map(Pool::all) {
-                    held.burn_all();
-                    held.dry_until = Moment::MAX;
-                }
-                self.owed.clear();
-                self.store_epoch = answer.store_epoch;
-                self.anomalies += 1;
-                return;
-            }
-            Standing::Current => {}
+            Standing::OtherStore => return self.found_another(answer),
+            Standing::Current | Standing::Learning => {}
         }
+        if request.reports.is_some() && request.store_epoch == self.store_epoch {
+            self.reporting = None;
+            self.asked_at = None;
+        }
+        self.is_learning = answer.standing == Standing::Learning;
+        self.turn = self.turn.max(answer.turn);
         self.replicas = answer.replicas;
         let unheard_us = self.heard_at.map(|heard| asked.saturating_sub(heard));
         self.heard_at = Some(answered);
@@ -223,7 +244,7 @@ impl Holder {
             .filter(|told| answer.returns.contains(&told.lease))
         {
             for held in self.pools.values_mut().flat_map(Pool::all) {
-                if held.counted(told) {
+                if held.counted(told, answer.turn) {
                     self.journal.close(held, told.lease);
                 }
             }
@@ -263,6 +284,9 @@ impl Holder {
         if grant.window == wish.window {
             held.granted(grant);
         }
+        if answer.standing == Standing::Learning && grant.units == 0 {
+            return;
+        }
         // A rest that is too little for a call serves nobody, however often it is given.
         let is_last = answer.counters.iter().any(|standing| {
             standing.limit_id == wish.limit_id && standing.window == wish.window && standing.left() == 0
@@ -276,6 +300,19 @@ impl Holder {
         if held.dry >= DRY_ANSWERS {
             held.dry = 0;
             held.dry_until = now.saturating_add(dry_us);
+        }
+    }
+
+    /// The database may have forgotten what it granted last. What is held is still held, and nobody else is granted it once
+    /// it is told; until then that database grants nothing.
+    fn found_another(&mut self, answer: &RefillAnswer) {
+        self.store_epoch = answer.store_epoch;
+        let known = self.reporting.unwrap_or(u64::MAX).min(answer.turn);
+        self.reporting = Some(known);
+        self.asked_at = None;
+        self.anomalies += 1;
+        for held in self.pools.values_mut().flat_map(Pool::all) {
+            held.doubt();
         }
     }
 

@@ -38,6 +38,12 @@ impl Store {
                 .await?;
             let (number, database_ms) = (row.try_get::<i64, _>("incarnation")?, row.try_get("seen_at_ms")?);
             let store_epoch = self.current_epoch(&mut transaction).await?;
+            // There is nothing that it could have to tell.
+            sqlx::query("UPDATE replicas SET epoch = $2 WHERE id = $1")
+                .bind(replica)
+                .bind(store_epoch)
+                .execute(&mut *transaction)
+                .await?;
             self.bury_runs(&mut transaction, replica, number - 1).await?;
             transaction.commit().await?;
             Ok(Begun {

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use policy::lease::{GrantWish, LeaseId, RefillRequest};
+use policy::lease::{LeaseId, RefillRequest};
 use policy::limit::{Calendar, Period, ROLLING_SLOT_MS, ROLLING_SLOTS, Window};
 use serde_json::json;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
-use super::grant::key_of;
 use super::{CEILING_MAX, text};
 use crate::error::StoreError;
 use crate::given;
@@ -46,6 +45,8 @@ pub(super) struct Counter {
     /// What is added to the sums of leases that are no longer kept.
     past: Past,
     changed: bool,
+    /// More may be granted of it than its ceiling: that much was granted.
+    is_lifted: bool,
     /// Its row makes no sense: it is left as it is.
     unreadable: bool,
 }
@@ -220,6 +221,17 @@ impl Books {
         }
     }
 
+    /// A lease that was granted, and then forgotten, is counted again.
+    pub(super) fn remember(&mut self, id: LeaseId, units: i64) {
+        let Some(lease) = self.leases.get(&id) else {
+            return;
+        };
+        if let Some(counter) = self.counters.get_mut(&lease.key) {
+            counter.is_lifted = true;
+        }
+        self.give(id, units);
+    }
+
     pub(super) fn contend(&mut self, key: &Key, until_ms: i64) {
         if let Some(counter) = self.counters.get_mut(key) {
             counter.contended_until_ms = until_ms;
@@ -298,10 +310,23 @@ impl Books {
             .collect();
         let forgotten = self.leases.values().filter(|lease| lease.forgotten);
         let forgotten: Vec<_> = forgotten.map(|lease| json!({ "id": name(lease.id) })).collect();
+        let changed = |(_, counter): &(&Key, &Counter)| counter.changed && !counter.unreadable;
+        let lifted: Vec<_> = self
+            .counters
+            .iter()
+            .filter(changed)
+            .filter(|(_, counter)| counter.is_lifted)
+            .map(|(key, counter)| {
+                json!({
+                    "tenant_id": &*key.tenant_id, "limit_id": &*key.limit_id, "starts_at_ms": key.starts_at_ms,
+                    "granted": counter.granted,
+                })
+            })
+            .collect();
         let counters: Vec<_> = self
             .counters
             .iter()
-            .filter(|(_, counter)| counter.changed && !counter.unreadable)
+            .filter(changed)
             .map(|(key, counter)| {
                 json!({
                     "tenant_id": &*key.tenant_id, "limit_id": &*key.limit_id, "starts_at_ms": key.starts_at_ms,
@@ -315,6 +340,7 @@ impl Books {
         for (sql, rows) in [
             (&text::WRITE_LEASES, leases),
             (&text::FORGET_LEASES, forgotten),
+            (&text::LIFT_CEILINGS, lifted),
             (&text::WRITE_COUNTERS, counters),
         ] {
             if !rows.is_empty() {
@@ -385,11 +411,11 @@ impl Lease {
     }
 
     /// One that a replica has just asked for.
-    pub(super) fn asked(wish: &GrantWish, request: &RefillRequest) -> Self {
+    pub(super) fn asked(id: LeaseId, key: Key, ends_at_ms: i64, request: &RefillRequest) -> Self {
         Self {
-            id: wish.lease,
-            key: key_of(wish),
-            ends_at_ms: wish.window.end_ms,
+            id,
+            key,
+            ends_at_ms,
             replica: request.from.replica.to_string(),
             incarnation: request.from.number,
             epoch: request.store_epoch,

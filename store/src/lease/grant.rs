@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use policy::lease::{Grant, GrantWish, Incarnation, LeaseId, LeaseStanding, RefillRequest};
+use policy::lease::{Grant, GrantWish, Incarnation, LeaseId, LeaseStanding, RefillRequest, Report};
 use policy::limit::{Cap, Window};
 
 use super::books::{Books, Closed, Key};
@@ -11,6 +11,29 @@ use super::books::{Books, Closed, Key};
 const CONTENDED_MS: i64 = 300;
 
 impl Books {
+    /// What a replica holds, and has held, is counted as it says, also where that is more than the cap: it is so.
+    pub(super) fn learn(&mut self, request: &RefillRequest, new: &HashSet<LeaseId>) {
+        for report in request.reports.iter().flatten() {
+            let is_own = self.leases.get(&report.lease).is_some_and(|lease| {
+                *lease.replica == *request.from.replica
+                    && lease.incarnation <= request.from.number
+                    && lease.key == key_of_report(report)
+            });
+            if !is_own {
+                continue;
+            }
+            if new.contains(&report.lease) {
+                let amount = i64::try_from(report.amount).unwrap_or(i64::MAX);
+                self.remember(report.lease, amount);
+            }
+            self.take_back(report.lease, report.returned_in_all);
+            self.settle(report.lease, report.settled_in_all, report.overdraft_in_all);
+            if report.closed {
+                self.close(report.lease, Closed::ByHolder);
+            }
+        }
+    }
+
     /// Returns come first: what one replica gives back, it or another may need in this very transaction.
     pub(super) fn tell(&mut self, request: &RefillRequest) {
         for told in &request.returns {
@@ -106,6 +129,14 @@ impl Books {
                 })
             })
             .collect()
+    }
+}
+
+pub(super) fn key_of_report(report: &Report) -> Key {
+    Key {
+        tenant_id: report.tenant_id.clone(),
+        limit_id: report.limit_id.clone(),
+        starts_at_ms: report.window.start_ms,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which database it is: an epoch in one row, which is another one after a restore.
 //!
-//! A database that was restored, or a standby that took over, may not know of leases that were granted last; nothing that
-//! replicas hold counts there any more. Postgres tells itself that it is another server or on another timeline, where it
-//! lets us read that; otherwise whoever restores it says so ([`Store::renew_store_epoch`]).
+//! A database that was restored, or a standby that took over, may not know of leases that were granted last. So it grants
+//! nothing until its replicas have told what they hold ([`super::refill`]). Postgres tells itself that it is another server or
+//! on another timeline, where it lets us read that; an older copy of itself is noticed by the first replica that knows of more
+//! answers than it does; and whoever restores a database may say so ([`Store::renew_store_epoch`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,9 @@ use crate::change::{Change, Done};
 use crate::error::StoreError;
 use crate::open::{Database, Store};
 
+/// A replica that runs is seen every five seconds.
+const ALIVE_MS: i64 = 10_000;
+
 /// Whether the server tells what it is.
 #[derive(Clone, Default)]
 pub(crate) struct Origin(Arc<AtomicBool>);
@@ -27,19 +31,14 @@ impl Origin {
 }
 
 impl Store {
-    /// Says that the database is not the one that it was: what replicas hold of limits is given up.
+    /// Says that the database is not the one that it was: replicas have to tell it what they hold of limits.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn renew_store_epoch(&self, change: &Change<'_>) -> Result<i64, StoreError> {
         let mut changing = self.begin_change().await?;
-        let epoch = new_epoch();
-        sqlx::query(
-            "INSERT INTO store_epoch (id, epoch) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET epoch = excluded.epoch",
-        )
-        .bind(epoch)
-        .execute(changing.connection())
-        .await?;
+        self.current_epoch(changing.connection()).await?;
+        let epoch = self.change_epoch(changing.connection(), None).await?;
         let done = Done {
             action: "limit.restored",
             tenant_id: None,
@@ -69,10 +68,28 @@ impl Store {
         if before.as_ref() == Some(&origin) {
             return Ok(epoch);
         }
-        let epoch = if before.is_some() { new_epoch() } else { epoch };
-        sqlx::query("UPDATE store_epoch SET epoch = $1, origin = $2 WHERE id = 1")
+        if before.is_some() {
+            return self.change_epoch(connection, Some(&origin)).await;
+        }
+        sqlx::query("UPDATE store_epoch SET origin = $1 WHERE id = 1")
+            .bind(origin)
+            .execute(connection)
+            .await?;
+        Ok(epoch)
+    }
+
+    /// The database is not what it was: it grants nothing before it has been told what it may have forgotten. The row is
+    /// locked.
+    pub(super) async fn change_epoch(
+        &self,
+        connection: &mut AnyConnection,
+        origin: Option<&str>,
+    ) -> Result<i64, StoreError> {
+        let epoch = new_epoch();
+        sqlx::query(text::CHANGE_EPOCH.of(&self.database))
             .bind(epoch)
             .bind(origin)
+            .bind(ALIVE_MS)
             .execute(connection)
             .await?;
         Ok(epoch)

@@ -4,12 +4,14 @@ use std::sync::LazyLock;
 
 use crate::given::{Given, Sql};
 
-/// Lets the run of a replica be seen; nothing when it is not the current one, or the database not the one that it knows.
+/// Lets the run of a replica be seen; nothing when it is not the current one, or the database not the one that it knows: it
+/// may be an older copy of that, which has answered less.
 pub(super) static STAND: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
-        "UPDATE replicas SET seen_at_ms = {now} WHERE id = $1 AND incarnation = $2 AND ended = 0 \
+        "UPDATE replicas SET seen_at_ms = {now}, turn = turn + 1, epoch = $3 \
+         WHERE id = $1 AND incarnation = $2 AND ended = 0 AND turn >= $4 \
              AND EXISTS (SELECT 1 FROM store_epoch WHERE id = 1 AND epoch = $3) \
-         RETURNING incarnation",
+         RETURNING turn",
         &[],
     )
 });
@@ -17,12 +19,64 @@ pub(super) static STAND: LazyLock<Sql> = LazyLock::new(|| {
 /// The same on a Postgres that tells which one it is.
 pub(super) static STAND_AT_ORIGIN: LazyLock<Sql> = LazyLock::new(|| {
     let text = format!(
-        "UPDATE replicas SET seen_at_ms = {{now}} WHERE id = $1 AND incarnation = $2 AND ended = 0 \
+        "UPDATE replicas SET seen_at_ms = {{now}}, turn = turn + 1, epoch = $3 \
+         WHERE id = $1 AND incarnation = $2 AND ended = 0 AND turn >= $4 \
              AND EXISTS (SELECT 1 FROM store_epoch WHERE id = 1 AND epoch = $3 \
                          AND (origin IS NULL OR origin = {ORIGIN})) \
-         RETURNING incarnation"
+         RETURNING turn"
     );
     Sql::new(&text, &[])
+});
+
+/// A run that was there before the database became what it is, as it is known by whoever runs.
+pub(super) static COME_BACK: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::new(
+        "INSERT INTO replicas (id, incarnation, seen_at_ms, ended, epoch, turn) \
+         SELECT CAST($1 AS TEXT), CAST($2 AS BIGINT), {now}, 0, epoch, CAST($4 AS BIGINT) FROM store_epoch \
+         WHERE id = 1 AND epoch = $3 \
+         ON CONFLICT (id) DO UPDATE SET incarnation = excluded.incarnation, ended = 0, \
+             turn = CASE WHEN replicas.turn > excluded.turn THEN replicas.turn ELSE excluded.turn END \
+         WHERE replicas.incarnation < excluded.incarnation \
+             OR (replicas.incarnation = excluded.incarnation AND replicas.ended = 0)",
+        &[],
+    )
+});
+
+/// What it holds is of this database now.
+pub(super) static ADOPT_LEASES: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::new(
+        "UPDATE leases SET epoch = $3 WHERE replica = $1 AND incarnation <= $2 AND closed = 0 AND epoch <> $3",
+        &[],
+    )
+});
+
+/// More was granted than the database knew.
+pub(super) static LIFT_CEILINGS: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::new(
+        "UPDATE counters SET ceiling = given.granted FROM {given} \
+         WHERE counters.tenant_id = given.tenant_id AND counters.limit_id = given.limit_id \
+             AND counters.starts_at_ms = given.starts_at_ms AND counters.ceiling < given.granted",
+        &[
+            Given::Text("tenant_id"),
+            Given::Text("limit_id"),
+            Given::Number("starts_at_ms"),
+            Given::Number("granted"),
+        ],
+    )
+});
+
+/// The run that a replica is known by, and how many of its questions are answered.
+pub(super) static LOOK_AT_REPLICA: LazyLock<Sql> =
+    LazyLock::new(|| Sql::new("SELECT incarnation, turn FROM replicas WHERE id = $1", &[]));
+
+/// The database is not what it was. Those were alive by what it knows who were seen shortly before it was last used.
+pub(super) static CHANGE_EPOCH: LazyLock<Sql> = LazyLock::new(|| {
+    Sql::new(
+        "UPDATE store_epoch SET epoch = $1, origin = COALESCE($2, origin), changed_at_ms = {now}, \
+             alive_since_ms = (SELECT COALESCE(MAX(seen_at_ms), 0) FROM replicas) - $3 \
+         WHERE id = 1",
+        &[],
+    )
 });
 
 /// Which server this is, and on which of its timelines: another one after each fail-over.
@@ -35,7 +89,7 @@ pub(super) static BEGIN: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
         "INSERT INTO replicas (id, incarnation, seen_at_ms, ended) VALUES ($1, {now}, {now}, 0) \
          ON CONFLICT (id) DO UPDATE SET incarnation = replicas.incarnation + 1, seen_at_ms = excluded.seen_at_ms, \
-             ended = 0 \
+             ended = 0, turn = 0 \
          RETURNING incarnation, seen_at_ms",
         &[],
     )
@@ -169,7 +223,11 @@ pub(super) static MAKE_COUNTERS: LazyLock<Sql> = LazyLock::new(|| {
 pub(super) static LOOK_AT_CLOCK: LazyLock<Sql> = LazyLock::new(|| {
     Sql::new(
         "SELECT {now} AS now_ms, \
-                (SELECT count(*) FROM replicas WHERE ended = 0 AND seen_at_ms > {now} - $1) AS replicas",
+                (SELECT count(*) FROM replicas WHERE ended = 0 AND seen_at_ms > {now} - $1) AS replicas, \
+                (SELECT count(*) FROM store_epoch WHERE id = 1 AND {now} > changed_at_ms - $3 \
+                     AND ({now} < changed_at_ms + $2 OR ({now} < changed_at_ms + $3 AND EXISTS ( \
+                         SELECT 1 FROM replicas WHERE ended = 0 AND replicas.epoch <> store_epoch.epoch \
+                             AND seen_at_ms >= alive_since_ms)))) AS learning",
         &[],
     )
 });

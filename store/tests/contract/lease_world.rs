@@ -35,9 +35,11 @@ impl Replica {
         RefillRequest {
             from: self.from.clone(),
             store_epoch: self.epoch,
+            turn: 0,
             wishes: Vec::new(),
             returns: Vec::new(),
             settled: Vec::new(),
+            reports: None,
         }
     }
 

@@ -8,6 +8,7 @@
 )]
 
 mod changes;
+mod learning;
 mod lease_crowd;
 mod lease_world;
 mod leases;

@@ -1,16 +1,17 @@
 //! The database's side, as a model: the same transaction, on maps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Wrong;
+use crate::lease::exchange::Report;
 use crate::lease::exchange::{
     Grant, Incarnation, LeaseId, LeaseStanding, RefillAnswer, RefillRequest, Standing,
 };
 use crate::limit::{Cap, Limit, ROLLING_SLOT_MS, ROLLING_SLOTS, Window};
 
 /// Counters and leases.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::lease) struct Bank {
     wrong: Option<Wrong>,
     /// As whoever administers the limits has set them.
@@ -18,6 +19,13 @@ pub(in crate::lease) struct Bank {
     counters: BTreeMap<(Arc<str>, Window, Arc<str>), Counter>,
     leases: BTreeMap<LeaseId, Lease>,
     incarnations: BTreeMap<Arc<str>, i64>,
+    /// Another one after each fail-over; and when that was.
+    epoch: i64,
+    failed_over_ms: i64,
+    /// Answered questions of each replica's run.
+    turns: BTreeMap<Arc<str>, u64>,
+    /// Those who have not told yet what may have been forgotten.
+    silent: BTreeSet<Arc<str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -30,7 +38,7 @@ struct Counter {
     leases: Vec<LeaseId>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Lease {
     key: (Arc<str>, Window, Arc<str>),
     replica: Arc<str>,
@@ -43,6 +51,10 @@ struct Lease {
 }
 
 const CONTENDED_MS: i64 = 300;
+/// After a fail-over nothing is granted for so long, and not before all have told what they hold, but for those of whom
+/// nothing is heard for much longer.
+const LEARNING_MS: i64 = 5_000;
+const SILENT_MS: i64 = 60_000;
 /// After so long without a word a lease expires, in the variant that believes in that.
 const EXPIRY_MS: i64 = 5_000;
 
@@ -50,6 +62,8 @@ impl Bank {
     pub(in crate::lease) fn new(wrong: Option<Wrong>, limits: &[Arc<Limit>]) -> Self {
         let mut bank = Self {
             wrong,
+            epoch: 1,
+            failed_over_ms: i64::MIN,
             ..Self::default()
         };
         bank.set_caps(limits);
@@ -72,6 +86,8 @@ impl Bank {
         let number = self.incarnations.entry(replica.clone()).or_default();
         *number += 1;
         let number = *number;
+        self.turns.insert(replica.clone(), 0);
+        self.silent.remove(replica);
         for lease in self.leases.values_mut() {
             let calls_died = lease.key.1.end_ms == i64::MAX && lease.replica == *replica;
             if calls_died && let Some(counter) = self.counters.get_mut(&lease.key) {
@@ -85,23 +101,58 @@ impl Bank {
         }
     }
 
-    pub(in crate::lease) fn refill(&mut self, request: &RefillRequest, now_ms: i64) -> RefillAnswer {
+    /// This is what had been copied some time ago, and takes the place of what was lost.
+    pub(in crate::lease) fn take_over(&mut self, lost: &Self, now_ms: i64) {
+        self.epoch = lost.epoch + 1;
+        self.failed_over_ms = now_ms;
+        self.silent = self.incarnations.keys().cloned().collect();
+    }
+
+    pub(in crate::lease) fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
+    fn is_learning(&self, now_ms: i64) -> bool {
+        let since_ms = now_ms.saturating_sub(self.failed_over_ms);
+        if self.wrong == Some(Wrong::NothingLearned) {
+            return false;
+        }
+        since_ms < LEARNING_MS || (since_ms < SILENT_MS && !self.silent.is_empty())
+    }
+
+    fn stands(&self, request: &RefillRequest, now_ms: i64) -> Standing {
         let current = self.incarnations.get(&request.from.replica).copied();
-        let standing = if current == Some(request.from.number) {
-            Standing::Current
-        } else {
+        if request.store_epoch != self.epoch {
+            Standing::OtherStore
+        } else if current != Some(request.from.number) {
             Standing::Superseded
-        };
+        } else if self.is_learning(now_ms) {
+            Standing::Learning
+        } else {
+            Standing::Current
+        }
+    }
+
+    pub(in crate::lease) fn refill(&mut self, request: &RefillRequest, now_ms: i64) -> RefillAnswer {
+        if let Some(reports) = &request.reports
+            && request.store_epoch == self.epoch
+        {
+            self.learn(request, reports);
+        }
+        let standing = self.stands(request, now_ms);
+        let turn = self.turns.entry(request.from.replica.clone()).or_default();
+        *turn += u64::from(matches!(standing, Standing::Current | Standing::Learning));
         let mut answer = RefillAnswer {
             standing,
-            store_epoch: request.store_epoch,
+            store_epoch: self.epoch,
+            turn: *turn,
             database_ms: now_ms,
             grants: Vec::new(),
             returns: Vec::new(),
             counters: Vec::new(),
             replicas: u32::try_from(self.incarnations.len()).unwrap_or(u32::MAX),
         };
-        if standing != Standing::Current {
+        if !matches!(standing, Standing::Current | Standing::Learning) {
             return answer;
         }
         self.expire(now_ms);
@@ -109,6 +160,47 @@ impl Bank {
         self.grant(request, now_ms, &mut answer);
         self.check(request);
         answer
+    }
+
+    /// What a replica holds, and has held, is as it says.
+    fn learn(&mut self, request: &RefillRequest, reports: &[Report]) {
+        let replica = &request.from.replica;
+        let number = self.incarnations.entry(replica.clone()).or_default();
+        if *number > request.from.number {
+            return;
+        }
+        *number = request.from.number;
+        self.silent.remove(replica);
+        let turn = self.turns.entry(replica.clone()).or_default();
+        *turn = (*turn).max(request.turn);
+        for report in reports {
+            let Some(Cap::Units(cap)) = self.caps.get(&report.limit_id).copied() else {
+                continue;
+            };
+            let key = (report.limit_id.clone(), report.window, Arc::from(""));
+            let counter = self
+                .counters
+                .entry(key.clone())
+                .or_insert_with(|| Counter::new(cap));
+            let lease = self.leases.entry(report.lease).or_insert_with(|| {
+                counter.granted += report.amount;
+                counter.leases.push(report.lease);
+                Lease {
+                    key,
+                    replica: replica.clone(),
+                    incarnation: request.from.number,
+                    amount: report.amount,
+                    returned: 0,
+                    settled: 0,
+                    granted_at_ms: 0,
+                    expired: false,
+                }
+            });
+            counter.granted -= report.returned_in_all - lease.returned.min(report.returned_in_all);
+            counter.granted_max = counter.granted_max.max(counter.granted);
+            lease.returned = lease.returned.max(report.returned_in_all);
+            lease.settled = lease.settled.max(report.settled_in_all);
+        }
     }
 
     fn take_back(&mut self, request: &RefillRequest, answer: &mut RefillAnswer) {
@@ -145,19 +237,17 @@ impl Bank {
                 _ => Arc::from(""),
             };
             let key = (wish.limit_id.clone(), wish.window, whose);
-            let counter = self.counters.entry(key.clone()).or_insert(Counter {
-                cap,
-                granted: 0,
-                granted_max: 0,
-                contended_until_ms: 0,
-                leases: Vec::new(),
-            });
+            let counter = self
+                .counters
+                .entry(key.clone())
+                .or_insert_with(|| Counter::new(cap));
             if wish.contended {
                 counter.contended_until_ms = now_ms + CONTENDED_MS;
             }
             let (contended, cap) = (counter.contended_until_ms > now_ms, counter.cap);
             if wish.units > 0 {
-                let left = self.left(&key, now_ms);
+                let is_learning = self.is_learning(now_ms);
+                let left = if is_learning { 0 } else { self.left(&key, now_ms) };
                 let lease = self.leases.entry(wish.lease).or_insert_with(|| {
                     let amount = wish.units.min(left);
                     Lease {
@@ -281,6 +371,18 @@ impl Bank {
     /// The same, of windows that end.
     pub(in crate::lease) fn books_of_windows(&self) -> (u64, u64, u64) {
         books(self.leases.values().filter(|lease| lease.key.1.end_ms < i64::MAX))
+    }
+}
+
+impl Counter {
+    fn new(cap: u64) -> Self {
+        Self {
+            cap,
+            granted: 0,
+            granted_max: 0,
+            contended_until_ms: 0,
+            leases: Vec::new(),
+        }
     }
 }
 

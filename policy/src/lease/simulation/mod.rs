@@ -2,7 +2,8 @@
 //!
 //! The replicas' side is the real [`Holder`]; the database is a model of the transaction ([`bank`]). Each run is told by its
 //! seed alone. What the provider sees is counted by the database's clock: no window may see more than its cap (C1), what is
-//! granted is what leases hold after every commit (I1), and what a replica holds adds up at every step (I2).
+//! granted is what leases hold after every commit (I1), and what a replica holds adds up at every step (I2). Where all keep
+//! journals and the database forgets nothing, no unit is lost (C3), whoever is killed and whenever.
 
 pub(super) mod bank;
 mod plan;
@@ -31,4 +32,6 @@ pub enum Wrong {
     OwnClock,
     /// Each replica counts for itself.
     LocalCounters,
+    /// A database that may have forgotten what it granted grants at once what it believes to be left.
+    NothingLearned,
 }

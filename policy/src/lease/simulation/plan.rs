@@ -33,6 +33,9 @@ pub(super) const REPLICAS: usize = 3;
 pub(super) const EPOCH_US: i64 = 1_700_000_040_000_000;
 /// Units of a window are granted so long before it begins, and a replica may hear so late of a change.
 const EARLY_MS: i64 = 4_000;
+/// After a fail-over all have told what they hold: an outage and a process that stands still are over by then.
+const TOLD_US: u64 = 70_000_000;
+const WAITED_US: u64 = 50_000_000;
 
 /// What is drawn for one run.
 pub(super) struct Fate {
@@ -48,6 +51,8 @@ pub(super) struct Fate {
     pub(super) keeps_journals: bool,
     /// How many calls may be under way, where that is limited.
     pub(super) calls_max: Option<u64>,
+    /// The database is copied at some time, and at a later one the copy takes its place.
+    pub(super) fail_over: Option<(u64, u64)>,
     outage: Option<(u64, u64)>,
 }
 
@@ -80,7 +85,12 @@ impl Fate {
             (at(random), limits(other, period, tokens_max, calls_max))
         });
         let jump = (plan.faults && random.once_in(8)).then(|| (at(random), random.around(90_000_000)));
+        let fail_over = (plan.faults && random.once_in(4)).then(|| {
+            let copied = at(random);
+            (copied, copied + random.between(0, 12) * 1_000_000)
+        });
         Self {
+            fail_over,
             limits: limits(cap, period, tokens_max, calls_max),
             change,
             jump,
@@ -95,6 +105,21 @@ impl Fate {
     pub(super) fn is_out(&self, now_us: u64) -> bool {
         self.outage
             .is_some_and(|(from, until)| (from..until).contains(&now_us))
+    }
+
+    /// Whether somebody who dies now takes with him what only he knows, and the database has to be told.
+    pub(super) fn is_irreplaceable(&self, now_us: u64) -> bool {
+        self.fail_over
+            .is_some_and(|(copied_us, taken_over_us)| (copied_us..taken_over_us + TOLD_US).contains(&now_us))
+    }
+
+    /// Somebody who stands still for longer than he is waited for after a fail-over, holding what only he knows, is more than
+    /// any protocol can mend.
+    pub(super) fn waited_until_us(&self, now_us: u64) -> u64 {
+        let waited_us = self.fail_over.map(|(_, taken_over_us)| taken_over_us + WAITED_US);
+        waited_us
+            .filter(|waited_us| now_us < *waited_us)
+            .unwrap_or(u64::MAX)
     }
 
     /// The highest cap that held while units of a window were granted.

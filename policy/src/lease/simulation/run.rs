@@ -24,6 +24,8 @@ struct World {
     random: Random,
     fate: Fate,
     bank: Bank,
+    /// As it was when it was copied.
+    copy: Option<Bank>,
     tenant_id: Arc<str>,
     calendar: Calendar,
     /// Used in each window of each limit, as the provider saw it, by the database's clock.
@@ -98,6 +100,7 @@ pub fn run(plan: Plan) -> Outcome {
         world.look_at_calls(&replicas);
         now_us += STEP_US;
     }
+    world.close_books(replicas, now_us);
     world.finish()
 }
 
@@ -109,6 +112,7 @@ impl World {
             plan,
             random,
             bank: Bank::new(plan.wrong, &fate.limits),
+            copy: None,
             fate,
             tenant_id: Arc::from("tenant"),
             calendar: Calendar::utc(),
@@ -129,7 +133,7 @@ impl World {
         } else {
             (0, 0)
         };
-        let mut holder = Holder::new(from, 1, first_lease, HolderSettings::default());
+        let mut holder = Holder::new(from, self.bank.epoch(), first_lease, HolderSettings::default());
         let journal = self.fate.keeps_journals.then(|| {
             holder.keep_journal(1);
             let mut whole = Vec::new();
@@ -179,6 +183,21 @@ impl World {
         {
             self.bank.set_caps(limits);
         }
+        if let Some((copied_us, taken_over_us)) = self.fate.fail_over {
+            if (copied_us..copied_us + STEP_US).contains(&now_us) {
+                self.copy = Some(self.bank.clone());
+            }
+            if (taken_over_us..taken_over_us + STEP_US).contains(&now_us)
+                && let Some(copy) = self.copy.take()
+            {
+                let lost = std::mem::replace(&mut self.bank, copy);
+                self.bank.take_over(&lost, self.database_ms(now_us));
+                // Whoever administers the limits sees to it that they are as they were.
+                let changed = self.fate.change.as_ref().filter(|(at_us, _)| now_us >= *at_us);
+                self.bank
+                    .set_caps(changed.map_or(&self.fate.limits, |(_, limits)| limits));
+            }
+        }
         if self.stray.iter().any(|(arrives_us, _)| *arrives_us <= now_us) {
             for (arrives_us, request) in std::mem::take(&mut self.stray) {
                 if arrives_us > now_us {
@@ -194,9 +213,10 @@ impl World {
         if self.plan.faults {
             if self.random.once_in(40_000) {
                 let most_ms = if self.random.once_in(4) { 70_000 } else { 10_000 };
-                replica.stopped_until = now_us + self.random.between(10, most_ms) * 1_000;
+                let stopped_until = now_us + self.random.between(10, most_ms) * 1_000;
+                replica.stopped_until = stopped_until.min(self.fate.waited_until_us(now_us));
             }
-            if self.random.once_in(25_000) {
+            if self.random.once_in(25_000) && !self.fate.is_irreplaceable(now_us) {
                 return self.die(number, replica, now_us);
             }
         }
@@ -450,6 +470,24 @@ impl World {
         let calls = replicas.iter().flat_map(|replica| &replica.calls);
         let under_way = calls.filter(|call| call.was_sent).count() as u64;
         self.outcome.excess = self.outcome.excess.max(under_way.saturating_sub(most));
+    }
+
+    /// All are killed, and those who come after them give back what they left.
+    fn close_books(&mut self, replicas: Vec<Replica>, now_us: u64) {
+        // What is dropped when a clock jumps, and what a database forgets, is lost.
+        let is_exact = self.plan.wrong.is_none() && self.fate.jump.is_none() && self.fate.fail_over.is_none();
+        if !self.fate.keeps_journals || !is_exact {
+            return;
+        }
+        for (number, mut replica) in replicas.into_iter().enumerate() {
+            self.die(number, &mut replica, now_us);
+            let local = replica.local(now_us);
+            if let Some(request) = replica.holder.due(local) {
+                self.refill(&request, now_us);
+            }
+        }
+        let (granted, returned, settled) = self.bank.books_of_windows();
+        assert_eq!(granted, returned + settled, "burnt by seed {}", self.plan.seed);
     }
 
     fn finish(mut self) -> Outcome {

@@ -77,6 +77,11 @@ fn counting_on_ones_own_is_caught() {
 }
 
 #[test]
+fn granting_before_anything_is_learned_is_caught() {
+    is_caught(Wrong::NothingLearned);
+}
+
+#[test]
 fn without_faults_a_cap_with_demand_enough_is_used_up() {
     for (seed, outcome) in runs(None, 100, false) {
         assert_eq!(outcome.excess, 0, "seed {seed}");

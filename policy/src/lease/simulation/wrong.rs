@@ -28,6 +28,7 @@ pub(super) fn believe(holder: &mut Holder, request: &RefillRequest, now: Moment)
     let answer = RefillAnswer {
         standing: Standing::Current,
         store_epoch: request.store_epoch,
+        turn: 0,
         database_ms: 0,
         grants: grants.collect(),
         returns: Vec::new(),
