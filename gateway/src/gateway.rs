@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dialect::json::Limits as BodyLimits;
+use policy::lease::HolderSettings;
 use provider::{Catalog, Timeouts};
 use store::{Store, StoreError};
 use tokio::runtime::Handle;
@@ -30,6 +31,8 @@ pub struct GatewaySettings {
     /// The name of this start of the machine: what a process left before another one may lack its end.
     pub boot: Option<u128>,
     pub spool: SpoolSettings,
+    /// Of each of the next minutes of a limit, all processes together hold so many thousandths, for when the database is away.
+    pub limits_ahead_permille: u32,
     /// How long a provider's list of models is believed.
     pub model_list_age: Duration,
     /// Whether traces are sent, and so whether a request's own trace is looked for.
@@ -72,6 +75,7 @@ impl Default for GatewaySettings {
                 durability: Durability::Os,
                 bytes_max: 4 << 30,
             },
+            limits_ahead_permille: 0,
             model_list_age: Duration::from_secs(5 * 60),
             traced: false,
         }
@@ -130,7 +134,14 @@ impl Gateway {
             admission: Arc::default(),
             vitals,
             model_lists: ModelLists::new(settings.model_list_age),
-            limits: Arc::new(Limits::new(settings.replica.clone(), journal)),
+            limits: Arc::new(Limits::new(
+                settings.replica.clone(),
+                journal,
+                HolderSettings {
+                    ahead_permille: settings.limits_ahead_permille,
+                    ..HolderSettings::default()
+                },
+            )),
             settings,
         };
         Ok((Arc::new(gateway), writer))

@@ -113,6 +113,26 @@ impl PostgresServer {
         }
     }
 
+    /// Keeps a copy of it as it is on disk, as a backup would. It is stopped for that.
+    pub fn copy(&mut self) {
+        self.stop();
+        self.copy_folder("data", "copy");
+        self.go();
+    }
+
+    /// Puts the copy in its place: whatever was written since then is lost, and the server does not know of it. It is
+    /// stopped.
+    pub fn put_back(&mut self) {
+        self.stop();
+        done(Command::new("rm").arg("-r").arg(self.folder.path().join("data")));
+        self.copy_folder("copy", "data");
+    }
+
+    fn copy_folder(&self, from: &str, to: &str) {
+        let (from, to) = (self.folder.path().join(from), self.folder.path().join(to));
+        done(Command::new("cp").arg("-a").arg(from).arg(to));
+    }
+
     /// Stops it at once, connections and all.
     pub fn stop(&mut self) {
         let Some(mut server) = self.running.take() else {

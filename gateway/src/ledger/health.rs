@@ -1,6 +1,6 @@
 //! How shipping the ledger goes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use store::Appended;
 
@@ -15,6 +15,8 @@ pub struct LedgerHealth {
     pub writes_failed: AtomicU64,
     /// Stretches of spools of which nothing can be made. They are kept aside.
     pub unreadable: AtomicU64,
+    /// What had been written by then is in the database. None is 0.
+    caught_up_at_ms: AtomicI64,
 }
 
 impl LedgerHealth {
@@ -25,6 +27,17 @@ impl LedgerHealth {
         self.batches_written.fetch_add(1, Ordering::Relaxed);
         self.rows_written.fetch_add(written, Ordering::Relaxed);
         self.rows_refused.fetch_add(appended.refused, Ordering::Relaxed);
+    }
+
+    pub(super) fn caught_up(&self, at_ms: i64) {
+        self.caught_up_at_ms.store(at_ms, Ordering::Relaxed);
+    }
+
+    /// For how long something may have been waiting that is not in the database, in milliseconds.
+    pub(super) fn behind_ms(&self, now_ms: i64) -> i64 {
+        now_ms
+            .saturating_sub(self.caught_up_at_ms.load(Ordering::Relaxed))
+            .max(0)
     }
 
     pub(super) fn failed(&self) {

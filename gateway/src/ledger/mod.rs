@@ -24,6 +24,7 @@ use dialect::refusal::Refusal;
 use store::{AttemptRow, Store};
 use tokio::sync::mpsc;
 
+use crate::clock::now_ms;
 use crate::vitals::Vitals;
 use spool::{Intended, Shipper, Spool};
 
@@ -106,6 +107,14 @@ impl Ledger {
     /// Rows that wait to be shipped.
     pub fn waiting(&self) -> usize {
         self.spool.waiting()
+    }
+
+    /// How long ago what waits to be shipped may have been written, in milliseconds.
+    pub fn lag_ms(&self) -> i64 {
+        if self.waiting() == 0 {
+            return 0;
+        }
+        self.health.behind_ms(now_ms())
     }
 
     /// What spools take on the disk, and what they may.

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use policy::lease::{Broken, Flow, Holder};
 use policy::limit::{Limit, Period, Unit};
 
 use super::Need;
@@ -13,6 +14,8 @@ pub(crate) struct Figures {
     /// Questions to the database, and those of them without an answer.
     pub(super) asked: AtomicU64,
     pub(super) unanswered: AtomicU64,
+    /// Times that something did not hold that must.
+    broken: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -20,6 +23,10 @@ struct Counts {
     reserved: AtomicU64,
     refused: AtomicU64,
     overdrawn: AtomicU64,
+    granted: AtomicU64,
+    returned: AtomicU64,
+    spent: AtomicU64,
+    burnt: AtomicU64,
 }
 
 /// Of one unit and period.
@@ -30,6 +37,8 @@ pub(crate) struct Figure {
     pub(crate) reserved: u64,
     pub(crate) refused: u64,
     pub(crate) overdrawn: u64,
+    /// What became of units, as the database has counted it.
+    pub(crate) flow: Flow,
 }
 
 const UNITS: [Unit; 6] = [
@@ -69,6 +78,28 @@ impl Figures {
         }
     }
 
+    /// Takes in what has become of units since the last time.
+    pub(super) fn flown(&self, holder: &mut Holder) {
+        for (unit, period, flow) in holder.take_flows() {
+            if let Some(counts) = self.of(unit, period) {
+                counts.granted.fetch_add(flow.granted, Ordering::Relaxed);
+                counts.returned.fetch_add(flow.returned, Ordering::Relaxed);
+                counts.spent.fetch_add(flow.spent, Ordering::Relaxed);
+                counts.burnt.fetch_add(flow.burnt, Ordering::Relaxed);
+            }
+        }
+        let broken = holder.take_broken();
+        debug_assert_eq!(broken, Broken::default(), "what must hold does not");
+        if broken != Broken::default() {
+            tracing::error!(?broken, "what must always hold of leases does not");
+            self.broken.fetch_add(broken.all(), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn broken(&self) -> u64 {
+        self.broken.load(Ordering::Relaxed)
+    }
+
     /// Those that are not all zero.
     pub(crate) fn all(&self) -> Vec<Figure> {
         let units = UNITS.iter().zip(&self.counts);
@@ -80,10 +111,18 @@ impl Figures {
                 reserved: counts.reserved.load(Ordering::Relaxed),
                 refused: counts.refused.load(Ordering::Relaxed),
                 overdrawn: counts.overdrawn.load(Ordering::Relaxed),
+                flow: Flow {
+                    granted: counts.granted.load(Ordering::Relaxed),
+                    returned: counts.returned.load(Ordering::Relaxed),
+                    spent: counts.spent.load(Ordering::Relaxed),
+                    burnt: counts.burnt.load(Ordering::Relaxed),
+                },
             })
         });
-        each.filter(|figure| (figure.reserved, figure.refused, figure.overdrawn) != (0, 0, 0))
-            .collect()
+        each.filter(|figure| {
+            (figure.reserved, figure.refused, figure.overdrawn) != (0, 0, 0) || figure.flow != Flow::default()
+        })
+        .collect()
     }
 
     pub(crate) fn questions(&self) -> (u64, u64) {

@@ -118,8 +118,8 @@ async fn begin(limits: &Limits, store: &Store) {
         match store.begin_incarnation(&limits.replica).await {
             Ok(begun) => {
                 let first_lease = Ulid::generate().0;
-                let settings = HolderSettings::default();
-                let mut holder = Holder::new(begun.incarnation, begun.store_epoch, first_lease, settings);
+                let (from, store_epoch) = (begun.incarnation, begun.store_epoch);
+                let mut holder = Holder::new(from, store_epoch, first_lease, limits.settings);
                 holder.begin_clock(asked, limits.now(), begun.database_ms);
                 limits.journal.begin(&mut holder);
                 *limits.held() = Some(holder);
@@ -154,17 +154,21 @@ async fn ask(limits: &Limits, store: &Store) {
     limits.figures.asked.fetch_add(1, Ordering::Relaxed);
     let answered = limits.now();
     if let Some(holder) = limits.held().as_mut() {
-        let anomalies = holder.anomalies();
+        let (anomalies, store_epoch) = (holder.anomalies(), holder.store_epoch());
         match &answer {
             Ok(answer) => holder.answered(&request, answer, asked, answered),
             Err(_) => holder.unanswered(answered),
         }
         if holder.anomalies() > anomalies {
-            tracing::error!(
-                "the database's clock has jumped, or it is another database: what was held of limits is given up"
-            );
+            tracing::error!("the database's clock has jumped: what was held of limits is given up");
         }
-        limits.journal.note(holder);
+        limits.figures.flown(holder);
+        if holder.store_epoch() == store_epoch {
+            limits.journal.note(holder);
+        } else {
+            tracing::warn!("the database is not the one that it was; it is told what is held of limits");
+            limits.journal.note_all(holder);
+        }
     }
     if let Err(error) = answer {
         limits.figures.unanswered.fetch_add(1, Ordering::Relaxed);

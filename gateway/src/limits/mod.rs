@@ -25,7 +25,7 @@ pub(crate) use taken::Taken;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use policy::lease::{Denied, DeniedWhy, Holder, Moment, Want};
+use policy::lease::{Denied, DeniedWhy, Holder, HolderSettings, Moment, Want};
 use policy::limit::Limit;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
@@ -42,6 +42,7 @@ pub struct Limits {
     holder: Mutex<Option<Holder>>,
     /// Where what it holds is written down, before it is used.
     journal: Journal,
+    settings: HolderSettings,
     began_us: u64,
     /// What calls are expected to use.
     pub(crate) expected: Expected,
@@ -64,10 +65,11 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const BOUNDARY: Duration = Duration::from_millis(2);
 
 impl Limits {
-    pub(crate) fn new(replica: Arc<str>, journal: Journal) -> Self {
+    pub(crate) fn new(replica: Arc<str>, journal: Journal, settings: HolderSettings) -> Self {
         Self {
             replica,
             journal,
+            settings,
             holder: Mutex::new(None),
             began_us: running_us(),
             expected: Expected::default(),

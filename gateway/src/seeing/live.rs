@@ -64,10 +64,13 @@ pub(super) async fn registry(gateway: &Gateway, connections: usize, traces: Opti
     counter(&mut to, "tollgate_ledger_rows_written", "Rows that the database has taken", &health.rows_written);
     counter(&mut to, "tollgate_ledger_rows_refused", "Rows that the database will never take; they are kept aside", &health.rows_refused);
     counter(&mut to, "tollgate_ledger_writes_failed", "Tries to ship a batch that failed and were made again", &health.writes_failed);
+    seconds(&mut to, "tollgate_ledger_lag", "How long ago what waits to be shipped may have been written; 0 when nothing waits", ledger.lag_ms());
     let (asked, unanswered) = gateway.limits().figures.questions();
     counter(&mut to, "tollgate_lease_questions", "Transactions in which the database was asked for leases, or told of them", &AtomicU64::new(asked));
     counter(&mut to, "tollgate_lease_questions_failed", "Those of them without an answer; they are asked again", &AtomicU64::new(unanswered));
+    counter(&mut to, "tollgate_limit_invariants_broken", "Times that something did not hold of leases that must: this program is wrong then", &AtomicU64::new(gateway.limits().figures.broken()));
     limits(gateway, &mut to);
+    flows(gateway, &mut to);
     gauge(&mut to, "tollgate_parts_falling", "Parts beside the calls that fall so often that starting them again does not help", gateway.vitals().falling().len());
     to.register("tollgate_parts_fallen", "Falls of what runs beside the calls; each was started again", falls(gateway.vitals()));
     if let Some(traces) = traces {
@@ -113,6 +116,47 @@ fn limits(gateway: &Gateway, to: &mut Registry) {
     }
 }
 
+/// What became of the units that were granted.
+fn flows(gateway: &Gateway, to: &mut Registry) {
+    let [granted, returned, spent, burnt] =
+        std::array::from_fn(|_| Family::<LimitLabels, Counter>::default());
+    for figure in gateway.limits().figures.all() {
+        let labels = LimitLabels {
+            tollgate_limit_unit: figure.unit,
+            tollgate_limit_period: figure.period,
+        };
+        granted.get_or_create(&labels).inc_by(figure.flow.granted);
+        returned.get_or_create(&labels).inc_by(figure.flow.returned);
+        spent.get_or_create(&labels).inc_by(figure.flow.spent);
+        burnt.get_or_create(&labels).inc_by(figure.flow.burnt);
+    }
+    let families = [
+        (
+            "tollgate_lease_granted_units",
+            "Units of limits that the database has granted to this process",
+            granted,
+        ),
+        (
+            "tollgate_lease_returned_units",
+            "Of those, what it has given back",
+            returned,
+        ),
+        (
+            "tollgate_lease_spent_units",
+            "Of those, what its calls have used, once a lease is closed",
+            spent,
+        ),
+        (
+            "tollgate_lease_burnt_units",
+            "Of those, what was lost: neither used nor given back",
+            burnt,
+        ),
+    ];
+    for (name, help, family) in families {
+        to.register(name, help, family);
+    }
+}
+
 /// How often each part has fallen. One that never has is not there.
 fn falls(vitals: &Vitals) -> Family<PartLabels, Counter> {
     let falls = Family::<PartLabels, Counter>::default();
@@ -134,12 +178,14 @@ fn counter(to: &mut Registry, name: &str, help: &str, value: &AtomicU64) {
     to.register(name, help, ConstCounter::new(value.load(Ordering::Relaxed)));
 }
 
+fn seconds(to: &mut Registry, name: &str, help: &str, ms: i64) {
+    #[expect(clippy::cast_precision_loss, reason = "a duration need not be exact")]
+    let seconds = ms as f64 / 1000.0;
+    to.register_with_unit(name, help, Unit::Seconds, ConstGauge::new(seconds));
+}
+
 /// An instant, as Prometheus has them.
 fn since(to: &mut Registry, name: &str, help: &str, at_ms: i64) {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "53 bits hold milliseconds for a long time"
-    )]
-    let seconds = at_ms as f64 / 1000.0;
-    to.register_with_unit(name, help, Unit::Seconds, ConstGauge::new(seconds));
+    // 53 bits hold milliseconds for a long time.
+    seconds(to, name, help, at_ms);
 }

@@ -4,6 +4,7 @@ use super::clock::Moment;
 use super::exchange::{Grant, GrantWish, LeaseId, LeaseStanding, Return, Settled};
 use super::journal::Written;
 use super::past::{Closed, Past};
+use super::sound::Flow;
 use crate::limit::Window;
 
 /// Units of one window. Of what was granted, some are free, some are spent (by calls that may still be under way), and some
@@ -35,6 +36,8 @@ pub(super) struct Held {
     pub(super) dry_until: Moment,
     /// How the window stands over all replicas, as last told.
     pub(super) standing: Option<Known>,
+    /// It was asked for before its time, for when the database is away.
+    pub(super) is_ahead: bool,
     /// Asked for and not answered: asked for again under the same name until it is.
     pub(super) wish: Option<GrantWish>,
     pub(super) leases: Vec<Lease>,
@@ -53,6 +56,8 @@ pub(super) struct Lease {
     pub(super) returned: u64,
     /// What of it the database is known to have counted.
     confirmed: u64,
+    /// And of that, what whoever counts units has been told.
+    reckoned: u64,
     /// What was used of it, once that is known for good: then it is to be closed.
     pub(super) settled: Option<u64>,
     /// Used beyond what was granted, told with this lease.
@@ -65,6 +70,10 @@ impl Lease {
     /// What of it has not been returned.
     pub(super) fn rest(&self) -> u64 {
         self.amount - self.returned
+    }
+
+    pub(super) fn has_told_no_more(&self) -> bool {
+        self.confirmed <= self.returned && self.returned <= self.amount
     }
 }
 
@@ -92,6 +101,7 @@ impl Held {
             under_way_units: 0,
             unmet: 0,
             standing: None,
+            is_ahead: false,
             wish: None,
             leases: Vec::new(),
             past: Past::default(),
@@ -150,6 +160,7 @@ impl Held {
             amount: grant.units,
             returned: 0,
             confirmed: 0,
+            reckoned: 0,
             settled: None,
             overdraft: 0,
             written: None,
@@ -224,7 +235,7 @@ impl Held {
 
     /// The database has counted this, with its answer of that number. Of a lease that is closed there is nothing more to be
     /// known.
-    pub(super) fn counted(&mut self, told: &Return, turn: u64) -> bool {
+    pub(super) fn counted(&mut self, told: &Return, turn: u64, flow: &mut Flow) -> bool {
         let Some(at) = self.leases.iter().position(|lease| lease.id == told.lease) else {
             return false;
         };
@@ -232,12 +243,17 @@ impl Held {
         #[expect(clippy::indexing_slicing, reason = "the place was found a line ago")]
         let lease = &mut self.leases[at];
         lease.confirmed = lease.confirmed.max(told.returned_in_all);
+        flow.returned += lease.confirmed.saturating_sub(lease.reckoned);
+        lease.reckoned = lease.reckoned.max(lease.confirmed);
         let is_done = told.closed && lease.confirmed == lease.returned;
         if is_done {
             let rest = lease.rest();
             let spent = lease.settled.unwrap_or(rest).min(self.spent);
             self.spent -= spent;
-            self.burnt -= (rest - spent).min(self.burnt);
+            let burnt = (rest - spent).min(self.burnt);
+            self.burnt -= burnt;
+            flow.spent += spent;
+            flow.burnt += burnt;
             let lease = self.leases.remove(at);
             self.past.push(Closed {
                 lease: lease.id,
@@ -277,13 +293,5 @@ impl Held {
     pub(super) fn burn_all(&mut self) {
         self.burn();
         self.doomed = self.spent;
-    }
-
-    /// I2, which the simulation asks after every step: what is free, spent, lost and returned is what was granted.
-    #[cfg(any(test, feature = "simulation"))]
-    pub(super) fn is_sound(&self) -> bool {
-        let granted: u64 = self.leases.iter().map(|lease| lease.amount).sum();
-        let returned: u64 = self.leases.iter().map(|lease| lease.returned).sum();
-        self.free + self.spent + self.burnt + returned == granted
     }
 }

@@ -16,6 +16,7 @@ use super::exchange::{Incarnation, LeaseId};
 use super::journal::{Journal, Owed};
 use super::past::Dormant;
 use super::pool::{Place, Pool, inside};
+use super::sound::{Broken, Flows};
 use crate::limit::{Cap, Firmness, Limit, Mode, Period, ROLLING_SLOT_MS, ROLLING_SLOTS, Unit, Window};
 
 /// What of one limit a call needs.
@@ -82,6 +83,8 @@ pub struct HolderSettings {
     pub dry_us: u64,
     /// The next window is asked for so long before this one ends, in microseconds.
     pub ahead_us: i64,
+    /// Of each of the next minutes, all replicas together hold so many thousandths, for when the database is away; 0 for none.
+    pub ahead_permille: u32,
 }
 
 impl Default for HolderSettings {
@@ -91,6 +94,7 @@ impl Default for HolderSettings {
             idle_us: 30_000_000,
             dry_us: 1_000_000,
             ahead_us: 2_000_000,
+            ahead_permille: 0,
         }
     }
 }
@@ -127,6 +131,9 @@ pub struct Holder {
     pub(super) heard_at: Option<Moment>,
     /// How often the clocks disagreed, and what was held was given up.
     pub(super) anomalies: u64,
+    /// How often something did not hold that must.
+    pub(super) broken: Broken,
+    pub(super) flows: Flows,
     pub(super) journal: Journal,
     /// What an earlier run of this replica left to be told.
     pub(super) owed: BTreeMap<LeaseId, Owed>,
@@ -165,6 +172,8 @@ impl Holder {
             asked_at: None,
             heard_at: None,
             anomalies: 0,
+            broken: Broken::default(),
+            flows: Flows::default(),
             journal: Journal::default(),
             owed: BTreeMap::new(),
         }
@@ -268,6 +277,7 @@ impl Holder {
             run: self.from.number,
             pieces: Vec::with_capacity(wants.len()),
         };
+        let mut broken_windows = 0;
         for want in wants {
             let (pool, _) = self.pool(want, now);
             let window = match time.map(|time| pool.place(time)) {
@@ -278,6 +288,8 @@ impl Holder {
             let units = want.reserved();
             pool.demand.taken(units);
             let held = pool.held(window);
+            let is_there = time.is_some_and(|time| inside(time, window)) && held.free >= units;
+            broken_windows += u64::from(!is_there && !want.observes());
             // What is only observed may want more than is there; settling counts what goes beyond it.
             let units = units.min(held.free);
             held.spend(units);
@@ -290,6 +302,7 @@ impl Holder {
             });
             self.journal.touch(&want.limit.id, window);
         }
+        self.broken.windows += broken_windows;
         reservation
     }
 
@@ -358,6 +371,9 @@ impl Holder {
             };
             let is_rolling = pool.limit.period == Period::RollingMinute;
             let held = pool.held(piece.window);
+            // Each reservation is there until it ends, once: it is moved in here.
+            let is_there = held.under_way > 0 && piece.units <= held.under_way_units.min(held.spent);
+            self.broken.settlements += u64::from(!is_there);
             held.ended(piece.units);
             // A slot of a rolling minute is over long before the minute that it counts for is.
             let runs = is_rolling || time.is_some_and(|time| inside(time, piece.window));

@@ -4,6 +4,7 @@
 //! more, and gives back what it does not need ([`RefillRequest`], [`RefillAnswer`]). It is pure: moments and answers come in
 //! as arguments, so the same code runs in a simulation of many replicas.
 
+mod ahead;
 mod clock;
 mod demand;
 mod exchange;
@@ -15,6 +16,7 @@ mod pool;
 mod refill;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulation;
+mod sound;
 
 pub use clock::{DatabaseClock, Interval, Moment};
 pub use exchange::{
@@ -23,6 +25,7 @@ pub use exchange::{
 };
 pub use holder::{Denied, DeniedWhy, Holder, HolderSettings, Remaining, Reservation, Used, Want};
 pub use journal::{JournalError, Replay, split as split_journal};
+pub use sound::{Broken, Flow};
 
 #[cfg(test)]
 mod tests;

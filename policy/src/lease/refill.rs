@@ -12,7 +12,7 @@ use super::pool::{Pool, bounds, is_over};
 use crate::limit::{Cap, Period, Window};
 
 /// What is asked for ahead of need: so many seconds of use.
-const CHUNK_S: f64 = 0.5;
+pub(super) const CHUNK_S: f64 = 0.5;
 /// The same in windows of an hour or more, where so much more is at stake that less often is often enough.
 const LONG_CHUNK_S: f64 = 10.0;
 const LONG_MS: i64 = 3_600_000;
@@ -39,6 +39,7 @@ impl Holder {
             return Some(report);
         }
         self.journal.touch_all();
+        self.look_at_sums();
         let mut request = self.question();
         self.tell_owed(&mut request.returns, &mut request.settled);
         let time = self.clock.at(now);
@@ -121,11 +122,11 @@ impl Holder {
 
     fn ask(&mut self, pool: &mut Pool, now: Moment, time: Interval, request: &mut RefillRequest) {
         pool.demand.look(now);
+        if self.settings.ahead_permille > 0 {
+            self.end_ahead(pool, time);
+        }
         pool.forget(time, |held| self.journal.forget(held));
-        let (demand, is_idle) = (
-            pool.demand,
-            now.saturating_sub(pool.last_used) > self.settings.idle_us,
-        );
+        let (demand, is_idle) = (pool.demand, now.saturating_sub(pool.last_used) > self.idle_us());
         for held in pool.all() {
             let over = is_over(time, held.window);
             if over || is_idle {
@@ -147,6 +148,9 @@ impl Holder {
                 let next = pool.next(current);
                 self.wish(pool, now, next, request);
             }
+            if !is_idle && self.settings.ahead_permille > 0 {
+                self.wish_ahead(pool, current, request);
+            }
         }
         // What was asked before and never answered.
         for wish in pool.iter().filter_map(|held| held.wish.as_ref()) {
@@ -165,12 +169,19 @@ impl Holder {
             return;
         }
         let left = held.standing.map(|known| known.left);
-        let unmet = std::mem::take(&mut held.unmet);
+        let is_contended = held.standing.is_some_and(|known| known.contended);
         let chunk_max = left.map_or(1, |left| (left / (2 * replicas)).max(1));
         let is_long = window.end_ms.saturating_sub(window.start_ms) >= LONG_MS && !held.is_endless();
         let chunk_s = if is_long { LONG_CHUNK_S } else { CHUNK_S };
-        let chunk = demand.at_least_one_call(chunk_s).clamp(1, chunk_max);
-        let is_low = held.free < demand.at_least_one_call(CHUNK_S / 2.0).min(chunk_max) && left != Some(0);
+        let mut chunk = demand.at_least_one_call(chunk_s).clamp(1, chunk_max);
+        let mut low = demand.at_least_one_call(CHUNK_S / 2.0).min(chunk_max);
+        if is_long && !is_contended && self.settings.ahead_permille > 0 {
+            chunk = self.chunk_ahead(pool, left, chunk);
+            low = low.max(chunk / 2);
+        }
+        let held = pool.held(window);
+        let unmet = std::mem::take(&mut held.unmet);
+        let is_low = held.free < low && left != Some(0);
         let units = match (unmet > 0, is_low) {
             (true, _) => unmet.max(chunk),
             (false, true) => chunk,
@@ -205,6 +216,11 @@ impl Holder {
         answered: Moment,
     ) {
         self.away_since = None;
+        // What was asked by another run, or of another database, changes nothing here.
+        if request.from != self.from || request.store_epoch != self.store_epoch {
+            self.broken.answers += u64::from(!answer.grants.is_empty());
+            return;
+        }
         self.journal.touch_all();
         match answer.standing {
             Standing::Superseded => {
@@ -214,7 +230,8 @@ impl Holder {
             Standing::OtherStore => return self.found_another(answer),
             Standing::Current | Standing::Learning => {}
         }
-        if request.reports.is_some() && request.store_epoch == self.store_epoch {
+        self.broken.answers += u64::from(answer.store_epoch != self.store_epoch);
+        if request.reports.is_some() {
             self.reporting = None;
             self.asked_at = None;
         }
@@ -243,9 +260,12 @@ impl Holder {
             .iter()
             .filter(|told| answer.returns.contains(&told.lease))
         {
-            for held in self.pools.values_mut().flat_map(Pool::all) {
-                if held.counted(told, answer.turn) {
-                    self.journal.close(held, told.lease);
+            for pool in self.pools.values_mut() {
+                let flow = self.flows.of(pool.limit.unit, pool.limit.period);
+                for held in pool.all() {
+                    if held.counted(told, answer.turn, flow) {
+                        self.journal.close(held, told.lease);
+                    }
                 }
             }
             self.paid(told.lease);
@@ -270,6 +290,7 @@ impl Holder {
         let Some(pool) = self.pools.get_mut(&wish.limit_id) else {
             return;
         };
+        let (unit, period) = (pool.limit.unit, pool.limit.period);
         let held = pool.held(wish.window);
         if held
             .wish
@@ -281,8 +302,11 @@ impl Holder {
         held.wish = None;
         // Whoever still waits says so again.
         held.unmet = 0;
-        if grant.window == wish.window {
+        if grant.window == wish.window && grant.units <= wish.units {
             held.granted(grant);
+            self.flows.of(unit, period).granted += grant.units;
+        } else {
+            self.broken.grants += 1;
         }
         if answer.standing == Standing::Learning && grant.units == 0 {
             return;
@@ -310,7 +334,6 @@ impl Holder {
         let known = self.reporting.unwrap_or(u64::MAX).min(answer.turn);
         self.reporting = Some(known);
         self.asked_at = None;
-        self.anomalies += 1;
         for held in self.pools.values_mut().flat_map(Pool::all) {
             held.doubt();
         }

@@ -236,6 +236,74 @@ fn a_call_is_not_sent_after_its_window() {
     assert!(!holder.may_send(&reservation, world.now + 60_000_000));
 }
 
+/// Fifteen minutes without the database: each serves what is held ahead of it, and no minute more than its cap.
+#[test]
+fn what_is_held_ahead_serves_each_minute_of_an_outage() {
+    let mut world = World::new(vec![
+        limit("minute", Unit::Requests, Period::Minute, Cap::Units(100)),
+        limit("day", Unit::Requests, Period::Day, Cap::Units(100_000)),
+    ]);
+    for holder in &mut world.holders {
+        holder.settings.ahead_permille = 200;
+    }
+    // Enough is used for the day to be known as well.
+    for _ in 0..40 {
+        for who in 0..2 {
+            world.served(who, 1);
+        }
+        world.tick();
+    }
+    // What the two of them get through in a minute, and why the next call does not.
+    let minute = |world: &mut World, is_away: bool| {
+        let mut served = 0;
+        for holder in 0..2 {
+            if is_away {
+                drop(world.holders[holder].due(world.now));
+                world.holders[holder].unanswered(world.now);
+            }
+            while let Ok(reservation) = world.reserve(holder, 1) {
+                world.holders[holder].settle(reservation, &Used::default(), world.now);
+                served += 1;
+            }
+            let denied = world.reserve(holder, 1).unwrap_err();
+            assert_eq!(denied.why == DeniedWhy::StoreAway, is_away, "{denied:?}");
+        }
+        served
+    };
+    world.now = 61_000_000;
+    for _ in 0..15 {
+        assert_eq!(minute(&mut world, true), 20);
+        world.now += 60_000_000;
+    }
+    assert_eq!(minute(&mut world, true), 0, "no more is held");
+    // When it is back, nothing is left of that.
+    world.now += 60_000_000;
+    for _ in 0..30 {
+        world.tick();
+    }
+    assert!(world.served(0, 50) <= 300_000);
+}
+
+#[test]
+fn what_is_held_ahead_goes_back_when_its_minute_begins_and_is_not_needed() {
+    let mut world = World::new(minute(100));
+    world.holders[0].settings.ahead_permille = 500;
+    world.served(0, 1);
+    world.tick();
+    world.now = 61_000_000;
+    world.served(0, 1);
+    for _ in 0..3 {
+        world.tick();
+    }
+    // It took 25 of them, and has kept a few.
+    let held = &world.holders[0].pools["minute"];
+    let time = world.holders[0].clock.at(world.now).unwrap();
+    let current = held.current(time).unwrap();
+    let free = |window| held.iter().find(|held| held.window == window).unwrap().free;
+    assert!(free(current) < 5, "{}", free(current));
+    assert_eq!(free(held.next(current)), 25);
+}
+
 #[test]
 fn a_clean_stop_gives_back_what_was_granted_by_an_answer_that_was_lost() {
     let mut world = World::new(minute(100));

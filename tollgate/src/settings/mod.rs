@@ -247,9 +247,27 @@ fn spool(source: &Source, data_dir: &std::path::Path) -> Result<SpoolSettings, F
     })
 }
 
+/// What is held ahead of each limit, in thousandths.
+fn ahead_permille(source: &Source) -> Result<u32, Failure> {
+    let percent: u32 = source.parsed("TOLLGATE_STORE_OUTAGE_RESERVE", "a number of hundredths")?;
+    if !(1..=90).contains(&percent) {
+        let message = "TOLLGATE_STORE_OUTAGE_RESERVE is not between 1 and 90";
+        return Err(Failure::new(Kind::Settings, message));
+    }
+    match source.text("TOLLGATE_ON_STORE_OUTAGE") {
+        "deny" => Ok(0),
+        "reserve" => Ok(percent * 10),
+        _ => {
+            let message = "TOLLGATE_ON_STORE_OUTAGE is neither `deny` nor `reserve`";
+            Err(Failure::new(Kind::Settings, message))
+        }
+    }
+}
+
 fn gateway(source: &Source, spool: SpoolSettings) -> Result<GatewaySettings, Failure> {
     Ok(GatewaySettings {
         spool,
+        limits_ahead_permille: ahead_permille(source)?,
         directory: DirectorySettings {
             tenants_max: source.parsed("TOLLGATE_TENANTS_CACHED_MAX", "a number")?,
             tenant_idle: source.duration("TOLLGATE_TENANT_IDLE")?,

@@ -102,5 +102,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("TOLLGATE_REVISION_POLL", "500ms", "How often the database is asked for changes. On Postgres changes are also announced."),
     setting("TOLLGATE_TENANT_IDLE", "15m", "A tenant without calls for this long is dropped from memory."),
     setting("TOLLGATE_STALE_KEYS", "15m", "For how long keys in memory are served without word from the database. After that they are refused, since nobody knows which were revoked."),
+    setting("TOLLGATE_ON_STORE_OUTAGE", "deny", "What becomes of calls that are limited while the database is away, once what this process holds is spent: `deny` refuses them; `reserve` provides for it, by holding a part of each of the next 15 minutes."),
+    setting("TOLLGATE_STORE_OUTAGE_RESERVE", "20", "How much of a limit that part is, of all processes together, in hundredths: 1 to 90."),
     setting("TOLLGATE_TENANTS_CACHED_MAX", "100000", "Tenants in memory at most."),
 ];

@@ -18,6 +18,7 @@ use super::cursor::Place;
 use super::folder::Folder;
 use super::reader::{Batch, ROWS_MAX, Reader};
 use super::{LedgerHealth, Spool};
+use crate::clock::now_ms;
 use crate::failpoint::failpoint;
 
 /// Ships. Runs on the control runtime; may be run again when it has panicked.
@@ -123,8 +124,11 @@ impl Shipper {
             ..
         } = self;
         loop {
-            let until = spool.end();
+            let (looked_at_ms, until) = (now_ms(), spool.end());
             let shipped = own.ship(store, health, Some(until)).await?;
+            if shipped.is_none() {
+                health.caught_up(looked_at_ms);
+            }
             if let Some(rows) = shipped {
                 spool
                     .waiting

@@ -51,6 +51,8 @@ pub(super) struct Fate {
     pub(super) keeps_journals: bool,
     /// How many calls may be under way, where that is limited.
     pub(super) calls_max: Option<u64>,
+    /// Of the next minutes so many thousandths are held.
+    pub(super) ahead_permille: u32,
     /// The database is copied at some time, and at a later one the copy takes its place.
     pub(super) fail_over: Option<(u64, u64)>,
     outage: Option<(u64, u64)>,
@@ -89,9 +91,11 @@ impl Fate {
             let copied = at(random);
             (copied, copied + random.between(0, 12) * 1_000_000)
         });
+        let ahead_permille = if plan.faults && random.once_in(4) { 300 } else { 0 };
         Self {
             fail_over,
             limits: limits(cap, period, tokens_max, calls_max),
+            ahead_permille,
             change,
             jump,
             tokens_max,
@@ -135,7 +139,8 @@ impl Fate {
         let at_ms = (EPOCH_US + i64::try_from(*at_us).unwrap_or(0)).div_euclid(1_000);
         let after = cap(changed);
         // Where the clock jumps, the change may lie in any window by it.
-        let was_granted_before = self.jump.is_some() || window.start_ms - EARLY_MS < at_ms;
+        let was_granted_before =
+            self.jump.is_some() || self.ahead_permille > 0 || window.start_ms - EARLY_MS < at_ms;
         let rolls_on = self.jump.is_some() || window.end_ms.saturating_add(60_000) > at_ms;
         match (was_granted_before, rolls_on) {
             (true, true) => before.max(after),

@@ -4,6 +4,7 @@
 //! Each test ends by holding the provider's books against the limits (C1), against the ledger (C2), and what was granted
 //! against what became of it (C3); see [`checkers`]. A test's name says which of the faults it shows.
 
+mod ahead;
 mod away;
 mod changed;
 mod checkers;
@@ -12,6 +13,7 @@ mod crowd;
 mod embedded;
 mod fallen;
 mod fleet;
+mod forgotten;
 mod killed;
 mod provider;
 mod truth;
