@@ -1,16 +1,18 @@
 //! What all workers share.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dialect::json::Limits as BodyLimits;
 use policy::lease::HolderSettings;
-use provider::{Catalog, Timeouts};
+use provider::{Catalog, OnCancel, Timeouts};
 use store::{Store, StoreError};
 use tokio::runtime::Handle;
 
 use crate::admission::Admission;
+use crate::call::Leaving;
 use crate::ledger::{Durability, Ledger, LedgerWriter, SpoolSettings};
 use crate::limits::{Journal, Left, Limits};
 use crate::live::{Directory, DirectorySettings, ModelLists};
@@ -33,6 +35,10 @@ pub struct GatewaySettings {
     pub spool: SpoolSettings,
     /// Of each of the next minutes of a limit, all processes together hold so many thousandths, for when the database is away.
     pub limits_ahead_permille: u32,
+    /// What is done with streams whose clients leave, by provider; the catalogue holds for the others.
+    pub on_cancel: HashMap<String, OnCancel>,
+    /// For how long such a stream is read on, where it is.
+    pub drain_lasts: Duration,
     /// How long a provider's list of models is believed.
     pub model_list_age: Duration,
     /// Whether traces are sent, and so whether a request's own trace is looked for.
@@ -76,6 +82,8 @@ impl Default for GatewaySettings {
                 bytes_max: 4 << 30,
             },
             limits_ahead_permille: 0,
+            on_cancel: HashMap::new(),
+            drain_lasts: Duration::from_secs(60),
             model_list_age: Duration::from_secs(5 * 60),
             traced: false,
         }
@@ -100,6 +108,7 @@ pub struct Gateway {
     vitals: Arc<Vitals>,
     model_lists: ModelLists,
     limits: Arc<Limits>,
+    leaving: Leaving,
 }
 
 impl Gateway {
@@ -128,7 +137,9 @@ impl Gateway {
             error,
         })?;
         let journal = Journal::new(ledger.units(), settings.boot, left);
+        let leaving = Leaving::new(settings.on_cancel.clone(), settings.drain_lasts);
         let gateway = Self {
+            leaving,
             directory: Arc::new(directory),
             ledger,
             admission: Arc::default(),
@@ -175,6 +186,11 @@ impl Gateway {
     /// What this process holds of all limits.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
+    }
+
+    /// What becomes of streams whose clients leave.
+    pub(crate) fn leaving(&self) -> &Leaving {
+        &self.leaving
     }
 
     pub(crate) fn model_lists(&self) -> &ModelLists {

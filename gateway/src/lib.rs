@@ -26,7 +26,7 @@ mod vitals;
 mod worker;
 
 pub use admission::Admission;
-pub use call::{Reply, ReplyBody, ReplyHead, StreamBody};
+pub use call::{ClientStream, Reply, ReplyBody, ReplyHead};
 pub use call_id::CallId;
 pub use failpoint::failpoint;
 pub use gateway::{AttemptSettings, Gateway, GatewaySettings, OpenError};

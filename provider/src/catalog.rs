@@ -1,6 +1,7 @@
 //! The providers that the program knows, read from `catalog.toml`.
 
 use std::collections::{HashMap, HashSet};
+use std::str::FromStr;
 
 use dialect::Dialect;
 use dialect::neutral::Profile;
@@ -39,6 +40,8 @@ pub struct Provider {
     pub local: bool,
     #[serde(default)]
     pub stream_usage: StreamUsage,
+    #[serde(default)]
+    pub on_cancel: OnCancel,
     #[serde(default = "yes")]
     pub lists_models: bool,
     /// The version that is named where the base URL names none. Only Azure has such.
@@ -66,6 +69,32 @@ pub enum StreamUsage {
     Ask,
     /// It comes by itself, and `stream_options` may be refused.
     Unasked,
+}
+
+/// What is done with a stream whose client has left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCancel {
+    /// It is closed, and what was made of it by then is charged for.
+    #[default]
+    Abort,
+    /// It is read to its end, since all of it is made and charged for anyhow.
+    Drain,
+    /// It is closed, and nothing is charged for it.
+    Free,
+}
+
+impl FromStr for OnCancel {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "abort" => Ok(Self::Abort),
+            "drain" => Ok(Self::Drain),
+            "free" => Ok(Self::Free),
+            _ => Err(()),
+        }
+    }
 }
 
 /// How a provider is reached.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use dialect::Dialect;
 use dialect::refusal::{Code, Refusal};
-use gateway::{Reply, ReplyBody, ReplyHead, StreamBody};
+use gateway::{ClientStream, Reply, ReplyBody, ReplyHead};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -17,7 +17,7 @@ use crate::rates;
 /// The body of every answer.
 pub(crate) enum Body {
     Whole(Option<Bytes>),
-    Stream(Box<StreamBody>),
+    Stream(ClientStream),
 }
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");

@@ -17,6 +17,7 @@ mod estimate;
 mod fault;
 mod gemini_cli;
 mod identify;
+mod leave;
 mod limit;
 mod prepare;
 mod relay;
@@ -34,10 +35,11 @@ use dialect::Envelope;
 use dialect::refusal::Refusal;
 use policy::Plan;
 
+pub use leave::ClientStream;
 pub use relay::{Reply, ReplyBody, ReplyHead};
-pub use stream::StreamBody;
 
 pub(crate) use identify::{Caller, identify};
+pub(crate) use leave::Leaving;
 pub(crate) use route::{not_found, route, rules};
 
 use crate::clock::now_ms;

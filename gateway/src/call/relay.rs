@@ -13,6 +13,7 @@ use provider::AnswerBody;
 use super::again;
 use super::attempt::{Answer, Call, Failure, Told};
 use super::fault::Failed;
+use super::leave::ClientStream;
 use super::settle::Settlement;
 use super::stream::StreamBody;
 use super::way::Way;
@@ -51,7 +52,7 @@ pub struct ReplyHead {
 /// The body that the client gets.
 pub enum ReplyBody {
     Whole(Bytes),
-    Stream(Box<StreamBody>),
+    Stream(ClientStream),
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -120,7 +121,15 @@ pub(super) async fn relay(
         settlement.answered(status.as_u16());
         let way = Way::new(*asked, envelope, crossing);
         let provider = head.target.provider.clone();
-        let mut stream = Box::new(StreamBody::new(body, settlement.hand_over(), way, provider));
+        let gateway = &call.worker.gateway;
+        let on_cancel = gateway.leaving().of(&provider, gateway.directory().catalog());
+        let mut stream = Box::new(StreamBody::new(
+            body,
+            settlement.hand_over(),
+            way,
+            provider,
+            on_cancel,
+        ));
         if let Err(failed) = stream.begin().await {
             *settlement = stream.hand_back();
             return Err(failed.into());
@@ -136,7 +145,7 @@ pub(super) async fn relay(
         );
         return Ok(Reply {
             head,
-            body: ReplyBody::Stream(stream),
+            body: ReplyBody::Stream(gateway.leaving().hand_out(stream, on_cancel)),
         });
     }
     settlement.update(|attempt| attempt.first_byte = Some(Instant::now()));

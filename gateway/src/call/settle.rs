@@ -40,6 +40,8 @@ struct Open {
     prices: PriceBook,
     /// The end of an attempt that is not yet written.
     settled: Option<Settled>,
+    /// The provider has said all that it had to say, also where the client has not heard it.
+    is_whole: bool,
 }
 
 impl Settlement {
@@ -51,6 +53,7 @@ impl Settlement {
                 taken: None,
                 prices: PriceBook::default(),
                 settled: None,
+                is_whole: false,
             }),
             in_flight: Some(permit.in_flight),
         }
@@ -120,6 +123,13 @@ impl Settlement {
     pub(super) fn update(&mut self, change: impl FnOnce(&mut AttemptRecord)) {
         if let Some(open) = &mut self.open {
             open.update(change);
+        }
+    }
+
+    /// Whether the provider has said all of it, whatever the client has heard.
+    pub(super) fn note_whole(&mut self, is_whole: bool) {
+        if let Some(open) = &mut self.open {
+            open.is_whole = is_whole;
         }
     }
 
@@ -213,7 +223,7 @@ impl Open {
         }
         // Whoever fell on the way through here comes again, and knows no better how it ended.
         if attempt.outcome == Outcome::Crashed {
-            judge(attempt, outcome, usage);
+            judge(attempt, outcome, usage, self.is_whole);
             price(attempt, &self.prices);
         }
         if let Some(taken) = self.taken.take() {
@@ -251,7 +261,7 @@ impl Open {
 }
 
 /// How an attempt ended, and what it is known to have used.
-fn judge(attempt: &mut AttemptRecord, outcome: Outcome, usage: Option<Usage>) {
+fn judge(attempt: &mut AttemptRecord, outcome: Outcome, usage: Option<Usage>, is_whole: bool) {
     attempt.outcome = outcome;
     attempt.usage = usage.filter(Usage::makes_sense);
     attempt.suspect = usage.is_some() && attempt.usage.is_none();
@@ -259,7 +269,7 @@ fn judge(attempt: &mut AttemptRecord, outcome: Outcome, usage: Option<Usage>) {
     if let Some(told) = attempt.usage.and_then(|usage| usage.tier) {
         attempt.tier = Tier::of_vendor(Some(told.as_str()));
     }
-    attempt.usage_source = source(attempt);
+    attempt.usage_source = source(attempt, is_whole);
     attempt.ended = Instant::now();
 }
 
@@ -309,8 +319,8 @@ fn between_windows() -> Refusal {
 }
 
 /// Where the usage of an attempt that has ended is known from.
-fn source(attempt: &AttemptRecord) -> UsageSource {
-    let is_whole = matches!(attempt.outcome, Outcome::Ok | Outcome::ProviderError);
+fn source(attempt: &AttemptRecord, is_whole: bool) -> UsageSource {
+    let is_whole = is_whole || matches!(attempt.outcome, Outcome::Ok | Outcome::ProviderError);
     match (attempt.usage, attempt.outcome) {
         (Some(_), _) if is_whole => UsageSource::Provider,
         (Some(_), _) => UsageSource::Estimated,

@@ -5,9 +5,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use dialect::StreamEnd;
 use dialect::refusal::Refusal;
-use provider::AnswerBody;
+use dialect::{StreamEnd, Usage};
+use provider::{AnswerBody, OnCancel};
 
 use super::fault::{self, Failed};
 use super::settle::Settlement;
@@ -16,7 +16,7 @@ use crate::ledger::Outcome;
 
 /// A stream. It asks the provider for more only when the client has taken what there was, and dropping it stops the
 /// provider and settles the call.
-pub struct StreamBody {
+pub(super) struct StreamBody {
     upstream: AnswerBody,
     way: Way,
     settlement: Settlement,
@@ -26,10 +26,20 @@ pub struct StreamBody {
     pushed: Vec<Bytes>,
     begun: bool,
     ended: bool,
+    /// Whether the provider takes nothing for a stream that is closed before its end.
+    is_free: bool,
+    /// Whether the client has left, and the rest is only read for what it tells.
+    is_left: bool,
 }
 
 impl StreamBody {
-    pub(super) fn new(upstream: AnswerBody, settlement: Settlement, way: Way, provider: String) -> Self {
+    pub(super) fn new(
+        upstream: AnswerBody,
+        settlement: Settlement,
+        way: Way,
+        provider: String,
+        on_cancel: OnCancel,
+    ) -> Self {
         Self {
             upstream,
             way,
@@ -39,6 +49,8 @@ impl StreamBody {
             pushed: Vec::new(),
             begun: false,
             ended: false,
+            is_free: on_cancel == OnCancel::Free,
+            is_left: false,
         }
     }
 
@@ -59,7 +71,7 @@ impl StreamBody {
     }
 
     /// The next piece for the client; `None` at the end. A stream that breaks ends with an error event.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
                 return Poll::Ready(Some(piece));
@@ -74,6 +86,16 @@ impl StreamBody {
                     .push_back(Bytes::from(self.way.refuse(&failed.refusal)));
             }
         }
+    }
+
+    /// Whether the provider may have more to say that matters.
+    pub(super) fn has_more(&self) -> bool {
+        !self.ended && !self.way.is_done() && self.way.end() != StreamEnd::ProviderError
+    }
+
+    /// The client has left. What is ready for it is dropped as it is read.
+    pub(super) fn leave(&mut self) {
+        self.is_left = true;
     }
 
     /// Takes in what the provider sent, or that it has ended.
@@ -113,7 +135,7 @@ impl StreamBody {
     }
 
     /// What the client is told when this side of the stream breaks.
-    pub fn refuse(&mut self, refusal: &Refusal) -> Bytes {
+    pub(super) fn refuse(&mut self, refusal: &Refusal) -> Bytes {
         Bytes::from(self.way.refuse(refusal))
     }
 
@@ -140,7 +162,16 @@ impl StreamBody {
             // least.
             usage.output_tokens = usage.output_tokens.max(self.way.said_events());
         }
-        self.settlement.close(outcome, usage);
+        if self.is_free && outcome == Outcome::ClientGone {
+            usage = Some(Usage::default());
+        }
+        if self.is_left {
+            // It was read to its end for nobody, but the provider has told what it used.
+            self.settlement.note_whole(outcome == Outcome::Ok);
+            self.settlement.close(Outcome::ClientGone, usage);
+        } else {
+            self.settlement.close(outcome, usage);
+        }
     }
 }
 

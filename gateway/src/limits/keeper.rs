@@ -154,16 +154,13 @@ async fn ask(limits: &Limits, store: &Store) {
     limits.figures.asked.fetch_add(1, Ordering::Relaxed);
     let answered = limits.now();
     if let Some(holder) = limits.held().as_mut() {
-        let anomalies = holder.anomalies();
-        let store_epoch = holder.store_epoch();
+        let (anomalies, store_epoch) = (holder.anomalies(), holder.store_epoch());
         match &answer {
             Ok(answer) => holder.answered(&request, answer, asked, answered),
             Err(_) => holder.unanswered(answered),
         }
         if holder.anomalies() > anomalies {
-            tracing::error!(
-                "the database's clock has jumped, or it is another database: what was held of limits is given up"
-            );
+            tracing::error!("the database's clock has jumped: what was held of limits is given up");
         }
         limits.figures.flown(holder);
         if holder.store_epoch() == store_epoch {

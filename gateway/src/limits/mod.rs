@@ -42,8 +42,8 @@ pub struct Limits {
     holder: Mutex<Option<Holder>>,
     /// Where what it holds is written down, before it is used.
     journal: Journal,
-    began_us: u64,
     settings: HolderSettings,
+    began_us: u64,
     /// What calls are expected to use.
     pub(crate) expected: Expected,
     pub(crate) figures: Figures,

@@ -334,7 +334,6 @@ impl Holder {
         let known = self.reporting.unwrap_or(u64::MAX).min(answer.turn);
         self.reporting = Some(known);
         self.asked_at = None;
-        self.anomalies += 1;
         for held in self.pools.values_mut().flat_map(Pool::all) {
             held.doubt();
         }

@@ -8,6 +8,7 @@ mod google;
 mod source;
 mod table;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use gateway::seeing::TraceSettings;
 use gateway::{AttemptSettings, GatewaySettings, live::DirectorySettings};
 use percent_encoding::percent_decode_str;
 use provider::gemini_cli::GeminiCliSettings;
-use provider::{BaseUrl, Timeouts, Trust, UpstreamSettings};
+use provider::{BaseUrl, OnCancel, Timeouts, Trust, UpstreamSettings};
 use server::{FailureLimit, FrontLimits, TrustedProxies};
 use store::StoreOptions;
 use vault::Secret;
@@ -247,6 +248,25 @@ fn spool(source: &Source, data_dir: &std::path::Path) -> Result<SpoolSettings, F
     })
 }
 
+/// `provider=what`, one after the other.
+fn on_cancel(source: &Source) -> Result<HashMap<String, OnCancel>, Failure> {
+    let pairs = source.text("TOLLGATE_ON_CANCEL").split(',').map(str::trim);
+    let pair = |pair: &str| {
+        let (provider, what) = pair.split_once('=')?;
+        Some((provider.trim().to_owned(), what.trim().parse().ok()?))
+    };
+    pairs
+        .filter(|text| !text.is_empty())
+        .map(|text| {
+            pair(text).ok_or_else(|| {
+                let message =
+                    "TOLLGATE_ON_CANCEL is no list of `provider=abort`, `provider=drain` or `provider=free`";
+                Failure::new(Kind::Settings, message)
+            })
+        })
+        .collect()
+}
+
 /// What is held ahead of each limit, in thousandths.
 fn ahead_permille(source: &Source) -> Result<u32, Failure> {
     let percent: u32 = source.parsed("TOLLGATE_STORE_OUTAGE_RESERVE", "a number of hundredths")?;
@@ -268,6 +288,8 @@ fn gateway(source: &Source, spool: SpoolSettings) -> Result<GatewaySettings, Fai
     Ok(GatewaySettings {
         spool,
         limits_ahead_permille: ahead_permille(source)?,
+        on_cancel: on_cancel(source)?,
+        drain_lasts: source.duration("TOLLGATE_ON_CANCEL_TIMEOUT")?,
         directory: DirectorySettings {
             tenants_max: source.parsed("TOLLGATE_TENANTS_CACHED_MAX", "a number")?,
             tenant_idle: source.duration("TOLLGATE_TENANT_IDLE")?,

@@ -71,6 +71,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("TOLLGATE_UPSTREAM_WHOLE_TIMEOUT", "10m", "For a provider to begin an answer that is not streamed, which it does when all of it is ready; and for one to hold nothing but comments or blank lines, by which a provider shows that it works on it."),
     setting("TOLLGATE_UPSTREAM_GAP_TIMEOUT", "5m", "Between two pieces of an answer, be they comments."),
     setting("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT", "1h", "For a whole answer."),
+    setting("TOLLGATE_ON_CANCEL", "", "What is done with streams whose clients leave, by provider, such as `openai=drain,groq=abort`, where that is other than the catalogue says, which is `abort` for all: the stream is closed, and what was made of it by then is booked as an estimate. `drain` reads it on for its true usage, of 100 streams at the same time; `free` closes it and books no tokens."),
+    setting("TOLLGATE_ON_CANCEL_TIMEOUT", "60s", "For a stream that is read on to end. What is left then is closed."),
     setting("TOLLGATE_ATTEMPTS_MAX", "3", "Attempts that a call makes at most, with one credential or target after the other, while providers fail. 1 for no further one."),
     setting("TOLLGATE_ATTEMPTS_TIMEOUT", "60s", "After the request, for a further attempt to begin."),
     setting("TOLLGATE_UPSTREAM_CA_FILE", "", "More certificate authorities to believe of providers, in PEM."),

@@ -313,3 +313,102 @@ fn a_client_that_does_not_read_makes_the_provider_wait() {
         "the client gets all of it in the end"
     );
 }
+
+/// A client that hears the beginning of a stream, and leaves; the call's id.
+fn leaving(world: &World, model: &str) -> String {
+    let endpoint = world.serving.endpoint("/v1/chat/completions");
+    let mut open = client::open_post(&endpoint, &world.key, &request(&format!("custom/{model}"), true));
+    let call_id = open.headers["x-request-id"].to_str().unwrap().to_owned();
+    assert!(!open.read().is_empty());
+    call_id
+}
+
+#[test]
+fn a_stream_whose_client_has_left_is_read_on_where_the_provider_charges_for_all_of_it() {
+    let vendor = Vendor::start(|seen| match model_of(seen).as_str() {
+        // It begins to answer, and makes the rest in its own time.
+        "slow" => Play::stream([
+            chunk("one ", None),
+            chunk("two ", None),
+            chunk("three", Some("stop")),
+            usage_chunk(),
+            DONE.to_vec(),
+        ])
+        .pause(Duration::from_millis(300)),
+        other => play(other),
+    });
+    let world = |on_cancel: &'static str, lasts: &'static str| {
+        World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+            installation
+                .set("TOLLGATE_ON_CANCEL", on_cancel)
+                .set("TOLLGATE_ON_CANCEL_TIMEOUT", lasts)
+        })
+    };
+    let told = |world: &World, call_id: &str| {
+        let row = world.ledger_until(|rows| rows.contains_key(call_id))[call_id].clone();
+        let usage = row.usage.map(|usage| (usage.input_tokens, usage.output_tokens));
+        (row.outcome, row.usage_source, usage)
+    };
+    let of = |outcome: &str, source: &str, usage| (outcome.to_owned(), source.to_owned(), usage);
+    // It is read to its end, and what the provider tells there is what is booked.
+    let drained = world("custom=drain", "20s");
+    let call_id = leaving(&drained, "slow");
+    assert_eq!(
+        told(&drained, &call_id),
+        of("client_gone", "provider", Some((3, 2)))
+    );
+    // Whoever is stopped waits for that.
+    leaving(&drained, "slow");
+    let World {
+        serving,
+        installation,
+        ..
+    } = drained;
+    assert!(serving.stop().success());
+    let usage = installation.ask(&["usage"]);
+    assert_eq!(
+        (&usage[0]["attempts"], &usage[0]["unmetered"]),
+        (&2.into(), &0.into()),
+        "{usage}"
+    );
+    // Not for longer than is said.
+    let short = world("custom=drain", "500ms");
+    let before = vendor.seen().len();
+    let call_id = leaving(&short, "stream-hangs");
+    assert!(vendor.seen().len() > before && vendor.wait_until_gone(1));
+    let (outcome, source, _) = told(&short, &call_id);
+    assert_eq!((outcome.as_str(), source.as_str()), ("client_gone", "unknown"));
+    // Nor is it read on where nobody has said so, or where nothing is charged.
+    let aborted = world("", "20s");
+    let call_id = leaving(&aborted, "stream-hangs");
+    assert!(vendor.wait_until_gone(2));
+    assert_eq!(told(&aborted, &call_id).0, "client_gone");
+    let free = world("custom=free", "20s");
+    let call_id = leaving(&free, "stream-hangs");
+    assert!(vendor.wait_until_gone(3));
+    assert_eq!(
+        told(&free, &call_id),
+        of("client_gone", "estimated", Some((0, 0)))
+    );
+}
+
+/// Those beyond a hundred are closed at once.
+#[test]
+fn no_more_than_a_hundred_such_streams_are_read_on() {
+    const LEFT: usize = 120;
+    const READ_ON: usize = 100;
+    let vendor = vendor();
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation
+            .set("TOLLGATE_ON_CANCEL", "custom=drain")
+            .set("TOLLGATE_ON_CANCEL_TIMEOUT", "5s")
+    });
+    for _ in 0..LEFT {
+        leaving(&world, "stream-hangs");
+    }
+    assert!(vendor.wait_until_gone(LEFT - READ_ON));
+    let early = world.ledger(LEFT - READ_ON).len();
+    assert!(early <= LEFT - READ_ON, "{early}");
+    assert!(vendor.wait_until_gone(LEFT));
+    assert_eq!(world.ledger(LEFT).len(), LEFT);
+}

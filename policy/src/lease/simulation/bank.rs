@@ -89,7 +89,7 @@ impl Bank {
         self.turns.insert(replica.clone(), 0);
         self.silent.remove(replica);
         for lease in self.leases.values_mut() {
-            let calls_died = lease.key.1.end_ms == i64::MAX && lease.replica == *replica;
+            let calls_died = lease.key.1.end_ms == i64::MAX && lease.replica == *replica && !lease.expired;
             if calls_died && let Some(counter) = self.counters.get_mut(&lease.key) {
                 let rest = lease.amount - lease.returned;
                 // Only a bank that gives back by time has given it back before.
@@ -202,7 +202,8 @@ impl Bank {
                     expired: false,
                 }
             });
-            counter.granted -= report.returned_in_all - lease.returned.min(report.returned_in_all);
+            let more = report.returned_in_all.saturating_sub(lease.returned);
+            counter.granted = counter.granted.saturating_sub(more);
             counter.granted_max = counter.granted_max.max(counter.granted);
             lease.returned = lease.returned.max(report.returned_in_all);
             lease.settled = lease.settled.max(report.settled_in_all);

@@ -34,7 +34,8 @@ pub(super) const EPOCH_US: i64 = 1_700_000_040_000_000;
 /// Units of a window are granted so long before it begins, and a replica may hear so late of a change.
 const EARLY_MS: i64 = 4_000;
 /// After a fail-over all have told what they hold: an outage and a process that stands still are over by then.
-const TOLD_US: u64 = 40_000_000;
+const TOLD_US: u64 = 70_000_000;
+const WAITED_US: u64 = 50_000_000;
 
 /// What is drawn for one run.
 pub(super) struct Fate {
@@ -92,8 +93,8 @@ impl Fate {
         });
         let ahead_permille = if plan.faults && random.once_in(4) { 300 } else { 0 };
         Self {
-            limits: limits(cap, period, tokens_max, calls_max),
             fail_over,
+            limits: limits(cap, period, tokens_max, calls_max),
             ahead_permille,
             change,
             jump,
@@ -114,6 +115,15 @@ impl Fate {
     pub(super) fn is_irreplaceable(&self, now_us: u64) -> bool {
         self.fail_over
             .is_some_and(|(copied_us, taken_over_us)| (copied_us..taken_over_us + TOLD_US).contains(&now_us))
+    }
+
+    /// Somebody who stands still for longer than he is waited for after a fail-over, holding what only he knows, is more than
+    /// any protocol can mend.
+    pub(super) fn waited_until_us(&self, now_us: u64) -> u64 {
+        let waited_us = self.fail_over.map(|(_, taken_over_us)| taken_over_us + WAITED_US);
+        waited_us
+            .filter(|waited_us| now_us < *waited_us)
+            .unwrap_or(u64::MAX)
     }
 
     /// The highest cap that held while units of a window were granted.

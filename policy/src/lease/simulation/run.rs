@@ -217,7 +217,8 @@ impl World {
         if self.plan.faults {
             if self.random.once_in(40_000) {
                 let most_ms = if self.random.once_in(4) { 70_000 } else { 10_000 };
-                replica.stopped_until = now_us + self.random.between(10, most_ms) * 1_000;
+                let stopped_until = now_us + self.random.between(10, most_ms) * 1_000;
+                replica.stopped_until = stopped_until.min(self.fate.waited_until_us(now_us));
             }
             if self.random.once_in(25_000) && !self.fate.is_irreplaceable(now_us) {
                 return self.die(number, replica, now_us);
@@ -490,7 +491,7 @@ impl World {
                 self.refill(&request, now_us);
             }
         }
-        let (granted, returned, settled) = self.bank.books();
+        let (granted, returned, settled) = self.bank.books_of_windows();
         assert_eq!(granted, returned + settled, "burnt by seed {}", self.plan.seed);
     }
 
