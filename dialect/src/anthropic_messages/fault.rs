@@ -91,7 +91,7 @@ fn said(message: String) -> Error {
 
 fn fault(status: u16, error: Error) -> Fault {
     let told = error.r#type.as_deref().and_then(words::read_fault_kind);
-    let kind = match (told, by_status(status)) {
+    let kind = match (told, FaultKind::of_status(status)) {
         // `api_error` says less than such a status.
         (Some(FaultKind::Internal), said_more @ (FaultKind::Overloaded | FaultKind::Timeout)) => said_more,
         (told, by_status) => told.unwrap_or(by_status),
@@ -110,21 +110,6 @@ fn fault(status: u16, error: Error) -> Fault {
         param: None,
         code: error.r#type,
         retry_after_ms: None,
-    }
-}
-
-fn by_status(status: u16) -> FaultKind {
-    match status {
-        401 => FaultKind::Auth,
-        402 => FaultKind::Billing,
-        403 => FaultKind::Permission,
-        404 => FaultKind::NotFound,
-        408 | 504 => FaultKind::Timeout,
-        413 => FaultKind::TooLarge,
-        429 => FaultKind::RateLimit,
-        503 | 529 => FaultKind::Overloaded,
-        400..=499 => FaultKind::BadRequest,
-        _ => FaultKind::Internal,
     }
 }
 

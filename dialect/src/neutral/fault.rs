@@ -32,3 +32,21 @@ pub enum FaultKind {
     Timeout,
     Internal,
 }
+
+impl FaultKind {
+    /// What an error is by its HTTP status, where nothing else tells.
+    pub(crate) fn of_status(status: u16) -> Self {
+        match status {
+            401 => Self::Auth,
+            402 => Self::Billing,
+            403 => Self::Permission,
+            404 => Self::NotFound,
+            408 | 504 | 524 => Self::Timeout,
+            413 => Self::TooLarge,
+            429 => Self::RateLimit,
+            498 | 503 | 529 => Self::Overloaded,
+            400..=499 => Self::BadRequest,
+            _ => Self::Internal,
+        }
+    }
+}

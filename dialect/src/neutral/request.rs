@@ -85,6 +85,46 @@ pub enum Effort {
     Other(String),
 }
 
+impl Effort {
+    /// By OpenAI's word for it.
+    pub(crate) fn of_word(word: &str) -> Self {
+        match word {
+            "none" => Self::None,
+            "minimal" => Self::Minimal,
+            "low" => Self::Low,
+            "medium" => Self::Medium,
+            "high" => Self::High,
+            "xhigh" => Self::Xhigh,
+            "max" => Self::Max,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// OpenAI's word for it.
+    pub(crate) fn word(&self) -> &str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Xhigh => "xhigh",
+            Self::Max => "max",
+            Self::Other(word) => word,
+        }
+    }
+
+    /// What a budget of thoughts comes to, where only words are taken.
+    pub(crate) fn of_budget(tokens: u64) -> Self {
+        match tokens {
+            0 => Self::None,
+            1..4_096 => Self::Low,
+            4_096..12_288 => Self::Medium,
+            _ => Self::High,
+        }
+    }
+}
+
 /// What form the answer must have.
 #[derive(Debug, Clone, Default)]
 pub enum OutputFormat {

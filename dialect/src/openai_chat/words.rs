@@ -1,6 +1,6 @@
 //! The words of Chat Completions, and what they mean: one table per direction, for whole answers and streams alike.
 
-use crate::neutral::{Effort, FaultKind, Finish, Role, ServiceTier};
+use crate::neutral::{FaultKind, Finish, Role, ServiceTier};
 
 pub(super) fn read_role(word: &str) -> Role {
     match word {
@@ -50,42 +50,6 @@ pub(super) fn write_finish(finish: &Finish, shows_refusal: bool) -> (&'static st
     }
 }
 
-pub(super) fn read_effort(word: &str) -> Effort {
-    match word {
-        "none" => Effort::None,
-        "minimal" => Effort::Minimal,
-        "low" => Effort::Low,
-        "medium" => Effort::Medium,
-        "high" => Effort::High,
-        "xhigh" => Effort::Xhigh,
-        "max" => Effort::Max,
-        other => Effort::Other(other.to_owned()),
-    }
-}
-
-pub(super) fn write_effort(effort: &Effort) -> &str {
-    match effort {
-        Effort::None => "none",
-        Effort::Minimal => "minimal",
-        Effort::Low => "low",
-        Effort::Medium => "medium",
-        Effort::High => "high",
-        Effort::Xhigh => "xhigh",
-        Effort::Max => "max",
-        Effort::Other(word) => word,
-    }
-}
-
-/// The word for a budget of thoughts, where only words are taken.
-pub(super) fn effort_of_budget(tokens: u64) -> &'static str {
-    match tokens {
-        0 => "none",
-        1..4_096 => "low",
-        4_096..12_288 => "medium",
-        _ => "high",
-    }
-}
-
 pub(super) fn read_tier(word: &str) -> Option<ServiceTier> {
     match word {
         "" => None,
@@ -116,7 +80,7 @@ pub(super) fn read_fault_kind(status: u16, error_type: &str, code: &str) -> Faul
     let told = by_code(code)
         .or_else(|| by_code(error_type))
         .or_else(|| by_type(error_type));
-    match (told, by_status(status)) {
+    match (told, FaultKind::of_status(status)) {
         (Some(FaultKind::Internal), said_more @ (FaultKind::Overloaded | FaultKind::Timeout)) => said_more,
         (told, by_status) => told.unwrap_or(by_status),
     }
@@ -151,21 +115,6 @@ fn by_type(error_type: &str) -> Option<FaultKind> {
         "server_error" | "api_error" | "internal_server_error" => FaultKind::Internal,
         _ => return None,
     })
-}
-
-fn by_status(status: u16) -> FaultKind {
-    match status {
-        401 => FaultKind::Auth,
-        402 => FaultKind::Billing,
-        403 => FaultKind::Permission,
-        404 => FaultKind::NotFound,
-        408 | 504 | 524 => FaultKind::Timeout,
-        413 => FaultKind::TooLarge,
-        429 => FaultKind::RateLimit,
-        498 | 503 | 529 => FaultKind::Overloaded,
-        400..=499 => FaultKind::BadRequest,
-        _ => FaultKind::Internal,
-    }
 }
 
 /// Status, type and code of an error. That a credential of ours was refused is no fault of the caller's, who would

@@ -15,7 +15,7 @@ const TRY_AGAIN: &str = "try again in ";
 
 /// Reads an error answer, whatever it is.
 pub fn read_fault(status: u16, body: &[u8]) -> Fault {
-    let kind = words::kind_of_status(status);
+    let kind = FaultKind::of_status(status);
     let Ok(json) = serde_json::from_slice::<&RawValue>(body) else {
         return Fault {
             kind,
@@ -63,7 +63,7 @@ pub(super) fn read_error(status: Option<u16>, error: &RawValue) -> Fault {
     let message = message.unwrap_or_else(|| "the provider told of an error without a message".to_owned());
     let told = kinds.iter().flatten().find_map(|word| words::read_kind(word));
     let by_number = code.as_deref().and_then(|code| code.parse().ok());
-    let by_status = status.or(by_number).map(words::kind_of_status);
+    let by_status = status.or(by_number).map(FaultKind::of_status);
     Fault {
         kind: kind(told, by_status, &message),
         retry_after_ms: retry_after_ms(&message),

@@ -1,6 +1,6 @@
 //! Words of this dialect and what they mean, one table each way; whole answers and streams share them.
 
-use crate::neutral::{Effort, FaultKind, Finish, Role, ServiceTier};
+use crate::neutral::{FaultKind, Finish, Role, ServiceTier};
 
 pub(super) fn read_role(word: &str) -> Role {
     match word {
@@ -18,42 +18,6 @@ pub(super) fn role(role: &Role) -> &str {
         // Newer models want `developer` and take `system` for it; many compatible servers know this word alone.
         Role::System => "system",
         Role::Other(word) => word,
-    }
-}
-
-pub(super) fn read_effort(word: &str) -> Effort {
-    match word {
-        "none" => Effort::None,
-        "minimal" => Effort::Minimal,
-        "low" => Effort::Low,
-        "medium" => Effort::Medium,
-        "high" => Effort::High,
-        "xhigh" => Effort::Xhigh,
-        "max" => Effort::Max,
-        other => Effort::Other(other.to_owned()),
-    }
-}
-
-pub(super) fn effort(effort: &Effort) -> &str {
-    match effort {
-        Effort::None => "none",
-        Effort::Minimal => "minimal",
-        Effort::Low => "low",
-        Effort::Medium => "medium",
-        Effort::High => "high",
-        Effort::Xhigh => "xhigh",
-        Effort::Max => "max",
-        Effort::Other(word) => word,
-    }
-}
-
-/// The effort that a budget of tokens comes to.
-pub(super) fn effort_of_budget(tokens: u64) -> &'static str {
-    match tokens {
-        0 => "none",
-        1..4_096 => "low",
-        4_096..12_288 => "medium",
-        _ => "high",
     }
 }
 
@@ -196,21 +160,6 @@ pub(super) fn read_kind(word: &str) -> Option<FaultKind> {
         | "FAILED_PRECONDITION" => FaultKind::BadRequest,
         _ => return None,
     })
-}
-
-pub(super) fn kind_of_status(status: u16) -> FaultKind {
-    match status {
-        401 => FaultKind::Auth,
-        402 => FaultKind::Billing,
-        403 => FaultKind::Permission,
-        404 => FaultKind::NotFound,
-        408 | 504 => FaultKind::Timeout,
-        413 => FaultKind::TooLarge,
-        429 => FaultKind::RateLimit,
-        503 | 529 => FaultKind::Overloaded,
-        400..=499 => FaultKind::BadRequest,
-        _ => FaultKind::Internal,
-    }
 }
 
 /// How a kind of fault is told: the HTTP status, the `type`, and the `code` where the provider gave none.

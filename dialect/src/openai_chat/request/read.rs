@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::super::parts::{raws, read_assistant, read_content, read_mark};
-use super::super::words::{read_effort, read_role, read_tier};
+use super::super::words::{read_role, read_tier};
 use super::tools::{read_choice, read_function, read_tool};
 use crate::json::{Members, WrongType};
 use crate::neutral::{
-    Arguments, OutputFormat, Part, Request, Role, Sampling, Thinking, ThinkingAmount, ToolResult, Turn, carry,
+    Arguments, Effort, OutputFormat, Part, Request, Role, Sampling, Thinking, ThinkingAmount, ToolResult,
+    Turn, carry,
 };
 use crate::refusal::{Code, Refusal};
 
@@ -92,7 +93,7 @@ fn read_thinking(members: &mut Members<'_>) -> Result<Option<Thinking>, WrongTyp
     let mut amount = members
         .text("reasoning_effort")?
         .filter(|word| word != "default")
-        .map(|word| ThinkingAmount::Effort(read_effort(&word)));
+        .map(|word| ThinkingAmount::Effort(Effort::of_word(&word)));
     let mut show = members.read_member::<bool>("include_reasoning")?;
     if let Some(mut reasoning) = members.read_member::<Members<'_>>("reasoning")? {
         let effort = reasoning.text("effort")?;
@@ -105,7 +106,7 @@ fn read_thinking(members: &mut Members<'_>) -> Result<Option<Thinking>, WrongTyp
                 ThinkingAmount::Budget(0)
             }
         });
-        let word = effort.map(|word| ThinkingAmount::Effort(read_effort(&word)));
+        let word = effort.map(|word| ThinkingAmount::Effort(Effort::of_word(&word)));
         amount = amount.or(word).or(budget).or(free);
         show = reasoning
             .read_member::<bool>("exclude")?

@@ -1,14 +1,15 @@
 //! Writing a request for a provider that speaks Chat Completions, as its profile says that it does.
 
-use super::super::words::{effort_of_budget, write_effort, write_tier};
+use super::super::words::write_tier;
 use super::messages::Messages;
 use super::tools::{write_choice, write_tools};
 use crate::Dialect;
 use crate::json::{ObjectWriter, write_array};
 use crate::neutral::names::{OPENAI_TOOL, fit};
 use crate::neutral::{
-    CacheMarks, Losses, MaxTokensName, OutputFormat, Part, Profile, Raw, ReasoningField, Request, Role,
-    Target, Thinking, ThinkingAmount, ThinkingStyle, ToolCall, Undo, Written, check, foreign, is_openais,
+    CacheMarks, Effort, Losses, MaxTokensName, OutputFormat, Part, Profile, Raw, ReasoningField, Request,
+    Role, Target, Thinking, ThinkingAmount, ThinkingStyle, ToolCall, Undo, Written, check, foreign,
+    is_openais,
 };
 use crate::refusal::Refusal;
 
@@ -186,7 +187,7 @@ fn write_thinking(
     object: &mut ObjectWriter<'_>,
 ) -> Result<(), Refusal> {
     let Some(thinking) = thinking else { return Ok(()) };
-    let fit;
+    let (fit, of_budget);
     let word = match &thinking.amount {
         ThinkingAmount::Free => None,
         ThinkingAmount::Effort(effort) if profile.thinking != ThinkingStyle::None => {
@@ -194,10 +195,13 @@ fn write_thinking(
             if *fit != *effort {
                 losses.drop("reasoning_effort")?;
             }
-            Some(write_effort(&fit))
+            Some(fit.word())
         }
-        ThinkingAmount::Effort(effort) => Some(write_effort(effort)),
-        ThinkingAmount::Budget(tokens) => Some(effort_of_budget(*tokens)),
+        ThinkingAmount::Effort(effort) => Some(effort.word()),
+        ThinkingAmount::Budget(tokens) => {
+            of_budget = Effort::of_budget(*tokens);
+            Some(of_budget.word())
+        }
     };
     if profile.thinking == ThinkingStyle::None {
         return match word {

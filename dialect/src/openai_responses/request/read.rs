@@ -9,7 +9,7 @@ use super::read_tools::{read_tool_choice, read_tools};
 use crate::Dialect;
 use crate::json::{Members, WrongType};
 use crate::neutral::{
-    OutputFormat, Part, Raw, Request, Role, Sampling, Thinking, ThinkingAmount, Turn, carry,
+    Effort, OutputFormat, Part, Raw, Request, Role, Sampling, Thinking, ThinkingAmount, Turn, carry,
 };
 use crate::openai_responses::content::rest;
 use crate::openai_responses::item::{Item, Message, read_item};
@@ -193,7 +193,7 @@ fn thinking(members: &mut Members<'_>) -> Result<Option<Thinking>, WrongType> {
     }
     Ok(Some(Thinking {
         amount: effort.map_or(ThinkingAmount::Free, |word| {
-            ThinkingAmount::Effort(words::read_effort(&word))
+            ThinkingAmount::Effort(Effort::of_word(&word))
         }),
         show: summary.map(|_| true),
     }))

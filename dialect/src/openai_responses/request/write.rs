@@ -5,8 +5,8 @@ use super::write_tools::{write_tool_choice, write_tools};
 use crate::Dialect;
 use crate::json::{ObjectWriter, write, write_array};
 use crate::neutral::{
-    Losses, OutputFormat, Part, Profile, Raw, Request, Target, Text, Thinking, ThinkingAmount, ThinkingStyle,
-    Undo, Written, foreign, is_openais, names,
+    Effort, Losses, OutputFormat, Part, Profile, Raw, Request, Target, Text, Thinking, ThinkingAmount,
+    ThinkingStyle, Undo, Written, foreign, is_openais, names,
 };
 use crate::openai_responses::words;
 use crate::refusal::{Code, Refusal};
@@ -144,21 +144,22 @@ fn write_reasoning(
     let Some(thinking) = thinking else {
         return Ok(());
     };
-    let fit;
+    let (fit, of_budget);
     let effort = match &thinking.amount {
         ThinkingAmount::Free => None,
-        ThinkingAmount::Effort(effort) if profile.thinking == ThinkingStyle::None => {
-            Some(words::effort(effort))
-        }
+        ThinkingAmount::Effort(effort) if profile.thinking == ThinkingStyle::None => Some(effort.word()),
         ThinkingAmount::Effort(effort) => {
             fit = profile.efforts.fit(effort);
             if *fit != *effort {
                 losses.drop("reasoning")?;
             }
             // Groq's word for leaving it open. Others that are not known yet are the vendor's to judge.
-            Some(words::effort(&fit)).filter(|word| *word != "default")
+            Some(fit.word()).filter(|word| *word != "default")
         }
-        ThinkingAmount::Budget(tokens) => Some(words::effort_of_budget(*tokens)),
+        ThinkingAmount::Budget(tokens) => {
+            of_budget = Effort::of_budget(*tokens);
+            Some(of_budget.word())
+        }
     };
     if profile.thinking == ThinkingStyle::None {
         return if effort == Some("none") {
