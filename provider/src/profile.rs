@@ -47,6 +47,7 @@ macro_rules! changes {
 
 changes! {
     max_tokens: u64,
+    shared_window: Option<u64>,
     max_tokens_name: MaxTokensName,
     thinking: ThinkingStyle,
     efforts: Efforts,

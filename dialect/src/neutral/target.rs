@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::request::Effort;
+use super::request::{Effort, Request};
+use super::texts::Texts;
 
 /// Where a request goes, as far as writing it depends on that.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +21,8 @@ pub struct Target<'a> {
 pub struct Profile {
     /// The most tokens that an answer can have. Anthropic's dialect must name a number.
     pub max_tokens: u64,
+    /// So many tokens are for input and cap together, and a request for more is refused.
+    pub shared_window: Option<u64>,
     pub max_tokens_name: MaxTokensName,
     pub thinking: ThinkingStyle,
     /// Which words of effort are taken.
@@ -168,10 +171,32 @@ impl From<Vec<EffortWord>> for Efforts {
     }
 }
 
+/// What a token has of text at least, as a rule: who has to leave room for an input takes it for more than it may be.
+const BYTES_OF_A_SHORT_TOKEN: u64 = 3;
+/// What a turn, a tool or a call has around it, and what an image is at most.
+const FRAME_TOKENS: u64 = 16;
+const MEDIA_TOKENS: u64 = 1_600;
+
+impl Profile {
+    /// The most tokens that an answer to this can have; where the input takes its share of the same window, what that
+    /// leaves.
+    pub fn cap_for(&self, request: &Request) -> u64 {
+        let Some(window) = self.shared_window else {
+            return self.max_tokens;
+        };
+        let texts = Texts::of(request);
+        let input = (texts.bytes() / BYTES_OF_A_SHORT_TOKEN)
+            .saturating_add(texts.frames.saturating_mul(FRAME_TOKENS))
+            .saturating_add(texts.media.saturating_mul(MEDIA_TOKENS));
+        self.max_tokens.min(window.saturating_sub(input)).max(1)
+    }
+}
+
 impl Default for Profile {
     fn default() -> Self {
         Self {
             max_tokens: 32_768,
+            shared_window: None,
             max_tokens_name: MaxTokensName::MaxCompletionTokens,
             thinking: ThinkingStyle::Effort,
             efforts: Efforts::ALL,

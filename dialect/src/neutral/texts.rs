@@ -1,8 +1,8 @@
-//! What of a request a model reads, for whoever has to guess how much that is.
+//! What of a request a model reads, or of an answer has written, for whoever has to guess how much that is.
 
-use super::{Arguments, MediaSource, OutputFormat, Part, Request, ToolKind};
+use super::{Arguments, MediaSource, OutputFormat, Part, Reply, Request, ToolKind};
 
-/// The texts of a request, and how much there is beside them.
+/// The texts of a request or an answer, and how much there is beside them.
 #[derive(Debug, Default)]
 pub struct Texts<'a> {
     pub texts: Vec<&'a str>,
@@ -35,6 +35,16 @@ impl<'a> Texts<'a> {
             texts.texts.push(schema.get());
         }
         texts
+    }
+
+    pub fn of_reply(reply: &'a Reply) -> Self {
+        let mut texts = Self::default();
+        texts.parts(&reply.parts);
+        texts
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.texts.iter().map(|text| text.len() as u64).sum()
     }
 
     fn parts(&mut self, parts: &'a [Part]) {

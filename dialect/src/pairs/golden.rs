@@ -102,6 +102,10 @@ fn profile(name: &str) -> Profile {
             },
             ..usual
         },
+        "shared_window" => Profile {
+            shared_window: Some(32_768),
+            ..usual
+        },
         "no_sampling" => Profile {
             sampling: false,
             ..usual

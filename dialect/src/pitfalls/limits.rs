@@ -27,6 +27,32 @@ fn p57_where_a_cap_must_be_named_it_is_the_models_own() {
     assert!(!sent.contains("7777"), "{sent}");
 }
 
+/// There are models that refuse a cap which the input might not leave.
+#[test]
+fn p57_a_cap_leaves_room_for_the_input_where_the_window_is_shared() {
+    let profile = Profile {
+        max_tokens: 7_777,
+        shared_window: Some(10_000),
+        ..Profile::default()
+    };
+    let of = |words: usize, cap: Value| {
+        let text = "word ".repeat(words);
+        let mut body = request(
+            OpenaiChat,
+            json!({"messages": [{"role": "user", "content": text}]}),
+        );
+        body["max_tokens"] = cap;
+        let sent = asked_of(OpenaiChat, AnthropicMessages, &profile, &body);
+        sent["max_tokens"].as_u64().unwrap()
+    };
+    assert_eq!(of(10, json!(null)), 7_777);
+    // 15 000 bytes are 5 000 tokens at most, and the turn has something around it.
+    assert_eq!(of(3_000, json!(null)), 4_984);
+    assert_eq!(of(100_000, json!(null)), 1);
+    // What the client says is its own affair.
+    assert_eq!(of(3_000, json!(9_000)), 9_000);
+}
+
 #[test]
 fn p58_a_cap_is_spelled_as_the_provider_does_and_the_smaller_of_two_counts() {
     let body = request(

@@ -35,7 +35,7 @@ impl Plan {
         let mut plan = Self {
             switch: None,
             effort: None,
-            max_tokens: request.max_tokens.unwrap_or(profile.max_tokens),
+            max_tokens: request.max_tokens.unwrap_or_else(|| profile.cap_for(request)),
         };
         let Some(thinking) = &request.thinking else {
             return Ok(plan);
@@ -88,7 +88,7 @@ impl Plan {
                 }
                 Some(words::effort(&fit).to_owned())
             }
-            ThinkingAmount::Budget(tokens) => Some(words::effort(&effort_of(*tokens)).to_owned()),
+            ThinkingAmount::Budget(tokens) => Some(words::effort(&Effort::of_budget(*tokens)).to_owned()),
         };
         Ok(())
     }
@@ -120,14 +120,5 @@ fn budget(amount: &ThinkingAmount) -> u64 {
             Effort::High => 16_384,
             Effort::Xhigh | Effort::Max => 32_768,
         },
-    }
-}
-
-/// A word of effort for a number of tokens, where the model wants a word.
-fn effort_of(tokens: u64) -> Effort {
-    match tokens {
-        0..4_096 => Effort::Low,
-        4_096..12_288 => Effort::Medium,
-        _ => Effort::High,
     }
 }
