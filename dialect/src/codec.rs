@@ -146,6 +146,26 @@ impl Dialect {
         }
     }
 
+    /// Writes a provider's error as the only event of a stream.
+    pub fn write_fault_event(self, fault: &Fault) -> Vec<u8> {
+        match self {
+            Self::OpenaiChat => openai_chat::write_fault_event(fault),
+            Self::OpenaiResponses => openai_responses::write_fault_event(fault),
+            Self::AnthropicMessages => anthropic_messages::write_fault_event(fault),
+            Self::GeminiGenerate => gemini_generate::write_fault_event(fault),
+        }
+    }
+
+    /// A sign of life between two events of a stream, over which every client passes.
+    pub fn keep_alive(self) -> &'static [u8] {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses => b": keep-alive\n\n",
+            Self::AnthropicMessages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
+            // Google's own clients stumble over comments, and pass over an empty line.
+            Self::GeminiGenerate => b"\r\n",
+        }
+    }
+
     /// Reads a provider's list of models that answer; `None` when it is none.
     pub fn read_model_list(self, body: &[u8], owned_by: &str) -> Option<Vec<ModelEntry>> {
         match self {
@@ -274,6 +294,10 @@ impl StreamMeter for Meter {
     fn next_number(&self) -> u64 {
         self.meter().next_number()
     }
+
+    fn said_under(&self) -> &'static [u8] {
+        self.meter().said_under()
+    }
 }
 
 /// The reader of a provider's stream, of whichever dialect.
@@ -329,6 +353,7 @@ impl Writer {
         heading: OwnedHeading,
         envelope: &Envelope,
         in_path: InPath<'_>,
+        input_tokens: Option<u64>,
     ) -> Self {
         match dialect {
             Dialect::OpenaiChat => {
@@ -336,7 +361,7 @@ impl Writer {
             }
             Dialect::OpenaiResponses => Self::OpenaiResponses(openai_responses::StreamWriter::new(heading)),
             Dialect::AnthropicMessages => {
-                Self::AnthropicMessages(anthropic_messages::StreamWriter::new(heading, None))
+                Self::AnthropicMessages(anthropic_messages::StreamWriter::new(heading, input_tokens))
             }
             Dialect::GeminiGenerate => {
                 let framing = if in_path.is_array {

@@ -25,6 +25,7 @@ mod pitfalls;
 pub mod rates;
 pub mod refusal;
 mod relay;
+mod said;
 pub mod schema;
 #[cfg(test)]
 mod spec;
@@ -44,4 +45,4 @@ pub use relay::{StreamEnd, StreamMeter, StreamRelay};
 pub use splice::{splice, splice_capped};
 pub use tier::TierWord;
 pub use usage::Usage;
-pub use weight::{Weight, weigh};
+pub use weight::{IMAGE_TOKENS, Weight, tokens_of, weigh};

@@ -6,6 +6,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem;
 
+use crate::said::said_bytes;
 use crate::sse::{self, EventSearch, StreamLimits, StreamTooLarge};
 use crate::usage::Usage;
 
@@ -29,6 +30,11 @@ pub trait StreamMeter {
     /// The number of the next event, in the dialect that numbers them.
     fn next_number(&self) -> u64 {
         0
+    }
+
+    /// The member of an event, with its quotes, under which what the model says stands.
+    fn said_under(&self) -> &'static [u8] {
+        b"\"delta\""
     }
 }
 
@@ -56,6 +62,8 @@ pub struct StreamRelay<M> {
     said: bool,
     /// Events by which the model said something.
     said_events: u64,
+    /// Bytes of text in all events.
+    said_bytes: u64,
     /// Whether something came after the end.
     goes_on: bool,
 }
@@ -70,6 +78,7 @@ impl<M: StreamMeter> StreamRelay<M> {
             passed_bytes: 0,
             said: false,
             said_events: 0,
+            said_bytes: 0,
             goes_on: false,
         }
     }
@@ -157,6 +166,11 @@ impl<M: StreamMeter> StreamRelay<M> {
         self.meter.usage()
     }
 
+    /// How much the model has said so far, in bytes of text.
+    pub fn said_bytes(&self) -> u64 {
+        self.said_bytes
+    }
+
     /// Adds the chunk to the event held; when that completes it, takes the event's bytes off the chunk.
     fn complete_held(&mut self, chunk: &mut Bytes, out: &mut Vec<Bytes>) -> bool {
         let held_bytes = self.held.len();
@@ -186,6 +200,7 @@ impl<M: StreamMeter> StreamRelay<M> {
         }
         self.said |= has_data(event);
         self.said_events = self.said_events.saturating_add(u64::from(self.meter.says(event)));
+        self.said_bytes += said_bytes(event, self.meter.said_under());
         self.meter.read(event)
     }
 

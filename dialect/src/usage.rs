@@ -1,6 +1,7 @@
 //! What a provider says was used.
 
 use crate::tier::TierWord;
+use crate::weight::tokens_of;
 
 /// Tokens of one answer, in one convention for all dialects: input includes what came from a cache or went into one,
 /// output includes reasoning.
@@ -41,6 +42,15 @@ pub(crate) fn output_by_total(input: u64, output: u64, total: Option<u64>) -> u6
 }
 
 impl Usage {
+    /// What an answer may have taken that says so much, in bytes of text, where its provider does not tell.
+    pub(crate) fn guess(input_tokens: u64, said_bytes: u64) -> Self {
+        Self {
+            input_tokens,
+            output_tokens: tokens_of(said_bytes),
+            ..Self::default()
+        }
+    }
+
     /// Whether a provider can have meant this: no count beyond all measure, and none that is part of another and larger than
     /// that. What it cannot have meant is not to be booked, or limits and bills would go by it.
     ///

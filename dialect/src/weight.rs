@@ -25,6 +25,17 @@ pub struct Weight {
     pub tier: Option<String>,
 }
 
+/// A token of today's vocabularies is about as many bytes of text, in most scripts. The real vocabularies are tens of
+/// megabytes in the program and more in memory, of OpenAI's models alone, and other vendors publish none.
+const BYTES_OF_A_TOKEN: u64 = 4;
+/// An image of middling size.
+pub const IMAGE_TOKENS: u64 = 765;
+
+/// About how many tokens a text of so many bytes is: a guess, where nobody tells.
+pub fn tokens_of(text_bytes: u64) -> u64 {
+    text_bytes.div_ceil(BYTES_OF_A_TOKEN)
+}
+
 /// What a vendor puts before a conversation by itself, at most: a date, who the model is, how answers are to be.
 const HIDDEN_TOKENS: u64 = 64;
 /// What it puts there to explain how tools are called, or what form the answer must have.
@@ -42,6 +53,13 @@ impl Weight {
         let images = self.images.saturating_mul(image_tokens);
         let shown = self.text_bytes.saturating_add(images).saturating_add(hidden);
         (!self.open_ended).then_some(shown)
+    }
+
+    /// About how many it is; `None` where that does not show.
+    pub fn tokens_about(&self) -> Option<u64> {
+        let images = self.images.saturating_mul(IMAGE_TOKENS);
+        let about = tokens_of(self.text_bytes).saturating_add(images);
+        (!self.open_ended).then_some(about)
     }
 }
 

@@ -177,4 +177,8 @@ impl StreamMeter for ChunkMeter {
     fn usage(&self) -> Option<Usage> {
         self.usage
     }
+
+    fn said_under(&self) -> &'static [u8] {
+        b"\"parts\""
+    }
 }

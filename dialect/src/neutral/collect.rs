@@ -63,6 +63,11 @@ impl Collector {
         }
     }
 
+    /// The last usage that was told.
+    pub fn usage(&self) -> Option<crate::Usage> {
+        self.usage
+    }
+
     /// The whole answer.
     ///
     /// # Errors

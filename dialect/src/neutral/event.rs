@@ -37,12 +37,17 @@ pub enum Event {
 impl Event {
     /// Whether the model says something by it: a token at least.
     pub fn says(&self) -> bool {
+        self.said_bytes() > 0
+    }
+
+    /// How much the model says in it, in bytes of text.
+    pub(crate) fn said_bytes(&self) -> u64 {
         match self {
             Self::Delta {
                 delta: Delta::Text(text) | Delta::Arguments(text),
                 ..
-            } => !text.is_empty(),
-            _ => false,
+            } => text.len() as u64,
+            _ => 0,
         }
     }
 }

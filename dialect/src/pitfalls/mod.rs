@@ -4,7 +4,8 @@
 //! Some are not, or not only, this crate's, which has neither headers nor a clock:
 //! - 54, headers of an answer that do not fit its body: `provider` refuses one that is compressed, and `gateway` goes by the
 //!   first bytes, of which the reader of events ([`sse::is_stream`]) knows whether they begin a stream.
-//! - 55, signs of life: those of a provider are passed on, as is shown here; none are made where it gives none.
+//! - 55, signs of life: those of a provider are passed on, as is shown here; where it gives none, `gateway` does when it is
+//!   told to.
 //! - 59, long answers that nobody asked to be streamed: fetched as streams and told whole where a call crosses. Between
 //!   equals the client's words go as they are, and so does the answer: its bytes could not be kept otherwise.
 

@@ -33,6 +33,7 @@ impl Crossing {
             lossy: losses.header(),
             has_functions: false,
             gathers: false,
+            input_tokens: None,
             purpose: Purpose::Count(client, provider),
         };
         Ok((crossing, written.body))
@@ -45,5 +46,6 @@ pub(super) fn reply(client: Counter, provider: Counter, body: &[u8]) -> Result<A
     Ok(Answered {
         body: client.write(tokens),
         usage: None,
+        said_bytes: 0,
     })
 }

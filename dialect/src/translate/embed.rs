@@ -40,6 +40,7 @@ impl Crossing {
             lossy: losses.header(),
             has_functions: false,
             gathers: false,
+            input_tokens: None,
             purpose: Purpose::Embed(Box::new(Vectors {
                 client,
                 provider,
@@ -69,6 +70,7 @@ impl Vectors {
         Ok(Answered {
             body: self.client.write_reply(&reply, &self.request),
             usage,
+            said_bytes: 0,
         })
     }
 }

@@ -1,11 +1,11 @@
 //! A whole answer out of a stream: for one that is so long that it should not be waited for in silence, and for a provider
 //! that streams what nobody asked it to.
 
-use crate::Dialect;
 use crate::codec::Reader;
 use crate::neutral::collect::{Collector, Unfinished};
-use crate::neutral::{BadAnswer, Profile, Reply, Request};
+use crate::neutral::{BadAnswer, Event, Profile, Reply, Request};
 use crate::sse::{Events, StreamLimits};
+use crate::{Dialect, Usage};
 
 /// Beyond so many tokens Anthropic's own SDKs want a stream: an answer of that length may take more than ten minutes.
 const WAITED_FOR_TOKENS_MAX: u64 = 21_333;
@@ -24,16 +24,42 @@ pub(super) fn is_worth_it(request: &Request, provider: Dialect, profile: &Profil
 
 /// Reads the whole answer that a stream comes to.
 pub(super) fn read(provider: Dialect, profile: &Profile, stream: &[u8]) -> Result<Reply, BadAnswer> {
+    let mut collector = Collector::default();
+    each_event(provider, profile, stream, |event| collector.event(event))?;
+    collector.reply().map_err(|unfinished| match unfinished {
+        Unfinished::Fault(fault) => BadAnswer::Fault(fault),
+        Unfinished::Cut => BadAnswer::Cut,
+    })
+}
+
+/// What a stream that has come this far told of usage, and how much it said, in bytes of text.
+pub(super) fn so_far(provider: Dialect, profile: &Profile, stream: &[u8]) -> (Option<Usage>, u64) {
+    let mut collector = Collector::default();
+    let mut said_bytes = 0;
+    let read = each_event(provider, profile, stream, |event| {
+        said_bytes += event.said_bytes();
+        collector.event(event);
+    });
+    // What it told before an event that is too large, it has told.
+    drop(read);
+    (collector.usage(), said_bytes)
+}
+
+fn each_event(
+    provider: Dialect,
+    profile: &Profile,
+    stream: &[u8],
+    mut take: impl FnMut(Event),
+) -> Result<(), BadAnswer> {
     let mut events = Events::new(StreamLimits::default());
     let mut reader = Reader::new(provider, profile);
-    let mut collector = Collector::default();
     let mut read = Vec::new();
     for step in stream.chunks(STEP_BYTES) {
         let pushed = events.push(step);
         pushed.map_err(|_| BadAnswer::Malformed("an event of its stream is too large".to_owned()))?;
         while let Some(event) = events.next_event() {
             reader.read(event, &mut read);
-            read.drain(..).for_each(|event| collector.event(event));
+            read.drain(..).for_each(&mut take);
         }
     }
     let rest = events.rest();
@@ -41,9 +67,6 @@ pub(super) fn read(provider: Dialect, profile: &Profile, stream: &[u8]) -> Resul
         reader.read(rest, &mut read);
     }
     reader.finish(&mut read);
-    read.into_iter().for_each(|event| collector.event(event));
-    collector.reply().map_err(|unfinished| match unfinished {
-        Unfinished::Fault(fault) => BadAnswer::Fault(fault),
-        Unfinished::Cut => BadAnswer::Cut,
-    })
+    read.into_iter().for_each(take);
+    Ok(())
 }

@@ -16,10 +16,10 @@ pub use stream::Translation;
 use crate::codec::InPath;
 use crate::count::Counter;
 use crate::neutral::{
-    BadAnswer, Fault, Losses, OwnedHeading, Profile, Reply, Target, Undo, collect, discreet,
+    BadAnswer, Fault, Losses, OwnedHeading, Profile, Reply, Target, Texts, Undo, collect, discreet,
 };
 use crate::refusal::Refusal;
-use crate::{Dialect, Envelope, Usage, openai_chat, sse};
+use crate::{Dialect, Envelope, Usage, openai_chat, sse, weigh};
 use embed::Vectors;
 
 /// The two dialects of a call, and what its answer needs.
@@ -35,6 +35,8 @@ pub struct Crossing {
     has_functions: bool,
     /// Whether a stream was asked for though the client wants none.
     gathers: bool,
+    /// About what the input is, for a client whose dialect always tells usage, and tells that of the input first.
+    input_tokens: Option<u64>,
     purpose: Purpose,
 }
 
@@ -61,6 +63,8 @@ pub struct Answered {
     pub body: Vec<u8>,
     /// `None` where the provider tells none.
     pub usage: Option<Usage>,
+    /// How much the model says in it, in bytes of text.
+    pub said_bytes: u64,
 }
 
 impl Crossing {
@@ -93,6 +97,7 @@ impl Crossing {
         let mut request = sent.dialect.read_request(sent.body, sent.in_path)?;
         let gathers = !request.stream && gather::is_worth_it(&request, provider, target.profile);
         request.stream |= gathers;
+        let cap = cap.map(|cap| cap.min(target.profile.cap_for(&request)));
         request.max_tokens = request.max_tokens.or(cap);
         if provider != Dialect::AnthropicMessages {
             found::name_found_tools(&mut request);
@@ -113,9 +118,15 @@ impl Crossing {
             lossy: losses.header(),
             has_functions: request.has_functions,
             gathers,
+            input_tokens: Self::input_tokens(sent),
             purpose: Purpose::Generate,
         };
         Ok((crossing, written.body))
+    }
+
+    fn input_tokens(sent: Sent<'_>) -> Option<u64> {
+        let needs_it = sent.dialect == Dialect::AnthropicMessages;
+        needs_it.then(|| weigh(sent.dialect, sent.body).tokens_about())?
     }
 
     /// What was lost on the way to the provider, as `x-tollgate-lossy` tells it.
@@ -140,14 +151,17 @@ impl Crossing {
             Purpose::Embed(vectors) => return vectors.reply(body),
         }
         let mut reply = self.read(body)?;
+        let (usage, said_bytes) = (reply.usage, Texts::of_reply(&reply).bytes());
         self.undo.reply(&mut reply);
+        reply.usage = usage.or_else(|| Some(Usage::guess(self.input_tokens?, said_bytes)));
         let mut body = self.client.write_reply(&reply, &self.heading.as_heading());
         if self.has_functions {
             body = openai_chat::functions::turn_back(&body);
         }
         Ok(Answered {
             body,
-            usage: reply.usage,
+            usage,
+            said_bytes,
         })
     }
 
@@ -170,6 +184,15 @@ impl Crossing {
         }
     }
 
+    /// What an answer that breaks off here has told of usage, and how much it has said, in bytes of text: something only
+    /// where it came as a stream.
+    pub fn so_far(&self, body: &[u8]) -> (Option<Usage>, u64) {
+        match sse::is_stream(body) {
+            Some(true) => gather::so_far(self.provider, &self.profile, body),
+            _ => (None, 0),
+        }
+    }
+
     /// Begins to translate a stream.
     pub fn stream(self, envelope: &Envelope, in_path: InPath<'_>) -> Translation {
         Translation::new(self, envelope, in_path)
@@ -186,7 +209,7 @@ impl Crossing {
         in_path: InPath<'_>,
     ) -> Result<Answered, BadAnswer> {
         let reply = self.read(body)?;
-        let usage = reply.usage;
+        let (usage, said_bytes) = (reply.usage, Texts::of_reply(&reply).bytes());
         let mut events = Vec::new();
         collect::events(reply, &mut events);
         let mut translation = Translation::new(self.clone(), envelope, in_path);
@@ -194,6 +217,10 @@ impl Crossing {
         events
             .into_iter()
             .for_each(|event| translation.event(event, &mut body));
-        Ok(Answered { body, usage })
+        Ok(Answered {
+            body,
+            usage,
+            said_bytes,
+        })
     }
 }

@@ -28,6 +28,10 @@ struct Pipe {
     read: Vec<Event>,
     undone: Vec<Event>,
     usage: Option<Usage>,
+    /// How much the model has said, in bytes of text.
+    said_bytes: u64,
+    /// What the input may have been, for a client that has to be told something.
+    input_tokens: Option<u64>,
     end: StreamEnd,
     /// Whether the provider said anything since this was last asked.
     said: bool,
@@ -44,16 +48,19 @@ impl Translation {
             undo,
             heading,
             has_functions,
+            input_tokens,
             ..
         } = crossing;
         let pipe = Pipe {
             reader: Reader::new(provider, &profile),
             undo,
-            writer: Writer::new(client, heading, envelope, in_path),
+            writer: Writer::new(client, heading, envelope, in_path, input_tokens),
             has_functions,
             read: Vec::new(),
             undone: Vec::new(),
             usage: None,
+            said_bytes: 0,
+            input_tokens,
             end: StreamEnd::Cut,
             said: false,
             said_events: 0,
@@ -123,6 +130,11 @@ impl Translation {
         self.pipe.usage
     }
 
+    /// How much the model has said so far, in bytes of text.
+    pub fn said_bytes(&self) -> u64 {
+        self.pipe.said_bytes
+    }
+
     /// Ends the stream with a refusal of ours.
     pub fn refuse(&mut self, refusal: &Refusal) -> Vec<u8> {
         let mut written = Vec::new();
@@ -169,6 +181,7 @@ impl Pipe {
     fn write_all(&mut self, out: &mut Vec<u8>) {
         for event in self.read.drain(..) {
             self.said |= event != Event::KeepAlive;
+            self.said_bytes += event.said_bytes();
             self.undo.events(event, &mut self.undone);
         }
         for mut event in self.undone.drain(..) {
@@ -184,6 +197,11 @@ impl Pipe {
                 _ => {}
             }
             if !is_done {
+                if event == Event::End
+                    && let Some(guess) = guess(self.usage, self.input_tokens, self.said_bytes)
+                {
+                    self.writer.write(&guess, out);
+                }
                 self.writer.write(&event, out);
             }
         }
@@ -194,9 +212,18 @@ impl Pipe {
     fn end_where_cut(&mut self, out: &mut Vec<u8>) {
         if self.undo.is_cut() && self.end == StreamEnd::Cut {
             self.end = StreamEnd::Complete;
+            if let Some(guess) = guess(self.usage, self.input_tokens, self.said_bytes) {
+                self.writer.write(&guess, out);
+            }
             self.writer.write(&Event::End, out);
         }
     }
+}
+
+/// What a client that cannot do without it is told of what was used, where the provider has not said a word of it.
+fn guess(told: Option<Usage>, input_tokens: Option<u64>, said_bytes: u64) -> Option<Event> {
+    let guessed = || Some(Event::Usage(Usage::guess(input_tokens?, said_bytes)));
+    told.map_or_else(guessed, |_| None)
 }
 
 fn send(written: Vec<u8>, out: &mut Vec<Bytes>) {

@@ -7,6 +7,7 @@ use super::super::meter::{ChunkMeter, says};
 use super::super::refusal::write_refusal;
 use crate::refusal::Refusal;
 use crate::relay::{StreamEnd, StreamMeter};
+use crate::said::said_bytes;
 use crate::sse::{StreamLimits, StreamTooLarge};
 use crate::usage::Usage;
 
@@ -121,6 +122,7 @@ pub struct ArrayRelay {
     items: ArrayItems,
     meter: ChunkMeter,
     said_items: u64,
+    said_bytes: u64,
 }
 
 impl ArrayRelay {
@@ -129,6 +131,7 @@ impl ArrayRelay {
             items: ArrayItems::new(limits),
             meter: ChunkMeter::default(),
             said_items: 0,
+            said_bytes: 0,
         }
     }
 
@@ -141,6 +144,7 @@ impl ArrayRelay {
         while let Some(item) = self.items.next_item() {
             self.said_items = self.said_items.saturating_add(u64::from(says(item)));
             self.meter.read_chunk(item);
+            self.said_bytes += said_bytes(item, self.meter.said_under());
         }
         out.push(chunk);
         Ok(())
@@ -162,6 +166,11 @@ impl ArrayRelay {
     /// The last usage that the provider reported.
     pub fn usage(&self) -> Option<Usage> {
         self.meter.usage()
+    }
+
+    /// How much the model has said so far, in bytes of text.
+    pub fn said_bytes(&self) -> u64 {
+        self.said_bytes
     }
 
     /// What ends the array with a refusal of ours. Inside an item nothing can be said any more: there the array stays open,

@@ -102,8 +102,7 @@ impl StreamWriter {
             Event::Usage(usage) => self.measure(*usage),
             Event::Finish(finish) => self.finish = Some(finish.clone()),
             Event::Fault(fault) => self.fail(fault, out),
-            // Google's own clients stumble over comments, and pass over an empty line.
-            Event::KeepAlive => out.extend_from_slice(b"\r\n"),
+            Event::KeepAlive => out.extend_from_slice(Dialect::GeminiGenerate.keep_alive()),
             Event::Raw(raw) if raw.origin == Dialect::GeminiGenerate => self.raw.push(raw.clone()),
             Event::Raw(_) => {}
             Event::End => self.end(out),

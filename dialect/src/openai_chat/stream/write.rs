@@ -104,7 +104,7 @@ impl StreamWriter {
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish(finish) => self.finish(finish, out),
             Event::Fault(fault) => self.fault(fault, out),
-            Event::KeepAlive => out.extend_from_slice(b": keep-alive\n\n"),
+            Event::KeepAlive => out.extend_from_slice(Dialect::OpenaiChat.keep_alive()),
             Event::Raw(_) => {}
             Event::End => self.end(out),
         }
