@@ -6,7 +6,7 @@
 //! seals stand in the id of a tool call, behind a separator and in letters that every dialect allows in ids.
 //!
 //! Gemini signs texts, too. No other dialect has a member for that beside a text, so such a seal stands in thoughts of
-//! which nothing is shown, behind the text.
+//! which nothing is shown, behind the text; or before it, where nothing may follow on the text.
 //!
 //! Whatever comes back may be broken or made up. Then it is taken for what it seems to be: an opaque text, or an id, of
 //! the client's own dialect. There is nothing to win by forging one: whoever can send a seal could send it to the
@@ -73,10 +73,17 @@ fn written(seal: &Seal, form: u8, is_base64: bool) -> String {
     text
 }
 
-/// The seal of a text as that of thoughts that stand behind it, for a client of the dialect `own`. `None` for one of
-/// that dialect, which none has a place for.
-pub fn of_text(seal: &Seal, own: Dialect) -> Option<Reasoning> {
-    let data = opaque_of_text(seal);
+/// Where thoughts stand that carry the seal of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Behind,
+    Before,
+}
+
+/// The seal of a text as that of thoughts that stand there, for a client of the dialect `own`. `None` for one of that
+/// dialect, which none has a place for.
+pub fn of_text(seal: &Seal, own: Dialect, place: Place) -> Option<Reasoning> {
+    let data = opaque_of_text(seal, place);
     (seal.origin != own).then(|| Reasoning {
         seal: Some(Seal { origin: own, data }),
         redacted: true,
@@ -84,39 +91,69 @@ pub fn of_text(seal: &Seal, own: Dialect) -> Option<Reasoning> {
     })
 }
 
-fn opaque_of_text(seal: &Seal) -> String {
+fn opaque_of_text(seal: &Seal, place: Place) -> String {
     let is_base64 = is_canonical(&seal.data);
-    let form = if is_base64 { b'x' } else { b'y' };
+    let form = match (place, is_base64) {
+        (Place::Behind, true) => b'x',
+        (Place::Behind, false) => b'y',
+        (Place::Before, true) => b'v',
+        (Place::Before, false) => b'w',
+    };
     written(seal, form, is_base64)
 }
 
-/// Gives texts back their seals, which stand in thoughts behind them.
+/// Gives texts back their seals, which stand in thoughts behind them, or before.
 pub fn seal_texts(turns: &mut [Turn]) {
     for turn in turns.iter_mut().filter(|turn| turn.role == Role::Assistant) {
-        if !turn.parts.iter().any(|part| seal_behind_text(part).is_some()) {
-            continue;
+        if turn.parts.iter().any(|part| carried_seal(part).is_some()) {
+            turn.parts = sealed(std::mem::take(&mut turn.parts));
         }
-        let mut parts: Vec<Part> = Vec::with_capacity(turn.parts.len());
-        for part in turn.parts.drain(..) {
-            match (seal_behind_text(&part), parts.last_mut()) {
-                (None, _) => parts.push(part),
-                (Some(seal), Some(Part::Text(text))) if text.seal.is_none() => text.seal = Some(seal),
-                (Some(seal), _) => parts.push(Part::Text(Text {
-                    seal: Some(seal),
-                    ..Text::default()
-                })),
-            }
-        }
-        turn.parts = parts;
     }
 }
 
-fn seal_behind_text(part: &Part) -> Option<Seal> {
+fn sealed(carrying: Vec<Part>) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::with_capacity(carrying.len());
+    let mut before = Vec::new();
+    for part in carrying {
+        match carried_seal(&part) {
+            None => {
+                let is_text = matches!(part, Part::Text(_));
+                parts.push(part);
+                if is_text {
+                    before.drain(..).for_each(|seal| give(&mut parts, seal));
+                }
+            }
+            Some((seal, Place::Before)) => before.push(seal),
+            Some((seal, Place::Behind)) => give(&mut parts, seal),
+        }
+    }
+    // Their text was taken away.
+    before.into_iter().for_each(|seal| give(&mut parts, seal));
+    parts
+}
+
+/// Gives the seal to the text that is last, or else to an empty one.
+fn give(parts: &mut Vec<Part>, seal: Seal) {
+    match parts.last_mut() {
+        Some(Part::Text(text)) if text.seal.is_none() => text.seal = Some(seal),
+        _ => parts.push(Part::Text(Text {
+            seal: Some(seal),
+            ..Text::default()
+        })),
+    }
+}
+
+/// The seal of a text that this part carries, which is no thought then.
+fn carried_seal(part: &Part) -> Option<(Seal, Place)> {
     let Part::Reasoning(reasoning) = part else {
         return None;
     };
     let (seal, form) = read_tagged(&reasoning.seal.as_ref()?.data)?;
-    matches!(form, b'x' | b'y').then_some(seal)
+    match form {
+        b'x' | b'y' => Some((seal, Place::Behind)),
+        b'v' | b'w' => Some((seal, Place::Before)),
+        _ => None,
+    }
 }
 
 /// The seal for an opaque member of the dialect `own`: as it is when it is of that dialect.
@@ -152,8 +189,8 @@ fn read_tagged(text: &str) -> Option<(Seal, u8)> {
     let [letter, form] = *head.strip_prefix(TAG)?.first_chunk::<2>()?;
     let origin = origin_of(letter)?;
     let data = match form {
-        b'b' | b'B' | b'x' if is_canonical(data) => data.to_owned(),
-        b't' | b'T' | b'y' => String::from_utf8(STANDARD.decode(data).ok()?).ok()?,
+        b'b' | b'B' | b'x' | b'v' if is_canonical(data) => data.to_owned(),
+        b't' | b'T' | b'y' | b'w' => String::from_utf8(STANDARD.decode(data).ok()?).ok()?,
         _ => return None,
     };
     Some((Seal { origin, data }, form))
@@ -312,7 +349,7 @@ mod tests {
         #[test]
         fn p7_the_seal_of_a_text_comes_back_to_it(seal in any_seal(), is_empty in any::<bool>()) {
             let own = numbered((number_of(seal.origin) + 1) & ORIGIN);
-            let behind = of_text(&seal, own).unwrap();
+            let behind = of_text(&seal, own, Place::Behind).unwrap();
             let text = Text { text: "said".to_owned(), seal: Some(seal.clone()), ..Text::default() };
             let bare = Part::text("said");
             let before = if is_empty { vec![] } else { vec![bare] };
@@ -321,7 +358,28 @@ mod tests {
             seal_texts(&mut turns);
             let expected = if is_empty { Text { text: String::new(), ..text } } else { text };
             prop_assert_eq!(&turns[0].parts, &[Part::Text(expected)]);
-            prop_assert!(of_text(&seal, seal.origin).is_none());
+            prop_assert!(of_text(&seal, seal.origin, Place::Behind).is_none());
+        }
+
+        #[test]
+        fn p7_the_seals_of_texts_come_back_from_before_them(seals in proptest::collection::vec(any_seal(), 1..3)) {
+            let own = Dialect::AnthropicMessages;
+            let seals = seals.into_iter().map(|seal| Seal { origin: Dialect::GeminiGenerate, ..seal });
+            let seals: Vec<_> = seals.collect();
+            let carriers = seals.iter().map(|seal| Part::Reasoning(of_text(seal, own, Place::Before).unwrap()));
+            let carriers: Vec<_> = carriers.collect();
+            let text = |text: &str, seal: &Seal| Part::Text(Text { seal: Some(seal.clone()), ..Text::new(text) });
+            let parts = [vec![Part::text("one")], carriers.clone(), vec![Part::text("two")]].concat();
+            let mut turns = [Turn::new(Role::Assistant, parts)];
+            seal_texts(&mut turns);
+            let mut expected = vec![Part::text("one"), text("two", &seals[0])];
+            expected.extend(seals.iter().skip(1).map(|seal| text("", seal)));
+            prop_assert_eq!(&turns[0].parts, &expected);
+            // The client has taken the text away.
+            let mut turns = [Turn::new(Role::Assistant, carriers)];
+            seal_texts(&mut turns);
+            let expected: Vec<_> = seals.iter().map(|seal| text("", seal)).collect();
+            prop_assert_eq!(&turns[0].parts, &expected);
         }
 
         #[test]

@@ -320,8 +320,26 @@ fn p7_an_answer_of_anthropics_ends_with_its_text_and_not_with_a_seal() {
         reply.parts = parts;
         let whole = (anthropic.write_reply)(&reply, &heading().as_heading());
         let whole: Value = serde_json::from_slice(&whole).unwrap();
-        let texts = json!([{"type": "text", "text": "It is late.", "citations": null}]);
-        assert_eq!(whole["content"], texts);
+        let blocks = whole["content"].as_array().unwrap();
+        let (text, carriers) = blocks.split_last().unwrap();
+        assert_eq!(
+            *text,
+            json!({"type": "text", "text": "It is late.", "citations": null})
+        );
+        assert!(!carriers.is_empty(), "{whole}");
+        let is_carrier = |block: &Value| block["type"] == "redacted_thinking";
+        assert!(carriers.iter().all(is_carrier), "{whole}");
+        // And they come back to it.
+        let asked = (anthropic.read_request)(asked_again(anthropic, &whole).to_string().as_bytes()).unwrap();
+        let sealed = |parts: &[Part]| {
+            parts
+                .iter()
+                .filter(|part| seals_of(&[(*part).clone()]).len() == 1)
+                .count()
+        };
+        assert_eq!(sealed(&asked.turns[1].parts), sealed(&reply.parts), "{whole}");
+        assert_eq!(seals_of(&asked.turns[1].parts).len(), carriers.len());
+        // A stream has told its text when the seal comes.
         let mut events = Vec::new();
         collect::events(reply.clone(), &mut events);
         let stream = (anthropic.write_stream)(&events);

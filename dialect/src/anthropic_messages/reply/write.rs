@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::Dialect;
 use crate::json::{Members, ObjectWriter, write_array};
-use crate::neutral::carry::{CarriedSeal, of_text, opaque_for, tool_call_id};
+use crate::neutral::carry::{CarriedSeal, Place, of_text, opaque_for, tool_call_id};
 use crate::neutral::{Arguments, Finish, Heading, Part, Reasoning, Reply, ToolCall};
 
 use super::super::block::{
@@ -30,11 +30,7 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
         .member("role", "assistant")
         .member("model", model);
     let parts = reply.parts.iter().filter(|part| is_shown(part, &reply.finish));
-    let mut pieces: Vec<_> = parts.flat_map(pieces).collect();
-    // Agents take the last block for the answer, so it is none that only carries a seal.
-    while matches!(pieces.last(), Some(Cow::Owned(_))) {
-        pieces.pop();
-    }
+    let pieces = ending_with_text(parts.collect());
     write_array(pieces, object.begin("content"), |piece, out| {
         write_part(&piece, out);
     });
@@ -101,17 +97,41 @@ fn is_shown(part: &Part, finish: &Finish) -> bool {
     }
 }
 
-/// A part as the blocks that it comes to: behind a text stands what carries its seal.
-fn pieces(part: &Part) -> impl Iterator<Item = Cow<'_, Part>> {
-    let carrier = match part {
-        Part::Text(text) => text.seal.as_ref().and_then(|seal| of_text(seal, OWN)),
-        _ => None,
+/// The parts as the blocks that they come to. Behind a text stands what carries its seal; but agents take the last block for
+/// the answer, so before the last text stands what would be the end.
+fn ending_with_text(parts: Vec<&Part>) -> Vec<Cow<'_, Part>> {
+    let is_said = |part: &&Part| !matches!(part, Part::Text(text) if text.text.is_empty());
+    let said = parts.iter().rposition(is_said);
+    let last = said.filter(|at| matches!(parts.get(*at), Some(Part::Text(_))));
+    let (parts, end) = parts.split_at(last.unwrap_or(parts.len()));
+    let mut pieces: Vec<_> = parts
+        .iter()
+        .flat_map(|part| {
+            let carrier = carrier(part, Place::Behind).map(Cow::Owned);
+            is_said(part)
+                .then_some(Cow::Borrowed(*part))
+                .into_iter()
+                .chain(carrier)
+        })
+        .collect();
+    // Behind anything else it is not worth an end that no agent expects.
+    while end.is_empty() && matches!(pieces.last(), Some(Cow::Owned(_))) {
+        pieces.pop();
+    }
+    pieces.extend(
+        end.iter()
+            .filter_map(|part| carrier(part, Place::Before).map(Cow::Owned)),
+    );
+    pieces.extend(end.first().map(|part| Cow::Borrowed(*part)));
+    pieces
+}
+
+/// What carries the seal of a text.
+fn carrier(part: &Part, place: Place) -> Option<Part> {
+    let Part::Text(text) = part else {
+        return None;
     };
-    let is_blank = matches!(part, Part::Text(text) if text.text.is_empty());
-    let shown = (!is_blank).then_some(Cow::Borrowed(part));
-    shown
-        .into_iter()
-        .chain(carrier.map(Part::Reasoning).map(Cow::Owned))
+    of_text(text.seal.as_ref()?, OWN, place).map(Part::Reasoning)
 }
 
 fn write_part(part: &Part, out: &mut Vec<u8>) {

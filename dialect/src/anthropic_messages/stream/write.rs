@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::json::{Members, ObjectWriter, write};
-use crate::neutral::carry::{CarriedSeal, of_text, opaque_for, tool_call_id};
+use crate::neutral::carry::{CarriedSeal, Place, of_text, opaque_for, tool_call_id};
 use crate::neutral::{
     Block, Citation, Delta, Event, Fault, Finish, OwnedHeading, Raw, Seal, ServiceTier, Start,
 };
@@ -85,7 +85,7 @@ impl StreamWriter {
         }
         match event {
             Event::Start(start) => self.start(start, out),
-            Event::KeepAlive => out.extend_from_slice(b"event: ping\ndata: {\"type\":\"ping\"}\n\n"),
+            Event::KeepAlive => out.extend_from_slice(Dialect::AnthropicMessages.keep_alive()),
             Event::Fault(fault) => self.fail(fault, out),
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish(finish) => self.finish = Some(finish.clone()),
@@ -365,7 +365,7 @@ impl Waiting {
         }
         // A text has no place for a seal: a block behind it carries that.
         let seal = self.seal.take().filter(|_| self.kind == Block::Text);
-        let carrier = seal.and_then(|seal| of_text(&seal, OWN)?.seal);
+        let carrier = seal.and_then(|seal| of_text(&seal, OWN, Place::Behind)?.seal);
         next.behind_texts.extend(carrier);
     }
 }

@@ -1,7 +1,7 @@
 //! Writing a whole answer.
 
 use crate::Dialect;
-use crate::neutral::carry::of_text;
+use crate::neutral::carry::{Place, of_text};
 use crate::neutral::{Arguments, Finish, Heading, Part, Reasoning, Reply, Text, ToolCall};
 use crate::openai_responses::output::{self, Call, Shown};
 use crate::openai_responses::response::Response;
@@ -112,7 +112,7 @@ impl Items<'_> {
         let logprobs = std::mem::take(&mut self.logprobs);
         output::write_text(&text.text, &annotations, &logprobs, &mut self.message);
         let seal = text.seal.as_ref();
-        if let Some(carrier) = seal.and_then(|seal| of_text(seal, Dialect::OpenaiResponses)) {
+        if let Some(carrier) = seal.and_then(|seal| of_text(seal, Dialect::OpenaiResponses, Place::Behind)) {
             self.reasoning(&carrier);
         }
     }

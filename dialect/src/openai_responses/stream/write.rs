@@ -7,7 +7,7 @@
 use super::item::{CallSoFar, Item, Kind, Thoughts, Words};
 use super::pen::Pen;
 use crate::Dialect;
-use crate::neutral::carry::of_text;
+use crate::neutral::carry::{Place, of_text};
 use crate::neutral::{Block, Delta, Event, Fault, Finish, Heading, OwnedHeading, Seal, ServiceTier, Start};
 use crate::openai_responses::fault;
 use crate::openai_responses::output::{self, COMPLETED, INCOMPLETE};
@@ -62,7 +62,7 @@ impl StreamWriter {
         match event {
             Event::Start(start) => return self.start(start, out),
             // No client takes it for an event; but whoever watches the connection sees that it lives.
-            Event::KeepAlive => return out.extend_from_slice(b": keep-alive\n\n"),
+            Event::KeepAlive => return out.extend_from_slice(Dialect::OpenaiResponses.keep_alive()),
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish(finish) => self.finish = Some(finish.clone()),
             Event::Raw(_) => {}
@@ -284,7 +284,8 @@ impl StreamWriter {
 
     /// A text has no place for a seal: an item behind it carries that.
     fn carry_behind(&mut self, seal: Option<Seal>, out: &mut Vec<u8>) {
-        let Some(seal) = seal.and_then(|seal| of_text(&seal, Dialect::OpenaiResponses)?.seal) else {
+        let Some(seal) = seal.and_then(|seal| of_text(&seal, Dialect::OpenaiResponses, Place::Behind)?.seal)
+        else {
             return;
         };
         let mut thoughts = Thoughts::new(true);
