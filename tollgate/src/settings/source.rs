@@ -46,6 +46,7 @@ impl Source {
         };
         set.extend(environment);
         if let Some(unknown) = set.keys().find(|name| !is_known(name)) {
+            let unknown = unknown.split('=').next().unwrap_or_default();
             return Err(Failure::new(
                 Kind::Settings,
                 format!("there is no setting {unknown}{}", near(unknown)),
@@ -99,11 +100,13 @@ fn read(path: &Path) -> Result<String, Failure> {
 fn members(text: &str, environment: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Failure> {
     let wrong = |why: String| Failure::new(Kind::Settings, format!("{FILE}: {why}"));
     let members: Option<BTreeMap<String, Value>> =
-        serde_yaml_ng::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        serde_yaml_ng::from_str(text).map_err(|error| wrong(unreadable(&error)))?;
     let mut set = BTreeMap::new();
     for (name, value) in members.unwrap_or_default() {
         if !name.starts_with(PREFIX) && !is_setting(&name) {
-            return Err(wrong(format!("there is no setting {name}{}", near(&name))));
+            // What stands behind `=` is a value for whoever wrote it.
+            let name = name.split('=').next().unwrap_or_default();
+            return Err(wrong(format!("there is no setting {name}{}", near(name))));
         }
         let text = match value {
             Value::String(text) => {
@@ -120,6 +123,14 @@ fn members(text: &str, environment: &BTreeMap<String, String>) -> Result<BTreeMa
         set.insert(name, text);
     }
     Ok(set)
+}
+
+/// Where the file cannot be read. The library's own words quote what stands there, which may be a secret.
+fn unreadable(error: &serde_yaml_ng::Error) -> String {
+    let place = error.location().map_or_else(String::new, |place| {
+        format!(", line {}, column {}", place.line(), place.column())
+    });
+    format!("this is no list of `NAME: value`{place}")
 }
 
 /// `${VAR}` stands for a variable of the environment, which has to be there.

@@ -88,6 +88,31 @@ fn what_is_wrong_is_said_in_one_line() {
     }
 }
 
+#[test]
+fn a_file_that_cannot_be_read_is_not_quoted() {
+    let files = [
+        "TOLLGATE_MASTER_KEY=CANARY",
+        "TOLLGATE_MASTER_KEY=CANARY\nTOLLGATE_LISTEN=127.0.0.1:1\n",
+        "CANARY",
+        "TOLLGATE_MASTER_KEY=CANARY: x",
+        "master_key=CANARY: x",
+        "- CANARY",
+        "TOLLGATE_MASTER_KEY: 'CANARY",
+        "TOLLGATE_MASTER_KEY: \"CANARY\\q\"",
+        "TOLLGATE_MASTER_KEY: CANARY\nTOLLGATE_MASTER_KEY: CANARY\n",
+        "TOLLGATE_MASTER_KEY: *CANARY",
+        "TOLLGATE_MASTER_KEY: !CANARY x",
+        "TOLLGATE_MASTER_KEY: CANARY: CANARY",
+        "? [CANARY]\n: 1",
+        "TOLLGATE_MASTER_KEY: [CANARY]",
+        "TOLLGATE_MASTER_KEY: a${CANARY",
+    ];
+    for file in files {
+        let failure = failure(&[], Some(file));
+        assert!(!format!("{failure:?}").contains("CANARY"), "{file}: {failure:?}");
+    }
+}
+
 /// The reference is generated: `TOLLGATE_TEST_BLESS=1 cargo test -p tollgate` writes it anew.
 #[test]
 fn the_configuration_reference_is_true() {
