@@ -39,6 +39,23 @@ struct Provider {
 /// Lets the test know when the answer it belongs to is dropped.
 struct Told(mpsc::UnboundedSender<()>);
 
+/// How a provider serves.
+#[derive(Clone, Copy)]
+struct Kind {
+    streams_max: u32,
+    /// Whether its answers go on for ever.
+    is_endless: bool,
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self {
+            streams_max: 100,
+            is_endless: false,
+        }
+    }
+}
+
 impl Drop for Told {
     fn drop(&mut self) {
         let _nobody_asks = self.0.send(());
@@ -55,6 +72,10 @@ impl Provider {
     }
 
     async fn with(protocols: &[&[u8]], names: CertificateParams) -> Self {
+        Self::of_kind(protocols, names, Kind::default()).await
+    }
+
+    async fn of_kind(protocols: &[&[u8]], names: CertificateParams, kind: Kind) -> Self {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
@@ -72,7 +93,7 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, gone) = mpsc::unbounded_channel();
-        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), tell));
+        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config)), tell, kind));
         let authority_pem = authority.pem().into_bytes();
         Self {
             address,
@@ -104,7 +125,7 @@ impl Provider {
 }
 
 /// Answers with the version that was spoken, and then hangs.
-async fn serve(listener: TcpListener, tls: TlsAcceptor, tell: mpsc::UnboundedSender<()>) {
+async fn serve(listener: TcpListener, tls: TlsAcceptor, tell: mpsc::UnboundedSender<()>, kind: Kind) {
     while let Ok((connection, _)) = listener.accept().await {
         let (tls, tell) = (tls.clone(), tell.clone());
         tokio::spawn(async move {
@@ -114,11 +135,11 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, tell: mpsc::UnboundedSen
             };
             let service = service_fn(move |request: Request<Incoming>| {
                 let told = Told(tell.clone());
-                async move { Ok::<_, Infallible>(answer(request.version(), told)) }
+                async move { Ok::<_, Infallible>(answer(request.version(), told, kind)) }
             });
-            let served = auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(connection), service)
-                .await;
+            let mut builder = auto::Builder::new(TokioExecutor::new());
+            builder.http2().max_concurrent_streams(kind.streams_max);
+            let served = builder.serve_connection(TokioIo::new(connection), service).await;
             drop(served);
         });
     }
@@ -126,8 +147,12 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, tell: mpsc::UnboundedSen
 
 type Frames = futures_util::stream::BoxStream<'static, Result<Frame<Bytes>, Infallible>>;
 
-fn answer(version: Version, told: Told) -> Response<StreamBody<Frames>> {
+fn answer(version: Version, told: Told, kind: Kind) -> Response<StreamBody<Frames>> {
     use futures_util::{StreamExt as _, stream};
+    if kind.is_endless {
+        let piece = stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&[b'x'; 16 << 10]))));
+        return Response::new(StreamBody::new(piece.boxed()));
+    }
     let first = Frame::data(Bytes::from(format!("{version:?}")));
     let body = stream::once(async move { Ok(first) }).chain(stream::once(async move {
         let _told = told;
@@ -152,6 +177,46 @@ async fn http_2_is_spoken_where_it_is_offered_and_leaving_stops_the_answer() {
         );
         drop(answer);
         soon(provider.gone.recv()).await.expect("the answer was given up");
+    }
+}
+
+async fn of_kind(kind: Kind) -> (Provider, Upstreams) {
+    let names = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let provider = Provider::of_kind(&[b"h2"], names, kind).await;
+    let upstreams = trusting(Some(&provider.authority_pem));
+    (provider, upstreams)
+}
+
+#[tokio::test]
+async fn more_requests_than_one_connection_takes_go_over_others() {
+    let (provider, upstreams) = of_kind(Kind {
+        streams_max: 2,
+        ..Kind::default()
+    })
+    .await;
+    let mut held = Vec::new();
+    for _ in 0..7 {
+        let mut answer = provider.ask(&upstreams).await.unwrap();
+        soon(answer.body.next()).await.unwrap().unwrap();
+        held.push(answer);
+    }
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_do_not_hold_up_the_others() {
+    let (provider, upstreams) = of_kind(Kind {
+        is_endless: true,
+        ..Kind::default()
+    })
+    .await;
+    let mut left_lying = Vec::new();
+    for _ in 0..8 {
+        left_lying.push(provider.ask(&upstreams).await.unwrap());
+    }
+    let mut answer = provider.ask(&upstreams).await.unwrap();
+    let mut taken = 0;
+    while taken < 16 << 20 {
+        taken += soon(answer.body.next()).await.unwrap().unwrap().len();
     }
 }
 

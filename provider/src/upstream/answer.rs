@@ -82,7 +82,7 @@ const PASSED: [HeaderName; 6] = [
 impl Answer {
     pub(super) fn new(
         response: Response<Incoming>,
-        connection: Option<Busy>,
+        connection: Busy,
         gap: Duration,
         quiet: Duration,
         deadline: Instant,
@@ -105,7 +105,7 @@ impl Answer {
         }
         let body = Arriving {
             body,
-            connection,
+            connection: Some(connection),
             gap,
             quiet,
             quiet_since: None,

@@ -1,5 +1,7 @@
 //! One request and the head of its answer, over a kept connection or a new one.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,43 +15,56 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tower_service::Service as _;
 
 use super::connect::{ConnectFault, Connector};
-use super::pool::Place;
+use super::pool::{Place, STREAMS_MAX, Stream};
 use super::request::Pieces;
 use super::{MayGo, SendFault};
 use crate::base_url::BaseUrl;
 
-/// An HTTP/1.1 connection that carries an answer. Given back when the answer has come to its end; dropped before, it is
-/// closed.
-pub(super) struct Busy {
-    sender: http1::SendRequest<Pieces>,
-    place: Arc<Place>,
-    interim: Interim,
+/// What an answer comes over.
+pub(super) enum Busy {
+    /// Given back when the answer has come to its end; dropped before, it is closed.
+    Http1 {
+        sender: http1::SendRequest<Pieces>,
+        place: Arc<Place>,
+        interim: Interim,
+    },
+    /// One place of many in a connection that looks after itself.
+    Http2(#[expect(dead_code, reason = "it is taken until the answer has come to its end")] Stream),
 }
 
 /// Counts the interim answers (RFC 9110, section 15.2) that come before the answer. They are for the gateway alone, which
 /// makes nothing of them.
-struct Interim(Arc<AtomicUsize>);
+pub(super) struct Interim(Arc<AtomicUsize>);
 
 /// In a box, since it is large and handed on a lot: each `async fn` has room for what it is given twice.
 pub(super) type Sent = Box<Request<Pieces>>;
 
-/// The head of an answer, and what the rest of it comes over (an HTTP/2 connection looks after itself).
-pub(super) type Answered = (Response<Incoming>, Option<Busy>);
+/// The head of an answer, and what the rest of it comes over.
+pub(super) type Answered = (Response<Incoming>, Busy);
 
 /// The largest head of an answer, and how far an HTTP/1.1 connection reads ahead of whoever takes the answer.
 const READ_AHEAD_BYTES: usize = 64 << 10;
 const H2_HEAD_BYTES_MAX: u32 = 64 << 10;
+/// How far an HTTP/2 connection reads ahead for one answer. All of its answers together have room for as much each: those
+/// that nobody takes do not hold up the others.
+const H2_READ_AHEAD_BYTES: u32 = 256 << 10;
+const H2_READ_AHEAD_OF_ALL_BYTES: u32 = H2_READ_AHEAD_BYTES * STREAMS_MAX as u32;
 /// A provider that has more to say before its answer is not one to be listened to.
 const INTERIM_MAX: usize = 8;
 
 impl Busy {
     pub(super) fn give_back(self) {
-        self.place.keep(self.sender);
+        if let Self::Http1 { sender, place, .. } = self {
+            place.keep(sender);
+        }
     }
 
-    /// Whether the answer came after more interim ones than a provider can need.
+    /// Whether the answer came after more interim ones than a provider can need. (In HTTP/2 the library counts frames.)
     pub(super) fn was_flooded(&self) -> bool {
-        self.interim.0.load(Ordering::Relaxed) > INTERIM_MAX
+        match self {
+            Self::Http1 { interim, .. } => interim.0.load(Ordering::Relaxed) > INTERIM_MAX,
+            Self::Http2(_) => false,
+        }
     }
 }
 
@@ -75,25 +90,25 @@ pub(super) async fn exchange(
     (base_url, may_go): (&BaseUrl, MayGo<'_>),
     mut request: Sent,
 ) -> Result<Answered, SendFault> {
-    if let Some(mut sender) = place.shared() {
-        if sender.ready().await.is_ok() {
+    while let Some(mut stream) = place.stream() {
+        if stream.sender.ready().await.is_ok() {
             in_time(may_go)?;
-            match over_http2(&mut sender, base_url, request).await {
-                Ok(answered) => return Ok(answered),
+            match over_http2(&mut stream, base_url, request).await {
+                Ok(response) => return Ok((response, Busy::Http2(stream))),
                 Err(error) => request = unsent(error)?,
             }
         }
-    } else {
-        while let Some(mut sender) = place.take() {
-            // It may have been closed since, or still be at the end of its last answer.
-            if sender.ready().await.is_err() {
-                continue;
-            }
-            in_time(may_go)?;
-            match over_http1(sender, place, base_url, request).await {
-                Ok(answered) => return Ok(answered),
-                Err(error) => request = unsent(error)?,
-            }
+        place.forget(&stream);
+    }
+    while let Some(mut sender) = place.take() {
+        // It may have been closed since, or still be at the end of its last answer.
+        if sender.ready().await.is_err() {
+            continue;
+        }
+        in_time(may_go)?;
+        match over_http1(sender, place, base_url, request).await {
+            Ok(answered) => return Ok(answered),
+            Err(error) => request = unsent(error)?,
         }
     }
     // In a box, since it is large and hardly ever needed: a call carries room for all that it may wait for.
@@ -117,16 +132,20 @@ async fn over_a_new_one(
         .map_err(|error| ConnectFault::as_send_fault(error.as_ref()))?;
     let failed = |_| SendFault::Broken;
     let answered = if stream.connected().is_negotiated_h2() {
-        let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_header_list_size(H2_HEAD_BYTES_MAX)
+            .initial_stream_window_size(H2_READ_AHEAD_BYTES)
+            .initial_connection_window_size(H2_READ_AHEAD_OF_ALL_BYTES)
             .handshake(stream)
             .await
             .map_err(failed)?;
-        tokio::spawn(connection);
-        place.share(&sender);
+        let streams_max = Arc::new(AtomicUsize::new(STREAMS_MAX));
+        tokio::spawn(run(Box::pin(connection), streams_max.clone()));
+        let mut stream = place.share(sender, streams_max);
         in_time(may_go)?;
-        over_http2(&mut sender, base_url, request).await
+        let response = over_http2(&mut stream, base_url, request).await;
+        response.map(|response| (response, Busy::Http2(stream)))
     } else {
         // Each by itself: what TLS needs is larger than all else, and a connection without it would have room for it too.
         let sender = match stream {
@@ -138,6 +157,35 @@ async fn over_a_new_one(
         over_http1(sender, place, base_url, request).await
     };
     answered.map_err(|_| SendFault::Broken)
+}
+
+/// Runs an HTTP/2 connection to its end, and notes how many requests at once the provider takes on it.
+async fn run<C>(mut connection: Pin<Box<C>>, streams_max: Arc<AtomicUsize>)
+where
+    C: Future + TakesStreams,
+{
+    poll_fn(|context| {
+        let polled = connection.as_mut().poll(context);
+        let takes = connection.streams_max().min(STREAMS_MAX);
+        streams_max.store(takes, Ordering::Relaxed);
+        polled.map(drop)
+    })
+    .await;
+}
+
+/// An HTTP/2 connection over whatever it goes.
+trait TakesStreams {
+    fn streams_max(&self) -> usize;
+}
+
+impl<T, E> TakesStreams for http2::Connection<T, Pieces, E>
+where
+    T: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+    E: hyper::rt::bounds::Http2ClientConnExec<Pieces, T> + Unpin,
+{
+    fn streams_max(&self) -> usize {
+        self.current_max_send_streams()
+    }
 }
 
 /// Begins to speak HTTP/1.1 over a connection.
@@ -164,24 +212,23 @@ async fn over_http1(
     let interim = Interim::count(&mut request);
     let response = sender.try_send_request(*request).await?;
     let place = place.clone();
-    let busy = Busy {
+    let busy = Busy::Http1 {
         sender,
         place,
         interim,
     };
-    Ok((response, Some(busy)))
+    Ok((response, busy))
 }
 
 /// HTTP/2 has the host in the target.
 async fn over_http2(
-    sender: &mut http2::SendRequest<Pieces>,
+    stream: &mut Stream,
     base_url: &BaseUrl,
     mut request: Sent,
-) -> Result<Answered, TrySendError<Request<Pieces>>> {
+) -> Result<Response<Incoming>, TrySendError<Request<Pieces>>> {
     request.headers_mut().remove(HOST);
     *request.uri_mut() = base_url.with_path_of(request.uri());
-    let response = sender.try_send_request(*request).await?;
-    Ok((response, None))
+    stream.sender.try_send_request(*request).await
 }
 
 /// The request, when none of it was written.

@@ -265,7 +265,7 @@ impl Upstreams {
             () = timer.as_mut() => return Err(SendFault::FirstByteTimeout),
         };
         let (response, busy) = exchanged?;
-        if busy.as_ref().is_some_and(exchange::Busy::was_flooded) {
+        if busy.was_flooded() {
             return Err(SendFault::Flooded);
         }
         // What keeps the connection busy while it is worked on, may do so for as long as it may be worked on in silence.

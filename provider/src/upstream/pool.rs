@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,8 +41,8 @@ pub(super) struct Place {
 struct Open {
     /// HTTP/1.1 connections over which nothing goes, the one used last at the end.
     idle: Vec<Idle>,
-    /// The HTTP/2 connection, which carries many requests at once.
-    shared: Option<http2::SendRequest<Pieces>>,
+    /// HTTP/2 connections, each of which carries many requests at once.
+    shared: Vec<Shared>,
     used: Option<Instant>,
 }
 
@@ -50,8 +51,26 @@ struct Idle {
     since: Instant,
 }
 
+struct Shared {
+    sender: http2::SendRequest<Pieces>,
+    /// One more than the requests on it.
+    streams: Arc<()>,
+    /// As many as the provider takes, as the connection itself notes.
+    streams_max: Arc<AtomicUsize>,
+    used: Instant,
+}
+
+/// Room for one request on an HTTP/2 connection, taken until dropped.
+pub(super) struct Stream {
+    pub(super) sender: http2::SendRequest<Pieces>,
+    streams: Arc<()>,
+}
+
 const PLACES_MAX: usize = 10_000;
 const IDLE_MAX: usize = 1_024;
+/// Requests at once on one HTTP/2 connection, or fewer where the provider takes fewer: more would wait in the library, and look
+/// as if the provider did not answer.
+pub(super) const STREAMS_MAX: usize = 100;
 const IDLE: Duration = Duration::from_secs(90);
 const SWEEP: Duration = Duration::from_secs(15);
 
@@ -146,19 +165,35 @@ impl Place {
         }
     }
 
-    /// The HTTP/2 connection, if there is one.
-    pub(super) fn shared(&self) -> Option<http2::SendRequest<Pieces>> {
+    /// Room on an HTTP/2 connection, where there is some. The one made first comes first, so that those that are not needed
+    /// grow old and are closed.
+    pub(super) fn stream(&self) -> Option<Stream> {
         let mut open = locked(&self.open);
-        open.used = Some(Instant::now());
-        if open.shared.as_ref().is_some_and(http2::SendRequest::is_closed) {
-            open.shared = None;
-        }
-        open.shared.clone()
+        let now = Instant::now();
+        open.used = Some(now);
+        open.shared.retain(|shared| !shared.sender.is_closed());
+        let shared = open.shared.iter_mut().find(|shared| shared.has_room())?;
+        shared.used = now;
+        Some(shared.stream())
     }
 
-    /// Lets others use an HTTP/2 connection too, unless there is one already: of several made at once the first is kept.
-    pub(super) fn share(&self, sender: &http2::SendRequest<Pieces>) {
-        locked(&self.open).shared.get_or_insert_with(|| sender.clone());
+    /// Lets others use an HTTP/2 connection too.
+    pub(super) fn share(&self, sender: http2::SendRequest<Pieces>, streams_max: Arc<AtomicUsize>) -> Stream {
+        let shared = Shared {
+            sender,
+            streams: Arc::default(),
+            streams_max,
+            used: Instant::now(),
+        };
+        let stream = shared.stream();
+        locked(&self.open).shared.push(shared);
+        stream
+    }
+
+    /// Gives an HTTP/2 connection to no one else: it takes no more requests.
+    pub(super) fn forget(&self, stream: &Stream) {
+        let is_other = |shared: &Shared| !Arc::ptr_eq(&shared.streams, &stream.streams);
+        locked(&self.open).shared.retain(is_other);
     }
 
     /// Closes what has been idle for too long; says whether anything was used of late.
@@ -166,7 +201,26 @@ impl Place {
         let mut open = locked(&self.open);
         open.idle
             .retain(|idle| !idle.sender.is_closed() && now.duration_since(idle.since) < IDLE);
+        open.shared
+            .retain(|shared| shared.streams() > 0 || now.duration_since(shared.used) < IDLE);
         open.used.is_some_and(|used| now.duration_since(used) < IDLE)
+    }
+}
+
+impl Shared {
+    fn streams(&self) -> usize {
+        Arc::strong_count(&self.streams).saturating_sub(1)
+    }
+
+    fn has_room(&self) -> bool {
+        self.streams() < self.streams_max.load(Ordering::Relaxed)
+    }
+
+    fn stream(&self) -> Stream {
+        Stream {
+            sender: self.sender.clone(),
+            streams: self.streams.clone(),
+        }
     }
 }
 
