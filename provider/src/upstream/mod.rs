@@ -38,6 +38,7 @@ pub struct Upstreams {
     for_operators: Connector,
     for_tenants: Connector,
     tokens: Tokens,
+    tokens_of_anybody: bool,
     gemini_cli: Option<GeminiCli>,
 }
 
@@ -50,6 +51,8 @@ pub struct UpstreamSettings {
     pub connect_timeout: Duration,
     /// Of Google service accounts.
     pub tokens: Tokens,
+    /// Whether they are asked for wherever a key file says, be that not Google.
+    pub tokens_of_anybody: bool,
     /// Where it is switched on.
     pub gemini_cli: Option<GeminiCli>,
 }
@@ -60,6 +63,7 @@ impl Default for UpstreamSettings {
             extra_ca_pem: None,
             connect_timeout: Duration::from_secs(5),
             tokens: Tokens::default(),
+            tokens_of_anybody: false,
             gemini_cli: None,
         }
     }
@@ -208,6 +212,7 @@ impl Upstreams {
             for_operators: connector(Trust::Operator),
             for_tenants: connector(Trust::Tenant),
             tokens: settings.tokens.clone(),
+            tokens_of_anybody: settings.tokens_of_anybody,
             gemini_cli: settings.gemini_cli.clone(),
         })
     }

@@ -64,7 +64,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 impl Upstreams {
     /// The token with which this errand, of a service account, is to be sent.
     pub(super) async fn token(&self, errand: &Errand<'_>) -> Result<Secret, SendFault> {
-        let slot = self.tokens.slot(errand)?;
+        let slot = self.tokens.slot(errand, self.tokens_of_anybody)?;
         let now = Instant::now();
         let old = slot.good(now);
         let _asking = match &old {
@@ -119,7 +119,8 @@ impl Upstreams {
             ..*errand
         };
         let asked_at = Instant::now();
-        let mut answer = self.deliver(asking, request::FORM).await?;
+        let asked = self.deliver(asking, request::FORM).await;
+        let mut answer = asked.map_err(of_the_token)?;
         match answer.status {
             StatusCode::OK => {}
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -140,7 +141,7 @@ impl Upstreams {
 }
 
 impl Tokens {
-    fn slot(&self, errand: &Errand<'_>) -> Result<Arc<Slot>, SendFault> {
+    fn slot(&self, errand: &Errand<'_>, asks_anybody: bool) -> Result<Arc<Slot>, SendFault> {
         let file = errand.secret.ok_or(SendFault::BadSecret)?;
         let trust = errand.base_url.trust();
         let is_own = |slot: &&Arc<Slot>| slot.account.token_url.trust() == trust && slot.file.matches(file);
@@ -150,7 +151,7 @@ impl Tokens {
         // Without the lock: reading a key takes a while.
         let slot = Arc::new(Slot {
             file: file.clone(),
-            account: ServiceAccount::read(file, trust).ok_or(SendFault::BadSecret)?,
+            account: ServiceAccount::read(file, trust, asks_anybody).ok_or(SendFault::BadSecret)?,
             known: Mutex::default(),
             asking: tokio::sync::Mutex::default(),
         });
@@ -201,6 +202,15 @@ impl Token {
             renew_at: asked_at + lasts.saturating_sub(AHEAD),
             ends_at: asked_at + lasts.saturating_sub(TOO_LATE),
         }
+    }
+}
+
+/// What has failed is the way to the token: the provider that is to be called was sent nothing yet.
+fn of_the_token(fault: SendFault) -> SendFault {
+    if fault.is_before_the_first_byte() && fault != SendFault::Connect {
+        fault
+    } else {
+        SendFault::NoToken
     }
 }
 

@@ -8,6 +8,10 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::{BaseUrl, Trust, UpstreamSettings};
 
+/// For statuses: a token server that closes the connection, and one that answers as it was not asked to.
+const BREAKS: u16 = 0;
+const PACKS: u16 = 1;
+
 /// A vendor and its token server in one, at a free port of loopback.
 struct Google {
     address: String,
@@ -49,12 +53,20 @@ impl Google {
             let granted = format!(
                 r#"{{"access_token":"token-{number}","expires_in":{lasts_s},"token_type":"Bearer"}}"#
             );
+            if status == BREAKS {
+                return;
+            }
             (status, granted)
         } else {
             locked(&self.served).push(head);
             (200, "{}".to_owned())
         };
         let length = answer.len();
+        if status == PACKS {
+            let answer = "HTTP/1.1 200 X\r\ncontent-encoding: gzip\r\ncontent-length: 0\r\n\r\n";
+            let _ = connection.write_all(answer.as_bytes()).await;
+            return;
+        }
         let answer =
             format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{answer}");
         let _ = connection.write_all(answer.as_bytes()).await;
@@ -159,6 +171,7 @@ const GRANT: &str = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-b
 fn upstreams(tokens: &Tokens) -> Upstreams {
     let settings = UpstreamSettings {
         tokens: tokens.clone(),
+        tokens_of_anybody: true,
         ..UpstreamSettings::default()
     };
     Upstreams::new(&settings).unwrap()
@@ -200,6 +213,8 @@ async fn a_token_that_does_not_come_is_a_fault_of_its_own_told_to_all_who_wait()
         (401, SendFault::TokenRefused),
         (500, SendFault::NoToken),
         (302, SendFault::NoToken),
+        (BREAKS, SendFault::NoToken),
+        (PACKS, SendFault::NoToken),
     ] {
         let google = Google::start((status, 0)).await;
         let (file, worker) = (google.file(), upstreams(&Tokens::default()));
@@ -234,6 +249,8 @@ async fn what_is_no_key_file_of_a_service_account_is_a_bad_secret() {
         assert_eq!(sent, Err(SendFault::BadSecret));
     }
     // What a tenant's file says leads to no place that their base URL could not lead to.
-    assert!(ServiceAccount::read(&whole, Trust::Tenant).is_none());
+    assert!(ServiceAccount::read(&whole, Trust::Tenant, true).is_none());
+    // Nor does anybody but Google get what is good for a token.
+    assert!(ServiceAccount::read(&whole, Trust::Operator, false).is_none());
     assert_eq!(google.asked.load(Ordering::SeqCst), 0);
 }
