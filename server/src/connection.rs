@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
-use gateway::Worker;
+use gateway::{CallId, Worker};
+use http::{HeaderMap, HeaderValue};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -22,8 +23,10 @@ use crate::balance::{Seated, Taken};
 use crate::connections::Connected;
 use crate::door::Door;
 use crate::drain::{Drain, Line};
+use crate::endpoint::REQUEST_ID;
 use crate::limits::FrontLimits;
 use crate::patience::{Patient, Turns, holding};
+use crate::streams::{Streams, Told};
 use crate::ui::Ui;
 use crate::{answer, endpoint, front};
 
@@ -36,7 +39,7 @@ pub(crate) struct Front {
     /// The pages, where they are not on an address of their own.
     ui: Option<Ui>,
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Streams>,
     #[expect(dead_code, reason = "it is held until the last connection ends")]
     open: watch::Receiver<()>,
 }
@@ -48,8 +51,9 @@ const H2_RESETS_MAX: usize = 20;
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// How a connection in HTTP/2 begins (RFC 9113, section 3.4), and no request of HTTP/1 does.
 const H2_PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// After a beginning that may still become either.
+/// After a beginning that may still become either; longer each time, since who is slow may mean to be.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 /// What who is one too many is told, if the socket takes it at once: before it has cost anything.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -69,7 +73,7 @@ impl Front {
             limits,
             ui,
             http1: front::parser(),
-            http2: http2_builder(),
+            http2: http2_builder(limits),
             open,
         }
     }
@@ -163,13 +167,27 @@ impl Front {
             }
             Err(refusal) => Either::Right(ready((answer::refusal(dialect, &refusal), None))),
         };
-        answering.map(move |(answer, visit)| Ok(holding(line.answered(answer), (visit, turn))))
+        answering.map(move |(mut answer, visit)| {
+            turn.answered();
+            name(answer.headers_mut());
+            Ok(holding(line.answered(answer).map(Told), (visit, turn)))
+        })
+    }
+}
+
+/// Gives an answer a name that has none, since it comes from before or beside the endpoints.
+fn name(headers: &mut HeaderMap) {
+    if !headers.contains_key(REQUEST_ID)
+        && let Ok(value) = HeaderValue::from_str(CallId::generate().as_str())
+    {
+        headers.insert(REQUEST_ID, value);
     }
 }
 
 /// Whether the client begins as HTTP/2 does. What it has sent stays where it is.
 async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
     let mut begin = [0; H2_PREFACE.len()];
+    let mut pause = LOOK_AGAIN;
     loop {
         let seen = stream.peek(&mut begin).await?;
         let begin = begin.get(..seen).unwrap_or_default();
@@ -179,12 +197,13 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
         if seen == H2_PREFACE.len() {
             return Ok(true);
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOK_AGAIN_MAX);
     }
 }
 
-fn http2_builder() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2_builder(limits: FrontLimits) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams::new(limits));
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS_MAX)

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 
 use crate::answer::{self, Body};
 use crate::connections::{Connected, Connections};
+use crate::endpoint::REQUEST_ID;
 
 /// Proxies in front of us, whose word about where a request comes from is taken.
 #[derive(Debug, Clone, Default)]
@@ -158,8 +159,8 @@ impl Door {
         let message = "Too many requests of this address had no valid gateway key.";
         let refusal = Refusal::new(Code::TooManyFailures, message).retry_after(wait.as_secs() + 1);
         let mut refused = answer::refusal(dialect, &refusal);
-        if let Some(id) = answer.headers().get("x-request-id") {
-            refused.headers_mut().insert("x-request-id", id.clone());
+        if let Some(id) = answer.headers().get(REQUEST_ID) {
+            refused.headers_mut().insert(REQUEST_ID, id.clone());
         }
         refused
     }

@@ -56,7 +56,7 @@ pub(crate) enum ForAnybody {
     Health,
 }
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What all clients of Anthropic's dialect send, and what those of Google's do, whichever of its versions they ask for.
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const GOOGLE_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");

@@ -21,6 +21,7 @@ mod observe;
 mod panic;
 mod patience;
 mod rates;
+mod streams;
 mod ui;
 
 pub use accept::{Phase, serve};

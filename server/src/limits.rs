@@ -15,12 +15,14 @@ pub struct FrontLimits {
     pub body_timeout: Duration,
     /// For a client to take anything of what is sent to it.
     pub write_stall: Duration,
+    /// For a client to take all of an answer.
+    pub answer_timeout: Duration,
     /// While draining, for a client that keeps its connection to send one more request on it.
     pub drain_linger: Duration,
 }
 
 impl Default for FrontLimits {
-    /// 10 s, 60 s, 20 MiB, 120 s, 30 s, 5 s.
+    /// 10 s, 60 s, 20 MiB, 120 s, 30 s, 1 h, 5 s.
     fn default() -> Self {
         Self {
             head_timeout: Duration::from_secs(10),
@@ -28,6 +30,7 @@ impl Default for FrontLimits {
             body_bytes_max: 20 << 20,
             body_timeout: Duration::from_secs(120),
             write_stall: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(3_600),
             drain_linger: Duration::from_secs(5),
         }
     }

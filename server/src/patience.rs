@@ -46,6 +46,8 @@ pub(crate) struct Turns {
     ended: AtomicU64,
     /// When the last one ended, in milliseconds since the connection stands.
     ended_at_ms: AtomicU64,
+    /// When the answer to the open one began, by the same clock; 0 for not yet.
+    answering_at_ms: AtomicU64,
     /// In HTTP/2 bytes also come without a request: they say nothing about a head.
     has_frames: AtomicBool,
 }
@@ -69,6 +71,7 @@ impl Patient {
             open: AtomicUsize::new(0),
             ended: AtomicU64::new(0),
             ended_at_ms: AtomicU64::new(0),
+            answering_at_ms: AtomicU64::new(0),
             has_frames: AtomicBool::new(false),
         });
         let deadline = connected + limits.head_timeout;
@@ -128,6 +131,15 @@ impl Patient {
         }
     }
 
+    /// Whether a client of HTTP/1 takes its answer in bits for so long that it can be waited for no longer.
+    fn is_overdue(&self) -> bool {
+        let since_ms = self.turns.answering_at_ms.load(Ordering::Acquire);
+        let since = Duration::from_millis(since_ms);
+        since_ms > 0
+            && !self.turns.has_frames.load(Ordering::Acquire)
+            && self.turns.connected.elapsed().saturating_sub(since) >= self.limits.answer_timeout
+    }
+
     /// Tells a client that has begun a head that it took too long; one that has said nothing is not waiting for a word.
     fn tell(&mut self, context: &mut Context<'_>) {
         if self.begun && !self.is_writing && !self.turns.has_frames.load(Ordering::Acquire) {
@@ -176,7 +188,16 @@ impl AsyncRead for Patient {
 }
 
 impl Patient {
-    fn written<T>(&mut self, polled: Poll<T>) -> Poll<T> {
+    /// Writes, and notes whether that has to wait. Who has made it wait before is looked at: a client that takes a little now
+    /// and then never takes too long for one write.
+    fn write<T>(
+        &mut self,
+        write: impl FnOnce(Pin<&mut TimeoutStream<TcpStream>>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.is_writing && self.is_overdue() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let polled = write(self.stream.as_mut());
         self.is_writing = polled.is_pending();
         polled
     }
@@ -184,9 +205,7 @@ impl Patient {
 
 impl AsyncWrite for Patient {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let patient = self.get_mut();
-        let polled = patient.stream.as_mut().poll_write(context, bytes);
-        patient.written(polled)
+        self.get_mut().write(|stream| stream.poll_write(context, bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -204,9 +223,8 @@ impl AsyncWrite for Patient {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let patient = self.get_mut();
-        let polled = patient.stream.as_mut().poll_write_vectored(context, pieces);
-        patient.written(polled)
+        self.get_mut()
+            .write(|stream| stream.poll_write_vectored(context, pieces))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -223,12 +241,25 @@ impl Turns {
         self.open.fetch_add(1, Ordering::AcqRel);
         Turn(self.clone())
     }
+
+    /// For how long it stands.
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.connected.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Turn {
+    /// The answer begins.
+    pub(crate) fn answered(&self) {
+        let now_ms = self.0.age_ms().max(1);
+        self.0.answering_at_ms.store(now_ms, Ordering::Release);
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let now_ms = u64::try_from(self.0.connected.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.ended_at_ms.store(now_ms, Ordering::Release);
+        self.0.ended_at_ms.store(self.0.age_ms(), Ordering::Release);
+        self.0.answering_at_ms.store(0, Ordering::Release);
         self.0.open.fetch_sub(1, Ordering::AcqRel);
         self.0.ended.fetch_add(1, Ordering::AcqRel);
     }

@@ -200,6 +200,10 @@ impl Arriving {
                     }
                     return Poll::Ready(None);
                 }
+                // Also one that never pauses has an end.
+                Some(Ok(Ok(_))) if Instant::now() >= self.deadline => {
+                    return Poll::Ready(Some(Err(BodyFault::TotalTimeout)));
+                }
                 Some(Ok(Ok(data))) => return Poll::Ready(Some(Ok(data))),
                 // Trailers, of which no vendor makes use.
                 Some(Ok(Err(_))) => {}

@@ -126,6 +126,7 @@ impl Settings {
                 "a list of addresses and networks, such as 10.0.0.0/8,192.168.1.7",
             )?,
             failure_limit: FailureLimit {
+                answer_timeout: source.duration("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT")?,
                 failures_max: source.parsed("TOLLGATE_FAILED_KEYS_MAX", "a number")?,
                 ..FailureLimit::default()
             },

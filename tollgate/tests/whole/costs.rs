@@ -8,6 +8,7 @@ use testkit::client;
 use testkit::database::TestDatabase;
 use testkit::vendor::{End, Play, Vendor};
 
+use crate::flood;
 use crate::raw::{connect, read_to_end};
 use crate::world::{World, chunk, completion, request};
 
@@ -125,6 +126,124 @@ fn a_client_that_takes_nothing_is_cut_off_and_booked() {
     );
 }
 
+/// It reads what comes, and opens no window for its answer.
+#[test]
+fn a_client_of_http2_that_takes_nothing_is_cut_off_and_booked() {
+    let vendor = Vendor::start(|_| Play::stream([chunk("a", None)]).end(End::Hang));
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation.set("TOLLGATE_WRITE_STALL_TIMEOUT", "1s")
+    });
+    let body = request("custom/any", true);
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    // `POST http`, and what the static table of HPACK has no values for: path, host, key, type.
+    let head = [
+        vec![0x83, 0x86, 0x04],
+        text("/v1/chat/completions"),
+        vec![0x01],
+        text("gateway"),
+        vec![0x0f, 0x08],
+        text(&format!("Bearer {}", world.key)),
+        vec![0x0f, 0x10],
+        text("application/json"),
+    ]
+    .concat();
+    let no_window = [0, 4, 0, 0, 0, 0];
+    let mut connection = connect(&world);
+    let begun = Instant::now();
+    let bytes = [
+        flood::PREFACE,
+        &flood::frame(flood::SETTINGS, 0, 0, &no_window),
+        &flood::frame(flood::HEADERS, flood::END_HEADERS, 1, &head),
+        &flood::frame(flood::DATA, flood::END_STREAM, 1, &body),
+    ]
+    .concat();
+    connection.write_all(&bytes).unwrap();
+    let outcome = world.ledger(1).into_values().next().unwrap().outcome;
+    let took = begun.elapsed();
+    assert_eq!(outcome, "client_gone");
+    assert!(
+        took > Duration::from_secs(1) && took < Duration::from_secs(1) + LATE * 2,
+        "{took:?}"
+    );
+    let (mut seen, mut piece) = (Vec::new(), [0; 4_096]);
+    while !flood::kinds(&seen).contains(&flood::RST_STREAM) {
+        let read = connection.read(&mut piece).unwrap();
+        assert!(read > 0, "the connection is closed");
+        seen.extend_from_slice(&piece[..read]);
+    }
+    assert!(!flood::kinds(&seen).contains(&flood::DATA));
+}
+
+/// Each write of the gateway ends in time, and all of them together never would.
+#[test]
+fn a_client_that_takes_a_little_now_and_then_has_as_long_as_an_answer_may_take() {
+    let event = chunk(&"x".repeat(60 << 10), None);
+    let vendor = Vendor::start(move |_| Play::stream(vec![event.clone(); 2_000]).end(End::Hang));
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation
+            .set("TOLLGATE_WRITE_STALL_TIMEOUT", "2s")
+            .set("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT", "3s")
+    });
+    let endpoint = world.serving.endpoint("/v1/chat/completions");
+    let begun = Instant::now();
+    let mut open = client::open_post(&endpoint, &world.key, &request("custom/any", true));
+    let (ended, has_ended) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        // As much at once as makes the kernel tell the gateway of it.
+        while (0..32).all(|_| !open.read().is_empty()) {
+            if has_ended.recv_timeout(Duration::from_millis(300)).is_ok() {
+                break;
+            }
+        }
+    });
+    let outcome = world.ledger(1).into_values().next().unwrap().outcome;
+    let took = begun.elapsed();
+    let _left = ended.send(());
+    assert!(matches!(&*outcome, "client_gone" | "timeout"), "{outcome}");
+    assert!(took < Duration::from_secs(5) + LATE, "{took:?}");
+    reading.join().unwrap();
+}
+
+#[test]
+fn a_tenant_has_room_for_so_many_calls_and_bytes() {
+    let vendor = Vendor::start(|_| Play::stream([chunk("a", None)]).end(End::Hang));
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation
+            .set("TOLLGATE_CALLS_PER_TENANT_MAX", "1")
+            .set("TOLLGATE_BODIES_BYTES_PER_TENANT_MAX", "2000")
+    });
+    // Refused before it is asked for, let alone read.
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\napi-key: {}\r\ncontent-type: application/json\r\n\
+         expect: 100-continue\r\ncontent-length: 3000\r\n\r\n",
+        world.key
+    );
+    let mut connection = connect(&world);
+    connection.write_all(head.as_bytes()).unwrap();
+    let refused = read_to_end(&mut connection);
+    assert!(
+        refused.starts_with("HTTP/1.1 503") && refused.contains("overloaded"),
+        "{refused}"
+    );
+
+    let endpoint = world.serving.endpoint("/v1/chat/completions");
+    let body = request("custom/any", true);
+    let open = || client::open_post(&endpoint, &world.key, &body);
+    let mut held = open();
+    assert!(!held.read().is_empty());
+    let refused = open().finish();
+    assert_eq!(
+        (refused.status, refused.json()["error"]["code"].clone()),
+        (503, "overloaded".into())
+    );
+    assert_eq!(refused.header("retry-after"), "1");
+    drop(held);
+    let deadline = Instant::now() + PATIENCE;
+    while open().status != 200 {
+        assert!(Instant::now() < deadline, "the place never becomes free");
+    }
+}
+
 #[test]
 fn one_connection_too_many_is_told_so() {
     let vendor = Vendor::start(|_| Play::json(200, completion()));
@@ -173,7 +292,9 @@ fn a_client_behind_a_proxy_has_its_own_number() {
     };
     let held = [open("192.0.2.1"), open("1.1.1.1, 192.0.2.1")];
     assert_eq!(held.each_ref().map(|open| open.status), [200, 200]);
-    assert_eq!(open("192.0.2.1").status, 503);
+    let refused = open("192.0.2.1").finish();
+    assert_eq!(refused.status, 503);
+    assert!(!refused.header("x-request-id").is_empty());
     assert_eq!(open("192.0.2.2").status, 200);
 }
 
