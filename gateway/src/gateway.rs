@@ -16,6 +16,7 @@ use crate::call::Leaving;
 use crate::ledger::{Durability, Ledger, LedgerWriter, SpoolSettings};
 use crate::limits::{Journal, Left, Limits};
 use crate::live::{Directory, DirectorySettings, ModelLists};
+use crate::room::{RoomSettings, RoomTaken};
 use crate::vitals::Vitals;
 
 /// How the gateway behaves, as settled at start.
@@ -26,6 +27,8 @@ pub struct GatewaySettings {
     pub body: BodyLimits,
     pub timeouts: Timeouts,
     pub attempts: AttemptSettings,
+    /// What calls may hold while they are under way.
+    pub room: RoomSettings,
     /// Calls whose records may wait to be logged. When all places are taken, no further call is admitted.
     pub ledger_places: usize,
     /// The name of this process among others, which no other living one has.
@@ -73,6 +76,7 @@ impl Default for GatewaySettings {
             body: BodyLimits::default(),
             timeouts: Timeouts::default(),
             attempts: AttemptSettings::default(),
+            room: RoomSettings::default(),
             ledger_places: 65_536,
             replica: Arc::from("replica"),
             boot: None,
@@ -105,6 +109,7 @@ pub struct Gateway {
     directory: Arc<Directory>,
     ledger: Ledger,
     admission: Arc<Admission>,
+    room_taken: Arc<RoomTaken>,
     vitals: Arc<Vitals>,
     model_lists: ModelLists,
     limits: Arc<Limits>,
@@ -143,6 +148,7 @@ impl Gateway {
             directory: Arc::new(directory),
             ledger,
             admission: Arc::default(),
+            room_taken: Arc::default(),
             vitals,
             model_lists: ModelLists::new(settings.model_list_age),
             limits: Arc::new(Limits::new(
@@ -172,6 +178,11 @@ impl Gateway {
 
     pub fn admission(&self) -> &Arc<Admission> {
         &self.admission
+    }
+
+    /// What all calls hold while they are under way.
+    pub(crate) fn room_taken(&self) -> &Arc<RoomTaken> {
+        &self.room_taken
     }
 
     /// Whether calls should be sent here. A database that is away does not change that: known keys go on being served.

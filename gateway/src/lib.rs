@@ -21,15 +21,17 @@ mod clock;
 mod failpoint;
 mod gateway;
 mod models;
+mod room;
 mod sessions;
 mod vitals;
 mod worker;
 
 pub use admission::Admission;
-pub use call::{ClientStream, Reply, ReplyBody, ReplyHead};
+pub use call::{ClientStream, Reply, ReplyBody, ReplyHead, RequestBody};
 pub use call_id::CallId;
 pub use failpoint::failpoint;
 pub use gateway::{AttemptSettings, Gateway, GatewaySettings, OpenError};
 pub use sessions::{SessionError, Sessions, SignedIn};
+pub use room::{BodyRoom, RoomSettings};
 pub use vitals::Vitals;
 pub use worker::{Asked, Operation, Request, Worker};

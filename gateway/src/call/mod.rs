@@ -27,7 +27,6 @@ mod stream;
 mod way;
 mod whole;
 
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -44,6 +43,7 @@ pub(crate) use route::{not_found, route, rules};
 
 use crate::clock::now_ms;
 use crate::ledger::CallRecord;
+use crate::room::BodyRoom;
 use crate::seeing::TraceParent;
 use crate::worker::{Request, Worker};
 use admit::Permit;
@@ -53,7 +53,7 @@ use settle::Settlement;
 /// A call that may be sent.
 struct Admitted {
     caller: Caller,
-    body: Bytes,
+    body: RequestBody,
     envelope: Envelope,
     plan: Plan,
     permit: Permit,
@@ -61,22 +61,31 @@ struct Admitted {
     body_wait: Duration,
 }
 
+/// The body of a request, and the room that it takes.
+pub struct RequestBody {
+    pub bytes: Bytes,
+    pub room: BodyRoom,
+}
+
 impl Worker {
-    /// Serves one call of a model. The body is read only once the caller is known.
+    /// Serves one call of a model. The body is read only once the caller is known, and into the room that is left for it.
     ///
     /// # Errors
     /// The refusal that the client is to see; it has been logged.
-    pub async fn call(
+    pub async fn call<F>(
         &self,
         request: &Request<'_>,
-        body: Pin<&mut impl Future<Output = Result<Bytes, Refusal>>>,
-    ) -> Result<Reply, Refusal> {
+        read: impl FnOnce(BodyRoom) -> F,
+    ) -> Result<Reply, Refusal>
+    where
+        F: Future<Output = Result<RequestBody, Refusal>>,
+    {
         let mut record = Box::new(CallRecord::begin(request.call_id, now_ms(), request.started));
         record.asked(request.asked);
         if self.gateway.settings().traced {
             record.trace_parent = TraceParent::of(request.headers);
         }
-        let admitted = match self.admitted(request, body, &mut record).await {
+        let admitted = match self.admitted(request, read, &mut record).await {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 self.gateway.ledger().note_refused(record, &refusal);
@@ -97,7 +106,7 @@ impl Worker {
             caller: &caller,
             plan: &plan,
             envelope: &envelope,
-            body: &body,
+            body: &body.bytes,
             request,
             started: request.started + body_wait,
         };
@@ -105,23 +114,32 @@ impl Worker {
     }
 
     /// The steps before anything is sent.
-    async fn admitted(
+    async fn admitted<F>(
         &self,
         request: &Request<'_>,
-        body: Pin<&mut impl Future<Output = Result<Bytes, Refusal>>>,
+        read: impl FnOnce(BodyRoom) -> F,
         record: &mut CallRecord,
-    ) -> Result<Admitted, Refusal> {
+    ) -> Result<Admitted, Refusal>
+    where
+        F: Future<Output = Result<RequestBody, Refusal>>,
+    {
         let directory = self.gateway.directory();
         let caller = identify(directory, request.key, now_ms()).await?;
         record.caller(caller.tenant.id.clone(), caller.key.id.clone());
         let waiting = Instant::now();
-        let body = body.await?;
+        let settings = self.gateway.settings();
+        let room = BodyRoom::new(
+            settings.room,
+            self.gateway.room_taken(),
+            &caller.tenant.room_taken,
+        );
+        let body = read(room).await?;
         let body_wait = waiting.elapsed();
         record.body_wait = body_wait;
-        let envelope = request.asked.look(&body, &self.gateway.settings().body)?;
+        let envelope = request.asked.look(&body.bytes, &settings.body)?;
         record.envelope(&envelope);
         let plan = route(directory, &caller, &envelope.model)?;
-        let permit = admit::admit(&self.gateway)?;
+        let permit = admit::admit(&self.gateway, &caller.tenant)?;
         Ok(Admitted {
             caller,
             body,

@@ -23,13 +23,14 @@ use crate::ledger::{
     AttemptRecord, CallRecord, LedgerPlace, LedgerUnavailable, Outcome, Settled, UsageSource,
 };
 use crate::limits::Taken;
+use crate::room::CallRoom;
 
 /// Books one call when it is over.
 pub(super) struct Settlement {
     /// Taken when booked; `None` means that it has been.
     open: Option<Open>,
     /// Held for its drop.
-    in_flight: Option<InFlight>,
+    in_flight: Option<(InFlight, CallRoom)>,
 }
 
 struct Open {
@@ -55,7 +56,7 @@ impl Settlement {
                 settled: None,
                 is_whole: false,
             }),
-            in_flight: Some(permit.in_flight),
+            in_flight: Some((permit.in_flight, permit.room)),
         }
     }
 

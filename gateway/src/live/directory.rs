@@ -276,9 +276,13 @@ impl Directory {
             bundle.map(|bundle| unless_panics(|| build(bundle))).transpose()
         });
         match built {
-            Ok(Some(tenant)) => {
+            Ok(Some(mut tenant)) => {
                 self.poisoned.mended(id);
                 self.rejected.set(id, tenant.left_out.len());
+                // What its calls hold is theirs still.
+                if let Some(before) = self.tenants.get(id).await {
+                    tenant.room_taken = before.room_taken.clone();
+                }
                 Ok(Arc::new(tenant))
             }
             Ok(None) => {
@@ -370,6 +374,9 @@ impl Directory {
         self.changed.insert(id.clone(), revision).await;
         if self.tenants.contains_key(&id) {
             self.refresh(&id).await?;
+        } else {
+            // Nobody knows whether they are mended until the tenant is loaded again, and it may be gone.
+            self.rejected.set(&id, 0);
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use vault::{DigestKey, Secret};
 
 use super::health::Health;
 use super::limits::Limits;
+use crate::room::RoomTaken;
 
 /// Everything about one tenant that a call may need, as of one revision. Never changed, only replaced.
 pub struct TenantState {
@@ -33,6 +34,8 @@ pub struct TenantState {
     /// By provider name; inside one provider the heaviest first, then by name.
     credentials: HashMap<String, Vec<Arc<Credential>>>,
     limits_on: Limits,
+    /// What its calls hold, whichever revision they see.
+    pub(crate) room_taken: Arc<RoomTaken>,
 }
 
 /// A row that makes sense, but cannot be used.
@@ -128,6 +131,7 @@ impl TenantState {
             limits,
             prices: PriceBook::new(Some(bundle.prices), None),
         }
+            room_taken: Arc::default(),
     }
 
     /// The key with this id, live or not.

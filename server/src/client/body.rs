@@ -1,9 +1,11 @@
 //! Reading a request's body, within bounds.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use dialect::refusal::{Code, Refusal};
+use gateway::{BodyRoom, RequestBody};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body::{Body as _, Frame};
@@ -13,21 +15,27 @@ use tokio::time::Instant;
 
 use crate::limits::FrontLimits;
 
-/// Reads the whole body.
+/// Reads the whole body into `room`, and notes when it begins to: a client may wait to be asked for it.
 ///
 /// # Errors
-/// When it is not JSON by its headers, compressed, too large, too slow or incomplete.
+/// When it is not JSON by its headers, compressed, too large, too slow or incomplete, and when there is no room for it.
 pub(super) async fn read(
     headers: &HeaderMap,
     body: &mut Incoming,
+    asked_for: &AtomicBool,
     limits: FrontLimits,
-) -> Result<Bytes, Refusal> {
+    mut room: BodyRoom,
+) -> Result<RequestBody, Refusal> {
     accepted(headers)?;
     let max = limits.body_bytes_max;
-    if body.size_hint().lower() > max as u64 {
+    let length = body.size_hint().lower();
+    if length > max as u64 {
         return Err(too_large(max));
     }
-    collect(body, max, limits.body_timeout).await
+    room.check(length)?;
+    asked_for.store(true, Ordering::Relaxed);
+    let bytes = collect(body, max, limits.body_timeout, &mut room).await?;
+    Ok(RequestBody { bytes, room })
 }
 
 fn accepted(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -89,7 +97,12 @@ pub(super) async fn discard(body: &mut Incoming) {
 const LINGER_BYTES_MAX: u64 = 64 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 
-async fn collect(body: &mut Incoming, max: usize, timeout: Duration) -> Result<Bytes, Refusal> {
+async fn collect(
+    body: &mut Incoming,
+    max: usize,
+    timeout: Duration,
+    room: &mut BodyRoom,
+) -> Result<Bytes, Refusal> {
     let started = Instant::now();
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
@@ -112,6 +125,7 @@ async fn collect(body: &mut Incoming, max: usize, timeout: Duration) -> Result<B
         if first.len().saturating_add(rest.len()).saturating_add(data.len()) > max {
             return Err(too_large(max));
         }
+        room.take(data.len())?;
         // Most bodies come in one piece, which then is not copied.
         if first.is_empty() && rest.is_empty() {
             first = data;

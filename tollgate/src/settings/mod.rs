@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use gateway::ledger::{Durability, SpoolSettings};
 use gateway::seeing::TraceSettings;
-use gateway::{AttemptSettings, GatewaySettings, live::DirectorySettings};
+use gateway::{AttemptSettings, GatewaySettings, RoomSettings, live::DirectorySettings};
 use percent_encoding::percent_decode_str;
 use provider::gemini_cli::GeminiCliSettings;
 use provider::{BaseUrl, OnCancel, Timeouts, Trust, UpstreamSettings};
@@ -361,6 +361,12 @@ fn upstream(source: &Source) -> Result<UpstreamSettings, Failure> {
         connect_timeout: source.duration("TOLLGATE_UPSTREAM_CONNECT_TIMEOUT")?,
         ..UpstreamSettings::default()
     })
+        room: RoomSettings {
+            calls_per_tenant_max: source.parsed("TOLLGATE_CALLS_PER_TENANT_MAX", "a number")?,
+            body_bytes_max: source.parsed("TOLLGATE_BODIES_BYTES_MAX", "a number of bytes")?,
+            body_bytes_per_tenant_max: source
+                .parsed("TOLLGATE_BODIES_BYTES_PER_TENANT_MAX", "a number of bytes")?,
+        },
 }
 
 #[cfg(test)]

@@ -43,6 +43,26 @@ const CHAT: &str =
     "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\n";
 const LIVE: &str = "GET /livez HTTP/1.1\r\nhost: gateway\r\n";
 
+/// Who waits to be asked for the body is asked only where it will be read.
+#[test]
+fn a_body_that_is_not_wanted_is_not_asked_for() {
+    let (world, vendor) = world();
+    let ask = |key: &str, length: usize| {
+        let head = format!(
+            "{CHAT}authorization: Bearer {key}\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+        );
+        exchange(&world, head.as_bytes())
+    };
+    assert_eq!(statuses(&ask("sk-tg-wrong", 100)), [401]);
+    assert_eq!(statuses(&ask(&world.key, 2_000_000)), [413]);
+    assert_eq!(
+        statuses(&ask(&world.key, 100)),
+        [100, 408],
+        "it is asked for, and does not come"
+    );
+    assert!(vendor.seen().is_empty());
+}
+
 /// Heads and framing. The connection is closed after each of them, also where the request does not ask for it.
 #[test]
 fn heads_that_could_be_read_in_two_ways_are_refused() {
