@@ -21,6 +21,8 @@ use crate::live::Rest;
 pub(super) enum Again {
     /// Nothing.
     Never,
+    /// No other attempt; and for how long this credential is not to be asked first by other calls.
+    NeverAfter(Rest),
     /// Somebody else may be asked; and for how long this credential is not to be asked first.
     Elsewhere(Rest),
 }
@@ -82,8 +84,8 @@ pub(super) fn after_sending(fault: SendFault) -> Again {
         | SendFault::LoginEnded
         | SendFault::SwitchedOff
         | SendFault::Account(_) => Again::Elsewhere(Rest::Refused),
-        SendFault::FirstByteTimeout
-        | SendFault::Late
+        SendFault::FirstByteTimeout => Again::NeverAfter(Rest::Usual),
+        SendFault::Late
         | SendFault::Encoded
         | SendFault::Flooded
         | SendFault::BadRequest

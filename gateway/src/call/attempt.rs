@@ -25,7 +25,7 @@ use super::gemini_cli::Asking;
 use super::identify::Caller;
 use super::limit::{Limited, Limiting, Unlimited};
 use super::prepare::{Parcel, Prepared, prepare};
-use super::relay::{self, Reply};
+use super::relay::{self, Reply, ReplyBody};
 use super::settle::Settlement;
 use crate::clock::now_ms;
 use crate::failpoint::failpoint;
@@ -136,17 +136,21 @@ pub(super) async fn attempt(call: Call<'_>, mut settlement: Settlement) -> Resul
         let ready = match ready(call, &candidate).await {
             Ok(ready) => ready,
             // The caller is to know of what failed, and not why nobody could stand in.
-            Err(_) if failed.is_some() => continue,
+            Err(_) if failed.is_some() => {
+                candidate.did_not_stand_in();
+                continue;
+            }
+            // What the first of them says is nearest to what was asked for.
             Err(Unlimited { refusal, elsewhere }) if elsewhere => {
-                refused = Some(refusal);
+                refused.get_or_insert(refusal);
                 continue;
             }
             Err(Unlimited { refusal, .. }) => return Err(settlement.refuse(refusal, Outcome::Refused)),
         };
         let begun = Instant::now();
         match one(call, &candidate, ready, &mut settlement, &mut tries, waited).await {
-            Ok(reply) => {
-                candidate.fared(Rest::None);
+            Ok(mut reply) => {
+                candidate.answered(&mut reply, begun);
                 return Ok(reply);
             }
             Err(failure) => {
@@ -155,7 +159,11 @@ pub(super) async fn attempt(call: Call<'_>, mut settlement: Settlement) -> Resul
                 failed = Some(failure.or_more_telling(failed));
                 match again {
                     Again::Never => break,
-                    Again::Elsewhere(rest) => candidate.fared(rest),
+                    Again::NeverAfter(rest) => {
+                        candidate.fared(rest, begun);
+                        break;
+                    }
+                    Again::Elsewhere(rest) => candidate.fared(rest, begun),
                 }
                 waited = waited.saturating_add(begun.elapsed());
             }
@@ -201,15 +209,32 @@ impl Candidate<'_> {
             .is_some_and(|credential| credential.health.rests())
     }
 
-    fn fared(&self, rest: Rest) {
+    /// How it has fared with an attempt that began then.
+    fn fared(&self, rest: Rest, begun: Instant) {
         if let Some(credential) = self.credential {
-            credential.health.fared(rest);
+            credential.health.fared(rest, begun);
+        }
+    }
+
+    /// It was answered; how a stream ends is told by the stream. An answer of the gateway's own says nothing.
+    fn answered(&self, reply: &mut Reply, begun: Instant) {
+        match (&mut reply.body, self.credential) {
+            _ if reply.head.attempts == 0 => {}
+            (ReplyBody::Stream(stream), Some(credential)) => stream.tells(credential.clone(), begun),
+            _ => self.fared(Rest::None, begun),
         }
     }
 
     fn earn(&self) {
         if let Some(credential) = self.credential {
             credential.health.earn();
+        }
+    }
+
+    /// It was to be asked after others had failed, and is not.
+    fn did_not_stand_in(&self) {
+        if let Some(credential) = self.credential {
+            credential.health.did_not_stand_in();
         }
     }
 
@@ -296,7 +321,7 @@ async fn ready(call: Call<'_>, candidate: &Candidate<'_>) -> Result<Ready, Unlim
     let prepared = prepare(candidate, call.request, call.envelope, call.body, tenant, cap);
     let prepared = prepared.map_err(|refusal| Unlimited {
         refusal,
-        elsewhere: false,
+        elsewhere: true,
     })?;
     // What is answered here uses nobody's limits.
     let bound = bound.filter(|_| matches!(prepared, Prepared::Send(_)));

@@ -111,7 +111,11 @@ pub(super) fn broken(provider: &str, fault: BodyFault) -> Failed {
     let message = format!("Provider `{provider}` did not finish: {fault}.");
     match fault {
         BodyFault::GapTimeout | BodyFault::QuietTimeout | BodyFault::TotalTimeout => {
-            Failed::new(Code::ProviderTimeout, message, Outcome::Timeout)
+            let failed = Failed::new(Code::ProviderTimeout, message, Outcome::Timeout);
+            Failed {
+                again: Again::NeverAfter(Rest::Usual),
+                ..failed
+            }
         }
         BodyFault::Cut => Failed::new(Code::ProviderAnswerCut, message, Outcome::Cut).elsewhere(Rest::Usual),
     }

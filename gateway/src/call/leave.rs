@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use dialect::refusal::Refusal;
@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::stream::StreamBody;
+use crate::live::Credential;
 
 /// A streamed answer in its client's hands.
 pub struct ClientStream {
@@ -72,6 +73,13 @@ impl ClientStream {
         match &mut self.stream {
             Some(stream) => stream.poll_next(context),
             None => Poll::Ready(None),
+        }
+    }
+
+    /// From now on it tells how this credential has fared.
+    pub(super) fn tells(&mut self, credential: Arc<Credential>, began: Instant) {
+        if let Some(stream) = &mut self.stream {
+            stream.tells(credential, began);
         }
     }
 

@@ -11,6 +11,7 @@ use dialect::refusal::Refusal;
 use dialect::{Weight, weigh};
 use policy::bound::{Answer, Ask, Bound};
 use policy::expect::Use;
+use policy::limit::Subject;
 
 use super::attempt::{Call, Candidate};
 use crate::clock::now_ms;
@@ -30,7 +31,7 @@ pub(super) struct Limited {
 /// Why it holds nothing.
 pub(super) struct Unlimited {
     pub(super) refusal: Refusal,
-    /// Whether the same call might pass with another credential.
+    /// Whether the same call might pass with another credential, or at another target.
     pub(super) elsewhere: bool,
 }
 
@@ -84,7 +85,7 @@ impl Limiting<'_> {
         let (expected, like) = self.expected(&bound);
         let needs = needs(self.party(), &bound, &expected).map_err(|limit| Unlimited {
             refusal: unpriced(&limit, &self.candidate.target.model),
-            elsewhere: false,
+            elsewhere: true,
         })?;
         match limits.take(&self.call.caller.tenant.id, &needs).await {
             Ok(mut taken) => {
@@ -97,7 +98,8 @@ impl Limiting<'_> {
             }
             Err(denied) => Err(Unlimited {
                 refusal: refuse(&denied).rates(rates(limits, &needs)),
-                elsewhere: is_of_credential(&denied.limit),
+                elsewhere: is_of_credential(&denied.limit)
+                    || matches!(denied.limit.subject, Subject::Model(_)),
             }),
         }
     }

@@ -1,6 +1,7 @@
 //! A streamed answer on its way to the client.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use super::fault::{self, Failed};
 use super::settle::Settlement;
 use super::way::Way;
 use crate::ledger::Outcome;
+use crate::live::{Credential, Rest};
 
 /// A stream. It asks the provider for more only when the client has taken what there was, and dropping it stops the
 /// provider and settles the call.
@@ -30,6 +32,8 @@ pub(super) struct StreamBody {
     is_free: bool,
     /// Whether the client has left, and the rest is only read for what it tells.
     is_left: bool,
+    /// Whose credential it came by, and when the attempt began.
+    teller: Option<(Arc<Credential>, Instant)>,
 }
 
 impl StreamBody {
@@ -51,6 +55,16 @@ impl StreamBody {
             ended: false,
             is_free: on_cancel == OnCancel::Free,
             is_left: false,
+            teller: None,
+        }
+    }
+
+    /// From now on it tells how this credential has fared.
+    pub(super) fn tells(&mut self, credential: Arc<Credential>, began: Instant) {
+        let rest = if self.ended { Rest::None } else { Rest::Begun };
+        credential.health.fared(rest, began);
+        if !self.ended {
+            self.teller = Some((credential, began));
         }
     }
 
@@ -134,8 +148,11 @@ impl StreamBody {
             .map_err(|fault| fault::broken(&self.provider, fault))
     }
 
-    /// What the client is told when this side of the stream breaks.
+    /// What the client is told when this side of the stream breaks, which ends the call.
     pub(super) fn refuse(&mut self, refusal: &Refusal) -> Bytes {
+        if !self.ended {
+            self.end(Outcome::Crashed);
+        }
         Bytes::from(self.way.refuse(refusal))
     }
 
@@ -154,6 +171,14 @@ impl StreamBody {
 
     fn end(&mut self, outcome: Outcome) {
         self.ended = true;
+        if let Some((credential, began)) = self.teller.take() {
+            let rest = match outcome {
+                Outcome::Cut | Outcome::Timeout => Rest::Usual,
+                Outcome::Ok => Rest::None,
+                _ => Rest::Begun,
+            };
+            credential.health.fared(rest, began);
+        }
         let mut usage = self.way.usage();
         if !matches!(outcome, Outcome::Ok | Outcome::ProviderError)
             && let Some(usage) = &mut usage

@@ -20,6 +20,8 @@ pub struct Health {
     rests_until_ms: AtomicU64,
     /// Failures in a row.
     failures: AtomicU32,
+    /// What an attempt came to that began before then is no news.
+    known_until_ms: AtomicU64,
     /// Further attempts that may be made, in thousandths.
     budget: AtomicI64,
     budget_at_ms: AtomicU64,
@@ -34,6 +36,8 @@ pub(crate) enum Rest {
     Usual,
     /// The provider does not take it: somebody has to see to it.
     Refused,
+    /// An answer has begun: it need not rest, and what becomes of the answer is not known yet.
+    Begun,
     /// Nothing speaks against it.
     None,
 }
@@ -60,6 +64,7 @@ impl Default for Health {
         Self {
             rests_until_ms: AtomicU64::new(0),
             failures: AtomicU32::new(0),
+            known_until_ms: AtomicU64::new(0),
             budget: AtomicI64::new(BUDGET_MAX),
             budget_at_ms: AtomicU64::new(now_ms()),
         }
@@ -85,24 +90,35 @@ impl Health {
         set.is_err()
     }
 
-    /// The provider has answered, or failed so that it has to rest.
-    pub(crate) fn fared(&self, rest: Rest) {
+    /// The provider has answered, or failed so that it has to rest, in an attempt that began then.
+    ///
+    /// Many calls may be under way when a provider fails once: only what began when its rest was over says that it fails still.
+    pub(crate) fn fared(&self, rest: Rest, began: Instant) {
+        self.fared_at(rest, ms_of(began), now_ms());
+    }
+
+    fn fared_at(&self, rest: Rest, began_ms: u64, now_ms: u64) {
         let usual = |failures: u32| USUAL_MS << failures.min(USUAL_DOUBLINGS_MAX);
         let millis = match rest {
-            Rest::None => {
+            Rest::Begun | Rest::None => {
                 // Nearly always nothing is to be changed, and what is only read is not taken from other cores.
                 if self.rests_until_ms.load(Ordering::Relaxed) != 0 {
-                    self.failures.store(0, Ordering::Relaxed);
                     self.rests_until_ms.store(0, Ordering::Relaxed);
+                    self.known_until_ms.store(now_ms, Ordering::Relaxed);
+                }
+                if rest == Rest::None && self.failures.load(Ordering::Relaxed) != 0 {
+                    self.failures.store(0, Ordering::Relaxed);
                 }
                 return;
             }
             Rest::Told(how_long) => millis(how_long).min(TOLD_MS_MAX),
+            Rest::Usual if began_ms < self.known_until_ms.load(Ordering::Relaxed) => return,
             Rest::Usual => usual(self.failures.fetch_add(1, Ordering::Relaxed)),
             Rest::Refused => REFUSED_MS,
         };
-        let until = now_ms().saturating_add(millis.max(1));
+        let until = now_ms.saturating_add(millis.max(1));
         self.rests_until_ms.store(until, Ordering::Relaxed);
+        self.known_until_ms.store(until, Ordering::Relaxed);
     }
 
     /// A call has come to it first.
@@ -110,6 +126,11 @@ impl Health {
         if self.budget.load(Ordering::Relaxed) < BUDGET_MAX {
             self.budget.fetch_add(EARNED_BY_A_CALL, Ordering::Relaxed);
         }
+    }
+
+    /// What was spent for standing in is not needed after all.
+    pub(crate) fn did_not_stand_in(&self) {
+        self.budget.fetch_add(ATTEMPT, Ordering::Relaxed);
     }
 
     /// Whether it may be asked after another has failed.
@@ -135,8 +156,12 @@ impl Health {
 
 /// Since this process began to look.
 fn now_ms() -> u64 {
+    ms_of(Instant::now())
+}
+
+fn ms_of(instant: Instant) -> u64 {
     // Never 0, which stands for none.
-    millis(BEGAN.elapsed()).saturating_add(1)
+    millis(instant.saturating_duration_since(*BEGAN)).saturating_add(1)
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -156,33 +181,65 @@ mod tests {
         let health = Health::default();
         assert!(!health.rests());
         let before = now_ms();
-        health.fared(Rest::Told(Duration::from_secs(7)));
+        health.fared(Rest::Told(Duration::from_secs(7)), Instant::now());
         assert!(health.rests() && (before + 7_000..=now_ms() + 7_000).contains(&until(&health)));
-        health.fared(Rest::None);
+        health.fared(Rest::None, Instant::now());
         assert!(!health.rests());
-        let mut last = 0;
+        let (mut last, mut now) = (0, now_ms());
         for _ in 0..7 {
-            let before = now_ms();
-            health.fared(Rest::Usual);
-            let rest = until(&health) - before;
+            health.fared_at(Rest::Usual, now, now);
+            let rest = until(&health) - now;
             assert!(rest > last, "{rest}");
-            last = rest;
+            (last, now) = (rest, until(&health));
         }
         assert!(last < 40_000);
-        health.fared(Rest::Told(Duration::MAX));
+        health.fared(Rest::Told(Duration::MAX), Instant::now());
         assert!(until(&health) <= now_ms() + TOLD_MS_MAX);
     }
 
     #[test]
     fn one_call_tries_it_when_its_rest_is_over() {
         let health = Health::default();
-        health.fared(Rest::Usual);
+        health.fared(Rest::Usual, Instant::now());
         let over = until(&health);
         assert!(health.rests_at(over, over - 1));
         assert!(!health.rests_at(over, over));
         assert!(health.rests_at(over, over), "somebody else tries already");
         let trial = until(&health);
         assert!(!health.rests_at(trial, trial));
+    }
+
+    #[test]
+    fn many_calls_that_fail_together_are_one_failure() {
+        let health = Health::default();
+        let began = now_ms() + 10_000;
+        for later in 0..100 {
+            health.fared_at(Rest::Usual, began, began + later);
+        }
+        assert_eq!(until(&health), began + USUAL_MS);
+        // Asked all the same, since no other was left.
+        health.fared_at(Rest::Usual, began + 100, began + 200);
+        assert_eq!(until(&health), began + USUAL_MS);
+        let over = until(&health);
+        assert!(!health.rests_at(over, over), "one tries it");
+        health.fared_at(Rest::Usual, over, over + 10);
+        assert_eq!(until(&health), over + 10 + 2 * USUAL_MS);
+    }
+
+    #[test]
+    fn streams_that_begin_and_break_are_failures_in_a_row() {
+        let health = Health::default();
+        let mut now = now_ms() + 10_000;
+        for doublings in 0..3 {
+            health.fared_at(Rest::Begun, now, now);
+            assert!(!health.rests());
+            health.fared_at(Rest::Usual, now, now + 1);
+            assert_eq!(until(&health), now + 1 + (USUAL_MS << doublings));
+            now = until(&health);
+        }
+        health.fared_at(Rest::None, now, now);
+        health.fared_at(Rest::Usual, now, now + 1);
+        assert_eq!(until(&health), now + 1 + USUAL_MS);
     }
 
     #[test]

@@ -212,7 +212,6 @@ fn what_is_wrong_with_the_request_or_has_reached_the_client_is_not_tried_again()
             .set("TOLLGATE_UPSTREAM_GAP_TIMEOUT", "1s")
     };
     let world = two(TestDatabase::sqlite(), [&a.base_url(), &b.base_url()], settings);
-    let before = b.seen().len();
     let table = [
         ("malformed", false, 400),
         ("missing", false, 404),
@@ -227,8 +226,17 @@ fn what_is_wrong_with_the_request_or_has_reached_the_client_is_not_tried_again()
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         assert_eq!((answer.status, attempts(&answer)), (status, 1), "{model}: {text}");
         assert!(!text.contains("[DONE]"), "{model}: {text}");
+        // A provider that took too long, or broke off, is not asked first by the next call all the same.
+        if ["silent", "cut-later"].contains(&model) {
+            let next = world.chat(&request("custom/well", false));
+            assert_eq!(next.header("x-tollgate-credential"), "second", "{model}");
+            heal(&world);
+        }
     }
-    assert_eq!(b.seen().len(), before);
+    let asked: Vec<String> = b.seen().iter().map(model_of).collect();
+    for (model, ..) in table {
+        assert!(!asked.iter().any(|asked| asked == model), "{model}");
+    }
 }
 
 #[test]
@@ -435,4 +443,68 @@ fn a_credential_that_is_told_to_wait_is_passed_over() {
             (429, "60", 1)
         );
     }
+}
+
+/// The next target is asked, and no attempt made at the first.
+#[test]
+fn what_is_true_of_one_target_alone_leads_to_the_next() {
+    let anthropic = Vendor::start(|_| Play::json(200, "{}"));
+    let custom = Vendor::start(|seen| {
+        if seen.path.ends_with("/embeddings") {
+            let vector = json!({"object": "embedding", "index": 0, "embedding": [0.5]});
+            let usage = json!({"prompt_tokens": 1, "total_tokens": 1});
+            let body = json!({"object": "list", "model": "m", "data": [vector], "usage": usage});
+            Play::json(200, body.to_string())
+        } else {
+            Play::json(200, completion())
+        }
+    });
+    let providers = [("custom", custom.base_url()), ("anthropic", anthropic.base_url())];
+    let providers = providers.each_ref().map(|(name, url)| (*name, url.as_str()));
+    let world = World::of(TestDatabase::sqlite(), &providers, |installation| installation);
+    let ask = |arguments: &[&str]| world.installation.ask(arguments);
+    ask(&["prices", "set", "custom", "priced", "input 1, output 1"]);
+    let limit = |on: &str, what: &str, much: &str| {
+        ask(&["limit", "set", "--on", on, "--per", "day", what, much]);
+    };
+    limit("model:acme/used-up", "--requests", "0");
+    limit("tenant:acme", "--usd", "1000");
+    ask(&[
+        "route",
+        "set",
+        "vectors",
+        "--to",
+        "anthropic/claude,custom/priced",
+    ]);
+    ask(&["route", "set", "limited", "--to", "custom/used-up,custom/priced"]);
+    ask(&[
+        "route",
+        "set",
+        "unpriced",
+        "--to",
+        "custom/nobody-knows,custom/priced",
+    ]);
+    ask(&[
+        "route",
+        "set",
+        "nowhere",
+        "--to",
+        "custom/used-up,custom/nobody-knows",
+    ]);
+    until_served(&world, "unpriced");
+    let embed = |model: &str| {
+        let body = json!({"model": model, "input": "one"}).to_string();
+        world.post("/v1/embeddings", &body)
+    };
+    let chat = |model: &str| world.chat(&request(model, false));
+    for answer in [embed("vectors"), chat("limited"), chat("unpriced")] {
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert_eq!((answer.status, attempts(&answer)), (200, 1), "{text}");
+        assert_eq!(answer.header("x-tollgate-model"), "priced");
+    }
+    assert!(anthropic.seen().is_empty());
+    // Where all of them refuse, the first one's word is told.
+    let refused = chat("nowhere");
+    assert_eq!(refused.status, 429, "{}", refused.json());
+    assert!(refused.json()["error"]["message"].to_string().contains("used-up"));
 }
