@@ -87,7 +87,7 @@ impl Logins {
             .by_id(&attempt.session_id)
             .await
             .map_err(|error| match error {
-                SessionError::Nobody => CallbackRefusal::SessionEnded,
+                SessionError::Nobody | SessionError::NotForLogins => CallbackRefusal::SessionEnded,
                 SessionError::Unavailable => LoginFault::Unavailable.into(),
             })?;
         if *who.tenant.id != *attempt.tenant_id {

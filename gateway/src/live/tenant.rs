@@ -52,6 +52,7 @@ pub struct GatewayKey {
     pub id: String,
     pub name: String,
     pub models: ModelAllow,
+    rotated_at_ms: Option<i64>,
     expires_at_ms: Option<i64>,
     revoked_at_ms: Option<i64>,
     secrets: Vec<LiveSecret>,
@@ -130,8 +131,8 @@ impl TenantState {
             limits_on: Limits::of(&limits),
             limits,
             prices: PriceBook::new(Some(bundle.prices), None),
-        }
             room_taken: Arc::default(),
+        }
     }
 
     /// The key with this id, live or not.
@@ -207,6 +208,7 @@ impl GatewayKey {
             id: bundle.key.id,
             name: bundle.key.name,
             models: models.unwrap_or_default(),
+            rotated_at_ms: bundle.key.rotated_at_ms,
             expires_at_ms: bundle.key.expires_at_ms,
             revoked_at_ms: bundle.key.revoked_at_ms,
             secrets,
@@ -222,6 +224,19 @@ impl GatewayKey {
             matched |= digest_key.verify(secret, &live.digest) & current;
         }
         matched && self.is_live(now_ms)
+    }
+
+    /// Whether `secret` is one that does not end with a rotation's grace period.
+    pub fn opens_for_good(&self, secret: &str, digest_key: &DigestKey) -> bool {
+        let lasting = self.secrets.iter().filter(|live| live.valid_until_ms.is_none());
+        lasting.fold(false, |matched, live| {
+            matched | digest_key.verify(secret, &live.digest)
+        })
+    }
+
+    /// When it was last given another secret.
+    pub fn rotated_at_ms(&self) -> Option<i64> {
+        self.rotated_at_ms
     }
 
     /// Whether it is neither revoked nor at its end.

@@ -83,7 +83,7 @@ async fn signed_in(parts: &UiParts, headers: &HeaderMap) -> Result<SignedIn, Res
         ));
     };
     parts.sessions.find(&token).await.map_err(|error| match error {
-        SessionError::Nobody => sign_in::form(
+        SessionError::Nobody | SessionError::NotForLogins => sign_in::form(
             StatusCode::UNAUTHORIZED,
             "You are not signed in, or not any more.",
         ),

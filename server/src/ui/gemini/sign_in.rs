@@ -52,6 +52,12 @@ pub(super) async fn sign_in(
                 "This is not a gateway key, or not a valid one.",
             );
         }
+        Err(SessionError::NotForLogins) => {
+            return form(
+                StatusCode::FORBIDDEN,
+                "The models that this key may use do not include any of the Gemini CLI.",
+            );
+        }
         Err(SessionError::Unavailable) => return unavailable(),
     };
     // Whatever session the browser had before, be it one that somebody planted, is none any more.

@@ -71,6 +71,74 @@ fn a_session_begins_with_a_key_and_ends_with_it() {
     }
 }
 
+/// Whoever has a key administers the logins only where that key may use them, and as long as its secret lasts.
+#[test]
+fn a_key_for_other_models_has_no_session_and_a_session_ends_with_its_secret() {
+    let gate = Gate::of(TestDatabase::sqlite(), |installation| installation);
+    let key = |name: &str, models: &str| {
+        let create = [
+            "key", "create", "--tenant", TENANT, "--name", name, "--models", models,
+        ];
+        gate.installation.ask(&create)["secret"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let ask = |arguments: &[&str]| gate.installation.ask(arguments);
+    let sign_in = |key: &str| {
+        let visitor = Visitor::new(gate.serving.url());
+        let answer = visitor.post("/ui/gemini/sign-in", &[("key", key)]);
+        (answer.status, visitor)
+    };
+    ask(&[
+        "route",
+        "set",
+        "mine-*",
+        "--to",
+        "gemini-cli/gemini-2.5-pro",
+        "--tenant",
+        TENANT,
+    ]);
+    let table = [
+        ("gpt-*", 403),
+        ("gemini-2.5-pro", 403),
+        ("gemini-cli/*", 303),
+        ("gemini-cli/gemini-2.5-flash", 303),
+        ("mine-*", 303),
+        ("gpt-*,*", 303),
+    ];
+    for (models, status) in table {
+        let key = key(models, models);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        // The route takes effect within a second.
+        while sign_in(&key).0 != status {
+            assert!(Instant::now() < deadline, "{models}: {}", sign_in(&key).0);
+        }
+    }
+
+    let (status, visitor) = sign_in(&gate.key);
+    assert_eq!((status, visitor.get("/ui/gemini").status), (303, 200));
+    let rotate = ["key", "rotate", &gate.key_id, "--tenant", TENANT, "--grace", "1h"];
+    let new = ask(&rotate)["secret"].as_str().unwrap().to_owned();
+    let rotated = Instant::now();
+    while visitor.get("/ui/gemini").status != 401 {
+        assert!(rotated.elapsed() < REFUSED, "the key has another secret");
+    }
+    assert_eq!(
+        client::get(&gate.serving.endpoint("/v1/models"), &gate.key).status,
+        200
+    );
+    assert_eq!(
+        sign_in(&gate.key).0,
+        401,
+        "a secret that ends soon begins nothing"
+    );
+    let deadline = rotated + Duration::from_secs(30);
+    while sign_in(&new).1.get("/ui/gemini").status != 200 {
+        assert!(Instant::now() < deadline, "the new secret begins no session");
+    }
+}
+
 #[test]
 fn only_our_own_pages_may_send_anything() {
     let Some(google) = Google::start() else { return };
