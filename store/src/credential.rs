@@ -122,7 +122,7 @@ impl Store {
         rows.iter().map(Credential::read).collect()
     }
 
-    /// Changes a credential's share.
+    /// Changes a credential's place among those for the same provider.
     ///
     /// # Errors
     /// When the weight is none, or the tenant has no such credential.
@@ -183,6 +183,37 @@ impl Store {
         .await
     }
 
+    /// Puts another secret in a credential's place; all else of it stays as it is.
+    ///
+    /// # Errors
+    /// When the tenant has no such credential, or the secret cannot be sealed.
+    pub async fn set_credential_secret(
+        &self,
+        change: &Change<'_>,
+        tenant_id: &str,
+        id: &str,
+        secret: &Secret,
+    ) -> Result<(), StoreError> {
+        let mut changing = self.begin_change().await?;
+        tenant::require(changing.connection(), tenant_id).await?;
+        let sealed = self.seal(changing.connection(), (tenant_id, id), secret).await?;
+        let changed = sqlx::query("UPDATE credentials SET secret = $1 WHERE tenant_id = $2 AND id = $3")
+            .bind(sealed)
+            .bind(tenant_id)
+            .bind(id)
+            .execute(changing.connection())
+            .await?;
+        let action = "credential.set_secret";
+        finish_one(
+            changing,
+            change,
+            changed.rows_affected(),
+            (tenant_id, id),
+            (action, json!({})),
+        )
+        .await
+    }
+
     /// Removes a credential with its secret.
     ///
     /// # Errors
@@ -223,7 +254,7 @@ impl Store {
         check_weight(new.weight)?;
         tenant::require(connection, new.tenant_id).await?;
         let sealed = match new.secret {
-            Some(secret) => Some(self.seal(connection, new, secret).await?),
+            Some(secret) => Some(self.seal(connection, (new.tenant_id, new.id), secret).await?),
             None => None,
         };
         sqlx::query(
@@ -251,11 +282,11 @@ impl Store {
     async fn seal(
         &self,
         connection: &mut AnyConnection,
-        new: &NewCredential<'_>,
+        (tenant_id, id): (&str, &str),
         secret: &Secret,
     ) -> Result<Vec<u8>, StoreError> {
-        let key = self.data_key(connection, new.tenant_id).await?;
-        Ok(key.seal(&place(new.tenant_id, new.id), secret)?)
+        let key = self.data_key(connection, tenant_id).await?;
+        Ok(key.seal(&place(tenant_id, id), secret)?)
     }
 }
 

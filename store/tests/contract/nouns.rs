@@ -212,6 +212,15 @@ async fn a_credential_comes_back_with_its_secret(database: TestDatabase) {
     assert_eq!(main.credential, changed);
     assert_eq!(store.list_credentials(&tenant.id).await.unwrap()[1], changed);
 
+    let next = Secret::new("sk-provider-2".to_owned());
+    let set = |id| store.set_credential_secret(&CHANGE, &tenant.id, id, &next);
+    set("cred-1").await.unwrap();
+    assert!(set("cred-none").await.is_err());
+    let bundle = store.load_tenant(&tenant.id).await.unwrap().unwrap();
+    let main = &bundle.credentials[1];
+    assert!(main.secret.as_ref().unwrap().matches(&next));
+    assert_eq!(main.credential, changed);
+
     store
         .remove_credential(&CHANGE, &tenant.id, "cred-1")
         .await

@@ -15,8 +15,8 @@ const ACTOR: &str = "environment";
 /// What such a credential is called: it is taken to be this program's own.
 const NAME: &str = "environment";
 
-/// Takes them in: a new one is added, one whose key has changed is replaced, one that is no longer there stays. Does
-/// nothing when there is no tenant of that name, or one whose rows make no sense.
+/// Takes them in: a new one is added, one whose key has changed gets that and keeps all else (its limits, its weight, and
+/// whether it is disabled), one that is no longer there stays. Does nothing when there is no tenant of that name, or one whose rows make no sense.
 pub(super) async fn take_in_credentials(
     store: &Store,
     catalog: &Catalog,
@@ -78,8 +78,10 @@ async fn take_in(
             return Ok(());
         }
         store
-            .remove_credential(&change, tenant_id, &old.credential.id)
+            .set_credential_secret(&change, tenant_id, &old.credential.id, &secret)
             .await?;
+        tracing::info!(provider = %provider.name, variable, tenant = DEFAULT_TENANT, "another key from the environment");
+        return Ok(());
     }
     let id = random_id("cred")?;
     let new = NewCredential {
