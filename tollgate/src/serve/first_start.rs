@@ -19,35 +19,28 @@ pub(super) struct Made {
 /// The tenant for whoever does not care about tenants.
 pub(super) const DEFAULT_TENANT: &str = "default";
 const ACTOR: &str = "first-start";
+const OPERATOR: &str = "operator";
 
-/// Makes them when there is no tenant yet. Of several replicas that start at once, one makes them.
+/// For a first start to come to its end: one that did not by then was cut off, and the next one goes on with it.
+const CUT_OFF_AFTER_MS: i64 = 60_000;
+
+/// Makes them when there is no tenant yet, or a first start was cut off before anybody was told of a key. Of several replicas
+/// that start at once, one makes them.
 pub(super) async fn prepare(store: &Store, admin_key: Option<&Secret>) -> Result<Option<Made>, Failure> {
-    if !store.is_empty().await? {
-        return Ok(None);
-    }
     let change = Change {
         actor: ACTOR,
         at_ms: now_ms(),
     };
-    let id = random_id("ten")?;
-    let made = store
-        .create_tenant(
-            &change,
-            &NewTenant {
-                id: &id,
-                name: DEFAULT_TENANT,
-                strict: false,
-            },
-        )
-        .await;
-    let Some(tenant) = unless_there(made)? else {
+    let Some(tenant_id) = tenant_without_key(store, &change).await? else {
         return Ok(None);
     };
+    // The gateway key last: where that is, all is.
+    let admin_key = admin_key_of_operator(store, &change, admin_key).await?;
     let digest_key = store.digest_key().await?;
     let gateway_key = gateway_key::generate(KeyKind::Gateway)?;
     let new = NewGatewayKey {
         id: &gateway_key.id,
-        tenant_id: &tenant.id,
+        tenant_id: &tenant_id,
         name: "first",
         models: None,
         expires_at_ms: None,
@@ -55,36 +48,77 @@ pub(super) async fn prepare(store: &Store, admin_key: Option<&Secret>) -> Result
     store
         .create_key(&change, &new, &digest_key.digest(gateway_key.secret.expose()))
         .await?;
-    let own_admin_key = match admin_key.and_then(|key| gateway_key::parse(key.expose())) {
-        Some(brought) => {
-            let digest = digest_key.digest(brought.secret);
-            store
-                .create_admin_key(&change, &operator(brought.id), &digest)
-                .await?;
-            None
-        }
-        None => {
-            let made = gateway_key::generate(KeyKind::Admin)?;
-            store
-                .create_admin_key(
-                    &change,
-                    &operator(&made.id),
-                    &digest_key.digest(made.secret.expose()),
-                )
-                .await?;
-            Some(made.text)
-        }
-    };
     Ok(Some(Made {
         gateway_key: gateway_key.text,
-        admin_key: own_admin_key,
+        admin_key,
     }))
+}
+
+/// The tenant that has no key yet: a new one, or one of a first start that was cut off.
+async fn tenant_without_key(store: &Store, change: &Change<'_>) -> Result<Option<String>, Failure> {
+    if !store.is_empty().await? {
+        return left_without_key(store, change.at_ms).await;
+    }
+    let id = random_id("ten")?;
+    let new = NewTenant {
+        id: &id,
+        name: DEFAULT_TENANT,
+        strict: false,
+    };
+    let made = unless_there(store.create_tenant(change, &new).await)?;
+    Ok(made.map(|tenant| tenant.id))
+}
+
+async fn left_without_key(store: &Store, now_ms: i64) -> Result<Option<String>, Failure> {
+    // A row that makes no sense is its tenant's affair, and keeps nobody from starting.
+    let Ok(Some(tenant)) = store.tenant_by_name_or_id(DEFAULT_TENANT).await else {
+        return Ok(None);
+    };
+    let is_old = now_ms.saturating_sub(tenant.created_at_ms) >= CUT_OFF_AFTER_MS;
+    let has_key = store
+        .list_keys(&tenant.id)
+        .await
+        .map_or(true, |keys| !keys.is_empty());
+    Ok((is_old && !has_key).then_some(tenant.id))
+}
+
+/// The operator's admin key: the one that was brought, or a new one, whose text is told. One that nobody was told of is
+/// revoked.
+async fn admin_key_of_operator(
+    store: &Store,
+    change: &Change<'_>,
+    brought: Option<&Secret>,
+) -> Result<Option<Secret>, Failure> {
+    let brought = brought.and_then(|key| gateway_key::parse(key.expose()));
+    let there = store.list_admin_keys(None).await?;
+    let untold = there.iter().filter(|key| {
+        let is_operators = key.tenant_id.is_none() && key.revoked_at_ms.is_none() && key.name == OPERATOR;
+        is_operators && brought.as_ref().is_none_or(|brought| brought.id != key.id)
+    });
+    for key in untold {
+        store.revoke_admin_key(change, None, &key.id).await?;
+    }
+    let digest_key = store.digest_key().await?;
+    if let Some(brought) = brought {
+        let digest = digest_key.digest(brought.secret);
+        let created = store
+            .create_admin_key(change, &operator(brought.id), &digest)
+            .await;
+        unless_there(created)?;
+        return Ok(None);
+    }
+    let made = gateway_key::generate(KeyKind::Admin)?;
+    let digest = digest_key.digest(made.secret.expose());
+    store
+        .create_admin_key(change, &operator(&made.id), &digest)
+        .await?;
+    Ok(Some(made.text))
 }
 
 fn operator(id: &str) -> NewAdminKey<'_> {
     NewAdminKey {
         id,
-        name: "operator",
+        name: OPERATOR,
         tenant_id: None,
     }
 }

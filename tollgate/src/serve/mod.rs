@@ -220,7 +220,7 @@ async fn open(
     let (store, migrated) = open_and_migrate(settings).await?;
     tracing::info!(from = migrated.from, to = migrated.to, "schema");
     let made = first_start::prepare(&store, settings.admin_key.as_ref()).await?;
-    environment::take_in_credentials(&store, &catalog, source).await?;
+    // Before anything else may fail: they are told once.
     if let Some(made) = made {
         made.tell(
             &settings
@@ -230,6 +230,7 @@ async fn open(
         )?;
     }
     let replica = replica.name.clone();
+    environment::take_in_credentials(&store, &catalog, source).await?;
     let gateway = GatewaySettings {
         replica,
         boot: replica::boot(&settings.data_dir),

@@ -7,7 +7,7 @@ use std::process::Output;
 
 use serde_json::json;
 use testkit::client;
-use testkit::database::TestDatabase;
+use testkit::database::{TestDatabase, execute};
 use testkit::process::Installation;
 
 use crate::world::{PROGRAM, request};
@@ -53,11 +53,43 @@ fn the_first_start_ends_in_a_gateway_that_answers() {
     }
 }
 
+/// It died after it had made the tenant, and before anybody was told of a key.
+#[test]
+fn a_first_start_that_was_cut_off_is_made_good_by_the_next() {
+    for database in TestDatabase::each() {
+        let installation = Installation::new(PROGRAM, database.url());
+        assert!(installation.serve().stop().success());
+        for statement in [
+            "DELETE FROM key_secrets",
+            "DELETE FROM gateway_keys",
+            "UPDATE tenants SET created_at_ms = created_at_ms - 60000",
+        ] {
+            execute(database.url(), statement);
+        }
+        let serving = installation.serve();
+        let said = serving.said().to_owned();
+        let key = |begin: &str| {
+            let mut words = said.split_whitespace();
+            words.find(|word| word.starts_with(begin)).unwrap().to_owned()
+        };
+        assert!(key("sk-tga-").len() > 20);
+        let models = serving.endpoint("/v1/models");
+        assert_eq!(client::get(&models, &key("sk-tg-")).status, 200);
+        assert!(serving.stop().success());
+        assert!(!installation.serve().said().contains("sk-tg"));
+    }
+}
+
 #[test]
 fn provider_keys_of_the_environment_become_credentials() {
     let database = TestDatabase::sqlite();
     let installation = Installation::new(PROGRAM, database.url()).set("OPENAI_API_KEY", "sk-one");
     assert!(installation.serve().stop().success());
+    let before = installation.ask(&["credential", "list", "--tenant", "default"]);
+    let id = before[0]["id"].as_str().unwrap().to_owned();
+    installation.ask(&["credential", "disable", &id, "--tenant", "default"]);
+    let on = format!("credential:{id}");
+    installation.ask(&["limit", "set", "--on", &on, "--per", "day", "--requests", "5"]);
     let installation = installation
         .set("OPENAI_API_KEY", "sk-two")
         .set("GOOGLE_API_KEY", "g");
@@ -70,9 +102,15 @@ fn provider_keys_of_the_environment_become_credentials() {
         .map(|row| row["provider"].as_str().unwrap())
         .collect();
     assert_eq!(providers, ["gemini", "openai"]);
+    assert_eq!(
+        (&credentials[1]["id"], &credentials[1]["disabled"]),
+        (&json!(id), &json!(true))
+    );
+    let limits = installation.ask(&["limit", "list", "--tenant", "default"]);
+    assert_eq!(limits.as_array().unwrap().len(), 1, "{limits}");
     let audit = installation.ask(&["audit"]).to_string();
     assert!(
-        audit.contains("credential.remove") && !audit.contains("sk-one") && !audit.contains("sk-two"),
+        audit.contains("credential.set_secret") && !audit.contains("sk-one") && !audit.contains("sk-two"),
         "{audit}"
     );
 }
