@@ -6,6 +6,8 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use vault::{MasterKeys, Secret, Vault, VaultError};
 
 use crate::failure::{Failure, Kind};
@@ -56,20 +58,67 @@ impl MasterKeySource {
         }
     }
 
-    /// Keeps another ring from now on.
+    /// Lets nobody else change the ring: of two who do so at once, one would throw away the key under which the other wraps.
     ///
     /// # Errors
-    /// When it is kept in a variable, or the file cannot be written.
-    pub(crate) fn replace(&self, ring: &MasterKeys) -> Result<(), Failure> {
+    /// When somebody else is at it, it is kept in a variable, or the file cannot be used.
+    pub(crate) fn lock(&self) -> Result<LockedRing<'_>, Failure> {
         let Self::File(path) = self else {
             return Err(Failure::other(
                 "the master key is kept in TOLLGATE_MASTER_KEY, which only you can change",
             ));
         };
+        let beside = path.with_extension("lock");
+        let opened = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&beside);
+        let lock = opened.map_err(|error| unusable(&beside, &error))?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let message = format!("another rotation of {} is under way", path.display());
+                return Err(Failure::new(Kind::Conflict, message));
+            }
+            Err(error) => return Err(unusable(&beside, &error.into())),
+        }
+        Ok(LockedRing { path, _lock: lock })
+    }
+}
+
+/// The file of the ring, which nobody else changes meanwhile.
+pub(crate) struct LockedRing<'a> {
+    path: &'a Path,
+    /// Held until dropped.
+    _lock: fs::File,
+}
+
+impl LockedRing<'_> {
+    /// What stands in it now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn read(&self) -> Result<MasterKeys, Failure> {
+        read(self.path)
+    }
+
+    /// Keeps another ring from now on, in place of the one that was read.
+    ///
+    /// # Errors
+    /// When that one is there no more, or the file cannot be written.
+    pub(crate) fn replace(&self, known: &MasterKeys, ring: &MasterKeys) -> Result<(), Failure> {
+        let path = self.path;
         let beside = path.with_extension("new");
         // What an interrupted rotation left there was never in use.
         let _absent = fs::remove_file(&beside);
         write_new(&beside, ring)?;
+        // Who copies a file into place asks for no lock. Nothing that is not known here is thrown away.
+        if !Secret::matches(&read(path)?.to_text(), &known.to_text()) {
+            let message = format!("{} has been changed meanwhile: run this again", path.display());
+            return Err(Failure::new(Kind::Conflict, message));
+        }
         fs::rename(&beside, path).map_err(|error| unusable(path, &error))?;
         sync_folder(path);
         Ok(())
@@ -149,10 +198,32 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let (_, made) = source.vault_or_new().unwrap();
         assert!(!made);
-        let next = read(&path).unwrap().with_next().unwrap();
-        source.replace(&next).unwrap();
+        let locked = source.lock().unwrap();
+        let ring = locked.read().unwrap();
+        let next = ring.with_next().unwrap();
+        locked.replace(&ring, &next).unwrap();
         assert_eq!(source.vault().unwrap().current_version(), 2);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn of_two_who_change_the_ring_at_once_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let source = MasterKeySource::File(path.clone());
+        source.vault_or_new().unwrap();
+        let locked = source.lock().unwrap();
+        let failure = source.lock().err().unwrap();
+        assert!(failure.message().contains("under way"), "{failure:?}");
+        let known = locked.read().unwrap();
+        // Somebody who asks for no lock.
+        let theirs = known.with_next().unwrap().to_text();
+        fs::write(&path, theirs.expose()).unwrap();
+        let failure = locked.replace(&known, &known.with_next().unwrap()).unwrap_err();
+        assert!(failure.message().contains("changed meanwhile"), "{failure:?}");
+        assert!(read(&path).unwrap().to_text().matches(&theirs));
+        drop(locked);
+        assert!(source.lock().is_ok());
     }
 
     #[test]

@@ -29,9 +29,7 @@ pub(super) async fn run(desk: &Desk, verb: &Verb) -> Result<(), Failure> {
         Verb::Status => status(desk).await,
         Verb::Rotate => rotate(desk).await,
         Verb::Verify => verify(desk).await,
-        Verb::Generate => desk
-            .form
-            .one(&json!({"master_key": MasterKeys::generate()?.to_text().expose().trim()})),
+        Verb::Generate => generate(desk.form),
     }
 }
 
@@ -64,6 +62,14 @@ async fn status(desk: &Desk) -> Result<(), Failure> {
 async fn rotate(desk: &Desk) -> Result<(), Failure> {
     let vault = desk.store.vault();
     let source = &desk.settings.master_key;
+    let locked = match source {
+        MasterKeySource::File(_) => Some(source.lock()?),
+        MasterKeySource::Setting(_) => None,
+    };
+    // Another rotation may have ended since the ring was read.
+    if let Some(locked) = &locked {
+        vault.replace(locked.read()?);
+    }
     let unfinished = desk
         .store
         .vault_status()
@@ -71,15 +77,16 @@ async fn rotate(desk: &Desk) -> Result<(), Failure> {
         .data_keys
         .keys()
         .any(|used| *used != vault.current_version());
-    match source {
+    match &locked {
         // One that was interrupted is finished; it has its new key already.
-        MasterKeySource::File(_) if !unfinished => {
-            let next = vault.ring().with_next()?;
-            source.replace(&next)?;
+        _ if unfinished => {}
+        Some(locked) => {
+            let known = vault.ring();
+            let next = known.with_next()?;
+            locked.replace(&known, &next)?;
             vault.replace(next);
         }
-        MasterKeySource::Setting(_) if !unfinished => return Err(needs_the_next(&vault.ring())),
-        _ => {}
+        None => return Err(needs_the_next(&vault.ring())),
     }
     let mut moved = 0;
     loop {
@@ -97,8 +104,9 @@ async fn rotate(desk: &Desk) -> Result<(), Failure> {
         }
     }
     let mut answer = json!({"version": vault.current_version(), "data_keys_moved": moved});
-    if matches!(source, MasterKeySource::File(_)) {
-        source.replace(&vault.ring().current_only())?;
+    if let Some(locked) = &locked {
+        let known = vault.ring();
+        locked.replace(&known, &known.current_only())?;
     } else if let Some(members) = answer.as_object_mut() {
         let left = format!(
             "take the other versions than {} out of TOLLGATE_MASTER_KEY",
