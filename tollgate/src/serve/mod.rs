@@ -87,6 +87,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(crate) fn serve(source: &Source, arguments: &Arguments) -> Result<(), Failure> {
     let settings = Settings::read(source)?;
     let log = log::start(&settings)?;
+    let _last_lines = log.last_lines();
     raise_open_files();
     let mut inheritance = if arguments.take_over {
         hand_over::ask(&settings.data_dir, settings.listen)?
@@ -229,8 +230,8 @@ async fn open(
                 .unwrap_or_else(|| format!("http://{address}")),
         )?;
     }
-    let replica = replica.name.clone();
     environment::take_in_credentials(&store, &catalog, source).await?;
+    let replica = replica.name.clone();
     let gateway = GatewaySettings {
         replica,
         boot: replica::boot(&settings.data_dir),

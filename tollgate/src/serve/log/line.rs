@@ -220,17 +220,19 @@ mod tests {
         }
     }
 
-    fn logged(line: Line, log: impl FnOnce(&Paper, &Sink<Paper>)) -> String {
+    fn logged(line: Line, log: impl FnOnce(&Paper, &Sink)) -> String {
         let paper = Paper::default();
-        let sink = Sink::new(paper.clone());
+        let sink = Sink::new(paper.clone()).unwrap();
         let lines = tracing_subscriber::fmt()
             .event_format(line)
             .with_writer(sink.clone())
             .finish();
         with_default(lines, || log(&paper, &sink));
+        sink.written(PATIENCE);
         paper.text()
     }
 
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
     const HOSTILE: &str = "a\n{\"level\":\"ERROR\"}\x1b[31m\u{9b}\\";
 
     #[test]
@@ -271,11 +273,14 @@ mod tests {
     fn lines_of_calls_wait_for_one_another_and_for_nothing_else() {
         let text = logged(Line::Json, |paper, sink| {
             tracing::info!(target: "tollgate::call", "first");
+            sink.written(PATIENCE);
             assert_eq!(paper.text(), "");
             tracing::info!("second");
+            sink.written(PATIENCE);
             assert_eq!(paper.text().lines().count(), 2);
             tracing::info!(target: "tollgate::call", "third");
             sink.flush();
+            sink.written(PATIENCE);
             assert_eq!(paper.text().lines().count(), 3);
         });
         let messages: Vec<Value> = text

@@ -2,6 +2,7 @@
 
 mod line;
 mod sink;
+mod writer;
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -22,7 +23,7 @@ pub(super) fn start(settings: &Settings) -> Result<Sink, Failure> {
             coloured: stderr().is_terminal(),
         },
     };
-    let sink = Sink::new(stderr());
+    let sink = Sink::new(stderr()).map_err(|error| Failure::other(format!("no log: {error}")))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .event_format(line)

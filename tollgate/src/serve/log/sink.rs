@@ -1,85 +1,93 @@
-//! Where log lines are written. The lines of calls, of which there may be tens of thousands a second, are gathered and
-//! written together; every other line is written at once, after those that came before it.
+//! Where log lines are gathered. The lines of calls, of which there may be tens of thousands a second, are written together;
+//! every other line is written at once, after those that came before it.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// What is written to, and what waits to be. Its clones are the same.
-pub(crate) struct Sink<W: Write = io::Stderr>(Arc<Mutex<Gathered<W>>>);
+use super::writer::Writer;
 
-struct Gathered<W> {
-    lines: Vec<u8>,
-    out: W,
+/// What writes, and what waits to be written. Its clones are the same.
+#[derive(Clone)]
+pub(crate) struct Sink(Arc<Gathered>);
+
+struct Gathered {
+    lines: Mutex<Vec<u8>>,
+    writer: Writer,
 }
 
+/// Sees to it that the last lines are written before the process ends.
+pub(crate) struct LastLines(Sink);
+
 /// One line on its way in.
-pub(crate) struct Entry<'a, W: Write> {
-    gathered: MutexGuard<'a, Gathered<W>>,
+pub(crate) struct Entry<'a> {
+    lines: MutexGuard<'a, Vec<u8>>,
+    writer: &'a Writer,
     waits: bool,
 }
 
 /// The target of the lines that may wait.
 const GATHERED: &str = "tollgate::call";
 const BYTES_MAX: usize = 64 << 10;
+const LAST_LINES: Duration = Duration::from_secs(1);
 
-impl<W: Write> Sink<W> {
-    pub(super) fn new(out: W) -> Self {
-        let lines = Vec::new();
-        Self(Arc::new(Mutex::new(Gathered { lines, out })))
+impl Sink {
+    /// # Errors
+    /// When there can be no thread.
+    pub(super) fn new(out: impl Write + Send + 'static) -> io::Result<Self> {
+        let (lines, writer) = (Mutex::default(), Writer::start(out)?);
+        Ok(Self(Arc::new(Gathered { lines, writer })))
     }
 
     /// Writes what waits.
     pub(crate) fn flush(&self) {
-        self.gathered().flush();
+        drop(self.entry(false));
     }
 
-    /// A thread that panicked in here has at worst left a part of a line.
-    fn gathered(&self) -> MutexGuard<'_, Gathered<W>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits, for a while, until what does not wait is written.
+    pub(super) fn written(&self, within: Duration) {
+        self.0.writer.finish(within);
     }
-}
 
-impl<W: Write> Clone for Sink<W> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
+    pub(crate) fn last_lines(&self) -> LastLines {
+        LastLines(self.clone())
     }
-}
 
-impl<W: Write> Gathered<W> {
-    fn flush(&mut self) {
-        if !self.lines.is_empty() {
-            // Whoever should read the log and is gone cannot be told of it.
-            let _unread = self.out.write_all(&self.lines);
-            self.lines.clear();
-            self.lines.shrink_to(BYTES_MAX);
+    fn entry(&self, waits: bool) -> Entry<'_> {
+        Entry {
+            // A thread that panicked in here has at worst left a part of a line.
+            lines: self.0.lines.lock().unwrap_or_else(PoisonError::into_inner),
+            writer: &self.0.writer,
+            waits,
         }
     }
 }
 
-impl<'a, W: Write + 'a> MakeWriter<'a> for Sink<W> {
-    type Writer = Entry<'a, W>;
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        self.0.flush();
+        self.0.written(LAST_LINES);
+    }
+}
+
+impl<'a> MakeWriter<'a> for Sink {
+    type Writer = Entry<'a>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Entry {
-            gathered: self.gathered(),
-            waits: false,
-        }
+        self.entry(false)
     }
 
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
-        Entry {
-            gathered: self.gathered(),
-            waits: event.target() == GATHERED,
-        }
+        self.entry(event.target() == GATHERED)
     }
 }
 
-impl<W: Write> Write for Entry<'_, W> {
+impl Write for Entry<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.gathered.lines.extend_from_slice(line);
+        self.lines.extend_from_slice(line);
         Ok(line.len())
     }
 
@@ -88,10 +96,11 @@ impl<W: Write> Write for Entry<'_, W> {
     }
 }
 
-impl<W: Write> Drop for Entry<'_, W> {
+impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        if !self.waits || self.gathered.lines.len() >= BYTES_MAX {
-            self.gathered.flush();
+        let is_due = !self.waits || self.lines.len() >= BYTES_MAX;
+        if is_due && !self.lines.is_empty() {
+            self.writer.write(std::mem::take(&mut self.lines));
         }
     }
 }
