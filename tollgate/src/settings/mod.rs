@@ -5,6 +5,7 @@
 
 pub(crate) mod gemini_cli;
 mod google;
+mod ranges;
 mod source;
 mod table;
 
@@ -20,7 +21,7 @@ use gateway::{AttemptSettings, GatewaySettings, RoomSettings, live::DirectorySet
 use percent_encoding::percent_decode_str;
 use provider::gemini_cli::GeminiCliSettings;
 use provider::{BaseUrl, OnCancel, Timeouts, Trust, UpstreamSettings};
-use server::{FailureLimit, FrontLimits, TrustedProxies};
+use server::{FailureLimit, FrontLimits, Origin, TrustedProxies};
 use store::StoreOptions;
 use vault::Secret;
 use vault::gateway_key::{self, KeyKind};
@@ -33,6 +34,8 @@ use crate::failure::{Failure, Kind};
 use crate::master_key::MasterKeySource;
 
 const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+/// More than that have to be asked for, and may not be.
+const WORKERS_MAX: usize = 240;
 const OTLP_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
 
 /// Everything that can be set, read and checked.
@@ -79,6 +82,7 @@ impl Settings {
     /// # Errors
     /// On an unknown name, a value that makes no sense, an empty secret, or a public address that was not confirmed.
     pub(crate) fn read(source: &Source) -> Result<Self, Failure> {
+        ranges::check(source)?;
         let data_dir = PathBuf::from(source.text("TOLLGATE_DATA_DIR"));
         let listen = source.parsed(
             "TOLLGATE_LISTEN",
@@ -87,25 +91,30 @@ impl Settings {
         refuse_public("TOLLGATE_LISTEN", listen, source)?;
         let metrics_listen = own_listener("TOLLGATE_METRICS_LISTEN", source)?;
         let admin_listen = own_listener("TOLLGATE_ADMIN_LISTEN", source)?;
+        let public_url = public_url(source)?;
+        if let Some(admin_listen) = admin_listen {
+            has_pages(admin_listen, public_url.as_deref())?;
+        }
+        follows_in_time(source)?;
         let spool = spool(source, &data_dir)?;
         let workers: usize = source.parsed("TOLLGATE_WORKERS", "a number")?;
         Ok(Self {
             listen,
             metrics_listen,
             admin_listen,
-            public_url: source
-                .given("TOLLGATE_PUBLIC_URL")
-                .map(|url| url.trim_end_matches('/').to_owned()),
+            public_url,
             database_url: database_url(source, &data_dir),
             master_key: master_key(source, &data_dir)?,
             gemini_cli: gemini_cli::gemini_cli(source, &data_dir)?,
             gemini_cli_relay: source.flag("TOLLGATE_GEMINI_CLI_RELAY")?,
             data_dir,
             admin_key: admin_key(source)?,
-            log: source.text("TOLLGATE_LOG").to_owned(),
+            log: log(source)?,
             log_format: log_format(source)?,
             workers: if workers == 0 {
-                std::thread::available_parallelism().map_or(1, usize::from)
+                std::thread::available_parallelism()
+                    .map_or(1, usize::from)
+                    .min(WORKERS_MAX)
             } else {
                 workers
             },
@@ -117,6 +126,7 @@ impl Settings {
                 body_bytes_max: source.parsed("TOLLGATE_BODY_BYTES_MAX", "a number of bytes")?,
                 body_timeout: source.duration("TOLLGATE_BODY_TIMEOUT")?,
                 write_stall: source.duration("TOLLGATE_WRITE_STALL_TIMEOUT")?,
+                answer_timeout: source.duration("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT")?,
                 drain_linger: source.duration("TOLLGATE_DRAIN_LINGER")?,
             },
             connections_max: source.parsed("TOLLGATE_CONNECTIONS_MAX", "a number")?,
@@ -126,7 +136,6 @@ impl Settings {
                 "a list of addresses and networks, such as 10.0.0.0/8,192.168.1.7",
             )?,
             failure_limit: FailureLimit {
-                answer_timeout: source.duration("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT")?,
                 failures_max: source.parsed("TOLLGATE_FAILED_KEYS_MAX", "a number")?,
                 ..FailureLimit::default()
             },
@@ -221,6 +230,62 @@ fn admin_key(source: &Source) -> Result<Option<Secret>, Failure> {
     Ok(key)
 }
 
+/// How the gateway is reached, which is printed in front of paths.
+fn public_url(source: &Source) -> Result<Option<String>, Failure> {
+    const NAME: &str = "TOLLGATE_PUBLIC_URL";
+    let Some(url) = source.given(NAME).map(|url| url.trim_end_matches('/')) else {
+        return Ok(None);
+    };
+    // The value is not quoted: it may hold a password.
+    BaseUrl::parse(url, Trust::Operator).map_err(|error| {
+        let message = format!("{NAME} is to be a URL such as https://gateway.example: {error}");
+        Failure::new(Kind::Settings, message)
+    })?;
+    Ok(Some(url.to_owned()))
+}
+
+/// Pages that have an address of their own are to be served there.
+fn has_pages(listen: SocketAddr, public_url: Option<&str>) -> Result<(), Failure> {
+    let own = || format!("http://{}", SocketAddr::new(listen.ip(), listen.port().max(1)));
+    let url = public_url.map_or_else(own, str::to_owned);
+    Origin::parse(&url).map(drop).map_err(|error| {
+        let message = format!(
+            "TOLLGATE_ADMIN_LISTEN is set, and no page could be served: {error}; set TOLLGATE_PUBLIC_URL to how browsers \
+             reach it, beginning with https://"
+        );
+        Failure::new(Kind::Settings, message)
+    })
+}
+
+/// Keys in memory grow old from one question to the database to the next.
+fn follows_in_time(source: &Source) -> Result<(), Failure> {
+    if source.duration("TOLLGATE_STALE_KEYS")? > source.duration("TOLLGATE_REVISION_POLL")? {
+        return Ok(());
+    }
+    let message = "TOLLGATE_STALE_KEYS is to be longer than TOLLGATE_REVISION_POLL";
+    Err(Failure::new(Kind::Settings, message))
+}
+
+/// What is logged. A word that is no level would be taken for a part of the program, of which nothing would be logged.
+fn log(source: &Source) -> Result<String, Failure> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let text = source.text("TOLLGATE_LOG");
+    let unknown = text.split(',').map(str::trim).find(|part| {
+        let level = part.rsplit('=').next().unwrap_or_default();
+        !LEVELS.contains(&level.to_ascii_lowercase().as_str())
+    });
+    match unknown {
+        None => Ok(text.replace(' ', "")),
+        Some(unknown) => {
+            let message = format!(
+                "TOLLGATE_LOG: `{unknown}` is neither a level ({}) nor a part with one, such as `gateway=debug`",
+                LEVELS.join(", ")
+            );
+            Err(Failure::new(Kind::Settings, message))
+        }
+    }
+}
+
 fn log_format(source: &Source) -> Result<LogFormat, Failure> {
     match source.text("TOLLGATE_LOG_FORMAT") {
         "human" => Ok(LogFormat::Human),
@@ -296,6 +361,12 @@ fn gateway(source: &Source, spool: SpoolSettings) -> Result<GatewaySettings, Fai
             tenant_idle: source.duration("TOLLGATE_TENANT_IDLE")?,
             stale_max: source.duration("TOLLGATE_STALE_KEYS")?,
         },
+        room: RoomSettings {
+            calls_per_tenant_max: source.parsed("TOLLGATE_CALLS_PER_TENANT_MAX", "a number")?,
+            body_bytes_max: source.parsed("TOLLGATE_BODIES_BYTES_MAX", "a number of bytes")?,
+            body_bytes_per_tenant_max: source
+                .parsed("TOLLGATE_BODIES_BYTES_PER_TENANT_MAX", "a number of bytes")?,
+        },
         timeouts: Timeouts {
             first_byte_streamed: source.duration("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT")?,
             first_byte_whole: source.duration("TOLLGATE_UPSTREAM_WHOLE_TIMEOUT")?,
@@ -359,14 +430,9 @@ fn upstream(source: &Source) -> Result<UpstreamSettings, Failure> {
     Ok(UpstreamSettings {
         extra_ca_pem: extra_ca_pem.transpose()?,
         connect_timeout: source.duration("TOLLGATE_UPSTREAM_CONNECT_TIMEOUT")?,
+        tokens_of_anybody: source.flag("TOLLGATE_SERVICE_ACCOUNT_ANY_TOKEN_URI")?,
         ..UpstreamSettings::default()
     })
-        room: RoomSettings {
-            calls_per_tenant_max: source.parsed("TOLLGATE_CALLS_PER_TENANT_MAX", "a number")?,
-            body_bytes_max: source.parsed("TOLLGATE_BODIES_BYTES_MAX", "a number of bytes")?,
-            body_bytes_per_tenant_max: source
-                .parsed("TOLLGATE_BODIES_BYTES_PER_TENANT_MAX", "a number of bytes")?,
-        },
 }
 
 #[cfg(test)]

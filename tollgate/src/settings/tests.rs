@@ -113,6 +113,90 @@ fn a_file_that_cannot_be_read_is_not_quoted() {
     }
 }
 
+#[test]
+fn what_makes_no_sense_is_refused_with_what_would() {
+    let table = [
+        ("TOLLGATE_LOG", "warning", "`warning` is neither a level"),
+        ("TOLLGATE_LOG", "info,gateway", "`gateway` is neither a level"),
+        (
+            "TOLLGATE_LOG",
+            "info,gateway=loud",
+            "`gateway=loud` is neither a level",
+        ),
+        ("TOLLGATE_REVISION_POLL", "0s", "from 50ms to 1h"),
+        ("TOLLGATE_HEAD_TIMEOUT", "0s", "from 100ms to 1h"),
+        ("TOLLGATE_CONNECTIONS_MAX", "0", "from 1 to 10000000"),
+        ("TOLLGATE_BODY_BYTES_MAX", "0", "from 1024 to"),
+        ("TOLLGATE_DATABASE_CONNECTIONS", "0", "from 2 to 1000"),
+        ("TOLLGATE_LEDGER_BYTES_MAX", "1000", "from 67108864 to"),
+        ("TOLLGATE_WORKERS", "1000", "from 0 to 240"),
+        ("TOLLGATE_WORKERS", "-1", "`-1` is not a number"),
+        (
+            "TOLLGATE_PUBLIC_URL",
+            "gateway.example",
+            "such as https://gateway.example",
+        ),
+    ];
+    for (name, value, said) in table {
+        let failure = failure(&[(name, value)], None);
+        assert!(failure.message().starts_with(name), "{failure:?}");
+        assert!(failure.message().contains(said), "{failure:?}");
+    }
+    for (name, value) in [
+        ("TOLLGATE_LOG", "info,gateway=debug"),
+        ("TOLLGATE_LOG", "WARN, sqlx=off"),
+        ("TOLLGATE_PUBLIC_URL", "https://gateway.example/"),
+        ("TOLLGATE_PUBLIC_URL", "http://127.0.0.1:8080"),
+    ] {
+        assert!(read(&[(name, value)], None).is_ok(), "{name}={value}");
+    }
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let public = ("TOLLGATE_ALLOW_PUBLIC_BIND", "true");
+    let admin = ("TOLLGATE_ADMIN_LISTEN", "192.0.2.1:8081");
+    let failed = failure(&[public, admin], None);
+    assert!(failed.message().contains("set TOLLGATE_PUBLIC_URL"), "{failed:?}");
+    let failed = failure(
+        &[public, admin, ("TOLLGATE_PUBLIC_URL", "http://gateway.example")],
+        None,
+    );
+    assert!(failed.message().contains("beginning with https://"), "{failed:?}");
+    assert!(
+        read(
+            &[public, admin, ("TOLLGATE_PUBLIC_URL", "https://gateway.example")],
+            None
+        )
+        .is_ok()
+    );
+    assert!(read(&[("TOLLGATE_ADMIN_LISTEN", "127.0.0.1:0")], None).is_ok());
+    let failed = failure(
+        &[("TOLLGATE_STALE_KEYS", "10s"), ("TOLLGATE_REVISION_POLL", "1m")],
+        None,
+    );
+    assert!(failed.message().contains("longer than"), "{failed:?}");
+}
+
+#[test]
+fn every_number_and_every_time_has_a_range() {
+    for setting in SETTINGS {
+        let is_own = setting.name.starts_with("TOLLGATE_GEMINI_CLI");
+        let has_to = setting.default.parse::<u64>().is_ok() || crate::time::duration(setting.default).is_ok();
+        assert_eq!(
+            ranges::of(setting.name).is_some(),
+            has_to && !is_own,
+            "{}",
+            setting.name
+        );
+    }
+    assert!(
+        ranges::RANGES
+            .iter()
+            .all(|(name, _)| SETTINGS.iter().any(|setting| setting.name == *name))
+    );
+}
+
 /// The reference is generated: `TOLLGATE_TEST_BLESS=1 cargo test -p tollgate` writes it anew.
 #[test]
 fn the_configuration_reference_is_true() {
@@ -129,9 +213,12 @@ fn the_configuration_reference_is_true() {
         } else {
             format!("`{}`", setting.default)
         };
+        let range = ranges::of(setting.name).map(|range| format!(" It is {}.", range.words()));
         page.push_str(&format!(
-            "| `{}` | {default} | {} |\n",
-            setting.name, setting.meaning
+            "| `{}` | {default} | {}{} |\n",
+            setting.name,
+            setting.meaning,
+            range.unwrap_or_default()
         ));
     }
     if std::env::var_os("TOLLGATE_TEST_BLESS").is_some() {
