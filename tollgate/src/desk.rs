@@ -1,7 +1,9 @@
 //! What most verbs work with: the settings, the database, and how to answer.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use store::{Change, Store, StoreError, Tenant};
 
 use crate::failure::{Failure, Kind};
@@ -65,16 +67,18 @@ impl Desk {
 
 /// Opens the database, making the folder of a SQLite file.
 pub(crate) async fn open_store(settings: &Settings, vault: vault::Vault) -> Result<Store, Failure> {
-    let url = settings.database_url.expose();
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        make_folder(
-            path.trim_start_matches("//")
-                .split('?')
-                .next()
-                .unwrap_or_default(),
-        )?;
+    if let Some(path) = sqlite_file(settings) {
+        make_folder(&path)?;
     }
+    let url = settings.database_url.expose();
     Ok(Store::open(url, vault, settings.store.clone()).await?)
+}
+
+/// The SQLite file, when that is the database.
+pub(crate) fn sqlite_file(settings: &Settings) -> Option<PathBuf> {
+    let path = settings.database_url.expose().strip_prefix("sqlite:")?;
+    let path = path.trim_start_matches("//").split('?').next()?;
+    Some(PathBuf::from(&*percent_decode_str(path).decode_utf8().ok()?))
 }
 
 /// Opens the database, bringing it to this program's schema and the vault to its first proof. A master key file that
@@ -100,8 +104,8 @@ pub(crate) async fn open_and_migrate(settings: &Settings) -> Result<(Store, stor
     })
 }
 
-fn make_folder(path: &str) -> Result<(), Failure> {
-    match std::path::Path::new(path).parent() {
+fn make_folder(path: &Path) -> Result<(), Failure> {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder)
             .map_err(|error| Failure::other(format!("{}: {error}", folder.display()))),
         _ => Ok(()),

@@ -3,8 +3,8 @@
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-use percent_encoding::percent_decode_str;
-use rustix::fs::{StatFs, statfs};
+use rustix::fs::{Access, StatFs, access, statfs};
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use super::report::Report;
@@ -42,15 +42,8 @@ pub(super) fn file_descriptors(settings: &Settings, report: &mut Report) {
     report.warning(check, what, remedy);
 }
 
-/// The SQLite file, when that is the database.
-pub(super) fn sqlite_file(settings: &Settings) -> Option<PathBuf> {
-    let path = settings.database_url.expose().strip_prefix("sqlite:")?;
-    let path = path.trim_start_matches("//").split('?').next()?;
-    Some(PathBuf::from(&*percent_decode_str(path).decode_utf8().ok()?))
-}
-
-/// Whether the file can be written, on what file system it lies, and how much room there is.
-pub(super) fn disk(path: &Path, report: &mut Report) {
+/// Whether the SQLite file can be written, and on what file system it lies.
+pub(super) fn database_file(path: &Path, report: &mut Report) {
     if path.exists()
         && let Err(error) = OpenOptions::new().append(true).open(path)
     {
@@ -61,12 +54,11 @@ pub(super) fn disk(path: &Path, report: &mut Report) {
             "give it to the user that runs the gateway, with its folder",
         );
     }
-    let Some((folder, found)) = nearest(path) else {
-        let what = format!("no folder above {} can be looked at", path.display());
-        return report.problem("disk", what, "set TOLLGATE_DATA_DIR to a folder of your own");
-    };
-    let remote = REMOTE.iter().find(|(kind, _)| *kind == kind_of(&found));
-    if let Some((_, name)) = remote {
+    let found = nearest(path);
+    let remote = found
+        .as_ref()
+        .and_then(|(_, found)| REMOTE.iter().find(|(kind, _)| *kind == kind_of(found)));
+    if let (Some((folder, _)), Some((_, name))) = (&found, remote) {
         let what = format!(
             "{} lies on a file system that may be another machine's ({name})",
             folder.display()
@@ -74,6 +66,53 @@ pub(super) fn disk(path: &Path, report: &mut Report) {
         let remedy = "keep SQLite on a disk of this machine, or use Postgres: locks and WAL need one";
         report.warning("database file", what, remedy);
     }
+    disk(path, report);
+}
+
+/// Whether the data folder and the ledger's spool in it can be written, whatever the database is.
+pub(super) fn data_folder(folder: &Path, report: &mut Report) {
+    let check = "data folder";
+    let spool = folder.join("spool");
+    let there: Vec<&Path> = [folder, &spool]
+        .into_iter()
+        .filter(|folder| folder.exists())
+        .collect();
+    let may = |folder: &Path| access(folder, Access::WRITE_OK | Access::EXEC_OK);
+    for folder in &there {
+        let refused = if folder.is_dir() {
+            may(folder).err()
+        } else {
+            Some(Errno::NOTDIR)
+        };
+        if let Some(error) = refused {
+            let what = format!("{} cannot be written: {error}", folder.display());
+            let remedy = "give it to the user that runs the gateway: without a spool no call can be booked, and so none is made";
+            return report.problem(check, what, remedy);
+        }
+    }
+    let above = nearest(folder)
+        .map(|(above, _)| above)
+        .filter(|_| there.is_empty());
+    if let Some(above) = above
+        && let Err(error) = may(&above)
+    {
+        let what = format!(
+            "{} cannot be made in {}: {error}",
+            folder.display(),
+            above.display()
+        );
+        return report.problem(check, what, "set TOLLGATE_DATA_DIR to a folder of your own");
+    }
+    report.ok(check, format!("{} can be written", folder.display()));
+    disk(&spool, report);
+}
+
+/// How much room there is.
+fn disk(path: &Path, report: &mut Report) {
+    let Some((folder, found)) = nearest(path) else {
+        let what = format!("no folder above {} can be looked at", path.display());
+        return report.problem("disk", what, "set TOLLGATE_DATA_DIR to a folder of your own");
+    };
     let free = found
         .f_bavail
         .saturating_mul(u64::try_from(found.f_bsize).unwrap_or(0));

@@ -15,6 +15,7 @@ use std::path::Path;
 use store::Store;
 use vault::{MasterKeys, Vault};
 
+use crate::desk::sqlite_file;
 use crate::failure::{Failure, Kind};
 use crate::output::Form;
 use crate::settings::{Settings, Source};
@@ -51,9 +52,10 @@ async fn examine(config: Option<&Path>, report: &mut Report) {
     network::listeners(&settings, report).await;
     network::collector(&settings, report).await;
     gemini_cli::gemini_cli(&settings, report).await;
-    let path = machine::sqlite_file(&settings);
+    machine::data_folder(&settings.data_dir, report);
+    let path = sqlite_file(&settings);
     if let Some(path) = &path {
-        machine::disk(path, report);
+        machine::database_file(path, report);
         if !path.exists() {
             let what = format!("there is no database at {} yet", path.display());
             return report.warning("database", what, "`tollgate serve` makes it, with the master key");

@@ -2,7 +2,6 @@
 //!
 //! Each tenant is loaded as a gateway loads it, by the same code, so that what is found here is what calls meet.
 
-use dialect::Dialect;
 use gateway::live::{LeftOut, TenantState};
 use policy::Route;
 use provider::{Catalog, ProviderKind};
@@ -92,6 +91,11 @@ impl Examining<'_> {
     async fn global_routes(&mut self) {
         match self.store.load_global().await {
             Ok(global) => {
+                for error in &global.broken {
+                    let what = format!("{error}: it is of all tenants, and left out");
+                    let remedy = "put the row right in the database, or remove it there";
+                    self.report.problem(ROWS, what, remedy);
+                }
                 for route in &global.routes {
                     self.known_targets(route, "all tenants");
                 }
@@ -199,15 +203,12 @@ impl Examining<'_> {
     fn usable(&mut self, route: &Route, state: &TenantState, name: &str) {
         let is_usable = |target: &policy::RouteTarget| {
             self.catalog.get(&target.provider).is_some_and(|provider| {
-                let has_credential =
-                    provider.kind == ProviderKind::Echo || !state.credentials(&provider.name).is_empty();
-                has_credential && provider.dialect == Dialect::OpenaiChat
+                provider.kind == ProviderKind::Echo || !state.credentials(&provider.name).is_empty()
             })
         };
         if !route.targets.iter().any(is_usable) {
             let what = format!(
-                "{} of tenant {name} leads to nothing: no target has a credential that can be used, at a provider that \
-                 speaks OpenAI's API",
+                "{} of tenant {name} leads to nothing: no target has a credential that can be used",
                 called(route)
             );
             self.report
