@@ -3,7 +3,7 @@
 //! The number of series has an end whatever clients do: no label holds a tenant, a key, or a name that only a client
 //! knows. A model is named once its provider has answered for it, and up to a number of models; the others are one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,6 +129,8 @@ const TOKENS: &[f64] = &[
 ];
 /// Models that have series of their own; the others share `other`.
 const MODELS_MAX: usize = 200;
+/// Of those without a price, which a provider that does not care for names may have any number of.
+const MODELS_WITHOUT_PRICE_MAX: usize = 20;
 const MODEL_NAME_MAX: usize = 128;
 const OTHER: &str = "other";
 
@@ -197,7 +199,8 @@ impl CallMetrics {
         self.calls
             .get_or_create(&CallLabels {
                 gen_ai_operation_name: record.operation,
-                http_response_status_code: record.status,
+                // A provider may make up numbers.
+                http_response_status_code: if record.status < 600 { record.status } else { 0 },
                 error_type: call_error(record),
                 tollgate_error_party: record.party,
             })
@@ -297,6 +300,8 @@ where
 struct Names {
     providers: HashSet<Arc<str>>,
     models: HashSet<Arc<str>>,
+    /// Those without a price, by their provider.
+    without_price: HashMap<Arc<str>, HashSet<Arc<str>>>,
 }
 
 impl Names {
@@ -306,11 +311,18 @@ impl Names {
     }
 
     /// A model whose provider has answered for it at least once, as long as there is room. A name that a client has
-    /// made up gets no answer, except from a provider that does not care for names.
+    /// made up gets no answer, except from a provider that does not care for names: it has room of its own, and takes none from
+    /// models that have a price.
     fn model(&mut self, attempt: &AttemptRecord) -> Arc<str> {
         let name = attempt.model.as_str();
         let may_be_new = attempt.outcome == Outcome::Ok && name.len() <= MODEL_NAME_MAX;
-        kept(&mut self.models, name, if may_be_new { MODELS_MAX } else { 0 })
+        let room = |max| if may_be_new { max } else { 0 };
+        if self.models.contains(name) || attempt.cost_nano.is_some() {
+            return kept(&mut self.models, name, room(MODELS_MAX));
+        }
+        let provider = self.provider(&attempt.provider);
+        let names = self.without_price.entry(provider).or_default();
+        kept(names, name, room(MODELS_WITHOUT_PRICE_MAX))
     }
 }
 
@@ -393,12 +405,26 @@ mod tests {
             record.attempts = vec![attempt(&format!("served-{number}"), Outcome::Ok)];
             calls.observe(&record);
         }
+        // They leave the room of others alone.
+        for number in 0..1000 {
+            let mut priced = attempt(&format!("priced-{number}"), Outcome::Ok);
+            priced.cost_nano = Some(1);
+            record.attempts = vec![priced];
+            calls.observe(&record);
+        }
+        let mut elsewhere = attempt("elsewhere", Outcome::Ok);
+        elsewhere.provider = "groq".to_owned();
+        record.attempts = vec![elsewhere];
+        record.status = 999;
+        calls.observe(&record);
         let text = text(&calls);
-        let served: HashSet<&str> = text
-            .split('"')
-            .filter(|word| word.starts_with("served-"))
-            .collect();
-        assert_eq!(served.len(), MODELS_MAX);
-        assert!(text.contains("gen_ai_request_model=\"other\""));
+        let count = |prefix: &str| {
+            let words = text.split('"').filter(|word| word.starts_with(prefix));
+            words.collect::<HashSet<&str>>().len()
+        };
+        assert_eq!(count("served-"), MODELS_WITHOUT_PRICE_MAX);
+        assert_eq!(count("priced-"), MODELS_MAX);
+        assert_eq!(count("elsewhere"), 1);
+        assert!(text.contains("gen_ai_request_model=\"other\"") && !text.contains("\"999\""));
     }
 }

@@ -1,13 +1,8 @@
 //! Instants as pages tell them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use jiff::Timestamp;
 
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
+pub(super) use gateway::now_ms;
 
 /// To the minute, in UTC.
 pub(super) fn instant(at_ms: i64) -> String {

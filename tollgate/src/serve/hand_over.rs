@@ -12,7 +12,7 @@ use std::io::{self, BufRead as _, BufReader, ErrorKind, IoSlice, IoSliceMut, Wri
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -37,6 +37,8 @@ pub(super) struct Inheritance {
 /// Where this process can be asked.
 pub(super) struct Offer {
     path: PathBuf,
+    /// Device and number of the socket there, as long as it is this process's.
+    own: Option<(u64, u64)>,
     /// One message when another process has taken over.
     taken: mpsc::Receiver<()>,
 }
@@ -109,6 +111,7 @@ impl Offer {
         let _left_over = fs::remove_file(&new);
         let listener = UnixListener::bind(&new)?;
         fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
+        let own = identity(&new);
         fs::rename(&new, &path)?;
         let (take, taken) = mpsc::channel(1);
         thread::Builder::new()
@@ -126,7 +129,7 @@ impl Offer {
                     }
                 }
             })?;
-        Ok(Self { path, taken })
+        Ok(Self { path, own, taken })
     }
 
     /// Waits until another process has taken over.
@@ -136,10 +139,18 @@ impl Offer {
         }
     }
 
-    /// Can be asked no more.
+    /// Can be asked no more. Another process may have put its own socket there.
     pub(super) fn withdraw(self) {
-        let _gone = fs::remove_file(&self.path);
+        if self.own.is_some() && identity(&self.path) == self.own {
+            let _gone = fs::remove_file(&self.path);
+        }
     }
+}
+
+/// What tells a file from any other.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// Gives the sockets to whoever asks, and waits until it is ready.

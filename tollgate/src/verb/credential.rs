@@ -25,7 +25,8 @@ pub(crate) enum Verb {
         #[arg(long)]
         tenant: String,
     },
-    /// Changes a credential's share among those for the same provider.
+    /// Changes a credential's place among those for the same provider: the heaviest is asked first, and another one when that
+    /// has to rest, fails, or has used up a limit.
     Weigh {
         id: String,
         weight: i64,
@@ -67,7 +68,7 @@ pub(crate) struct Add {
     /// What people call it; without one, its id.
     #[arg(long)]
     name: Option<String>,
-    /// Its share among the tenant's credentials for this provider.
+    /// Its place among the tenant's credentials for this provider: the heaviest is asked first.
     #[arg(long, default_value_t = 1)]
     weight: i64,
     /// Where the provider is, when not where the catalogue says.
