@@ -101,6 +101,7 @@ impl Range {
 }
 
 /// Of the setting of this name, if it has one.
+#[cfg(test)]
 pub(super) fn of(name: &str) -> Option<&'static Range> {
     RANGES
         .iter()

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde_yaml_ng::Value;
+use serde_yaml_ng::{Mapping, Value};
 
 use super::table::{SETTINGS, Setting};
 use crate::failure::{Failure, Kind};
@@ -99,10 +99,14 @@ fn read(path: &Path) -> Result<String, Failure> {
 /// The members of the file. Everything in it is ours, so everything in it has to be known.
 fn members(text: &str, environment: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Failure> {
     let wrong = |why: String| Failure::new(Kind::Settings, format!("{FILE}: {why}"));
-    let members: Option<BTreeMap<String, Value>> =
+    // It takes no name twice, of which some programs go by the first and some by the last.
+    let members: Option<Mapping> =
         serde_yaml_ng::from_str(text).map_err(|error| wrong(unreadable(&error)))?;
     let mut set = BTreeMap::new();
     for (name, value) in members.unwrap_or_default() {
+        let Value::String(name) = name else {
+            return Err(wrong("a name in it is no text".to_owned()));
+        };
         if !name.starts_with(PREFIX) && !is_setting(&name) {
             // What stands behind `=` is a value for whoever wrote it.
             let name = name.split('=').next().unwrap_or_default();
