@@ -65,6 +65,7 @@ async fn usage_of_a_day_is_told_at_once_on_postgres_too() {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "it is run by people, on a terminal")]
 async fn told_at_once(database: TestDatabase) {
     let rows = std::env::var("TOLLGATE_TEST_ROWS")
         .ok()
