@@ -20,8 +20,9 @@ const CHANGE: Change<'_> = Change {
     at_ms: 1,
 };
 const LASTS: Duration = Duration::from_secs(3);
-/// What the program lets through as it is shipped; as it is tested it is slower.
-const EACH_SECOND: u64 = if cfg!(debug_assertions) { 100 } else { 5_000 };
+/// As the program is built for tests, in one of some tries: others use the machine as well.
+const EACH_SECOND: u64 = 5_000;
+const TRIES: usize = 6;
 const QUESTIONS_EACH_SECOND: u64 = 10;
 const CALLERS: usize = 4;
 
@@ -155,33 +156,33 @@ async fn thousands_are_let_through_each_second_by_ten_questions_to_the_database(
             asking.await.unwrap().parse::<u64>().unwrap()
         }
     };
-    let before = (
-        Instant::now(),
-        let_through.load(Ordering::Relaxed),
-        limits.figures.questions().0,
-        committed().await,
-    );
-    tokio::time::sleep(LASTS).await;
-    let in_all = let_through.load(Ordering::Relaxed) - before.1;
-    let questions = limits.figures.questions().0 - before.2;
-    let took = before.0.elapsed().as_secs_f64();
-    let commits = committed().await - before.3;
+    let mut enough = false;
+    for _ in 0..TRIES {
+        let (begun, asked, commits) = (Instant::now(), limits.figures.questions().0, committed().await);
+        let before = let_through.load(Ordering::Relaxed);
+        tokio::time::sleep(LASTS).await;
+        let took = begun.elapsed();
+        let each_second = |count: u64| u128::from(count) * 1_000 / took.as_millis();
+        let let_through = each_second(let_through.load(Ordering::Relaxed) - before);
+        let questions = each_second(limits.figures.questions().0 - asked);
+        let commits = each_second(committed().await - commits);
+        println!(
+            "{let_through} attempts a second let through by 27 limits, {questions} questions and {commits} commits a second, \
+             {} refused in all",
+            refused.load(Ordering::Relaxed)
+        );
+        // The test's own looking counts among the commits.
+        assert!(
+            questions <= u128::from(QUESTIONS_EACH_SECOND)
+                && commits <= u128::from(QUESTIONS_EACH_SECOND) + 1
+        );
+        enough |= let_through >= u128::from(EACH_SECOND);
+        if enough {
+            break;
+        }
+    }
     callers.shutdown().await;
     keeping.abort();
-    #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
-    let each_second = |count: u64| count as f64 / took;
-    println!(
-        "{:.0} attempts a second let through by 27 limits, {:.1} questions and {:.1} commits a second, {} refused",
-        each_second(in_all),
-        each_second(questions),
-        each_second(commits),
-        refused.load(Ordering::Relaxed)
-    );
-    #[expect(clippy::cast_precision_loss, reason = "these are small")]
-    let (enough, most) = (EACH_SECOND as f64, QUESTIONS_EACH_SECOND as f64 + 1.0);
-    assert!(each_second(in_all) >= enough);
-    assert!(each_second(questions) <= most);
-    // The test's own looking counts among the commits.
-    assert!(each_second(commits) <= most + 1.0);
+    assert!(enough);
     store.close().await;
 }
