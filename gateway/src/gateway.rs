@@ -204,6 +204,11 @@ impl Gateway {
         &self.leaving
     }
 
+    /// Waits until no stream is read on whose client has left.
+    pub async fn streams_are_read(&self) {
+        self.leaving.all_read().await;
+    }
+
     pub(crate) fn model_lists(&self) -> &ModelLists {
         &self.model_lists
     }

@@ -25,6 +25,10 @@ pub(crate) struct Arguments {
     /// How nginx and others are compared with: names in the rig's `gateways.toml`.
     #[arg(long, default_value = "direct,nginx")]
     beside: String,
+    /// Measures the gateway a second time in the same run, as `limited`: with limits a minute, a day and a month of requests,
+    /// tokens and dollars on tenant, key and credential. The ledger is on in both; it cannot be switched off.
+    #[arg(long)]
+    limits: bool,
 }
 
 /// Where the rig's mock provider listens.
@@ -32,6 +36,15 @@ const PROVIDER: &str = "http://127.0.0.1:9100/v1";
 const LISTEN: &str = "127.0.0.1:9290";
 /// Counting is a part of what is measured.
 const METRICS_LISTEN: &str = "127.0.0.1:9291";
+/// Limits that no measurement comes near.
+const ENOUGH: [&str; 6] = [
+    "--requests",
+    "1000000000000",
+    "--tokens",
+    "1000000000000000",
+    "--usd",
+    "1000000000",
+];
 /// The model that the rig asks for.
 const MODEL: &str = "gpt-4o-mini";
 /// The one that it asks for where a call has to be translated, from OpenAI's dialect to Anthropic's.
@@ -50,13 +63,17 @@ pub(crate) fn bench(arguments: &Arguments) -> anyhow::Result<()> {
         .env("CARGO_TARGET_DIR", &rig_target))?;
     let folder = tempfile::Builder::new().prefix("tollgate-bench-").tempdir()?;
     let config = folder.path().join("tollgate.toml");
-    fs::write(
-        &config,
-        configuration(&target.join("release/tollgate"), folder.path())?,
-    )?;
+    let program = target.join("release/tollgate");
+    let mut measured = vec![("tollgate", false)];
+    measured.extend(arguments.limits.then_some(("limited", true)));
+    let described = measured
+        .iter()
+        .map(|(name, limits)| configuration(&program, folder.path(), name, *limits));
+    fs::write(&config, described.collect::<anyhow::Result<Vec<_>>>()?.join("\n"))?;
+    let names: Vec<&str> = measured.iter().map(|(name, _)| *name).collect();
     run(Command::new("python3")
         .arg(rig.join("compare.py"))
-        .args(["--gateways", &format!("{},tollgate", arguments.beside)])
+        .args(["--gateways", &format!("{},{}", arguments.beside, names.join(","))])
         .arg("--config")
         .arg(rig.join("gateways.toml"))
         .arg("--config")
@@ -73,8 +90,8 @@ pub(crate) fn bench(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// An installation with one tenant that has a key and a credential, as the rig describes a gateway.
-fn configuration(program: &Path, folder: &Path) -> anyhow::Result<String> {
-    let data = folder.join("data");
+fn configuration(program: &Path, folder: &Path, name: &str, limits: bool) -> anyhow::Result<String> {
+    let data = folder.join(name);
     let ask = |arguments: &[&str]| -> anyhow::Result<Value> {
         let mut command = Command::new(program);
         command
@@ -88,21 +105,38 @@ fn configuration(program: &Path, folder: &Path) -> anyhow::Result<String> {
     ask(&["migrate"])?;
     ask(&["tenant", "create", "bench"])?;
     let add = ["credential", "add", "--tenant", "bench", "--from-env", "SECRET"];
+    let mut subjects = vec!["tenant:bench".to_owned()];
     for provider in ["openai", "anthropic"] {
-        ask(&[&add[..], &["--provider", provider, "--base-url", PROVIDER]].concat())?;
+        let added = ask(&[&add[..], &["--provider", provider, "--base-url", PROVIDER]].concat())?;
+        subjects.push(format!("credential:{}", id(&added)?));
     }
     let key = ask(&["key", "create", "--tenant", "bench"])?;
+    subjects.push(format!("key:{}", id(&key)?));
+    if limits {
+        for subject in &subjects {
+            for period in ["minute", "day", "month"] {
+                let set = ["limit", "set", "--on", subject, "--per", period, "--hard"];
+                ask(&[&set[..], &ENOUGH].concat())?;
+            }
+        }
+    }
     let Some(key) = key.get("secret").and_then(Value::as_str) else {
         bail!("the gateway made no key");
     };
     Ok(format!(
-        "[tollgate]\ncmd = \"{} serve\"\nbase_url = \"http://{LISTEN}\"\nkey = \"{key}\"\nmodel = \"{MODEL}\"\n\
+        "[{name}]\ncmd = \"{} serve\"\nbase_url = \"http://{LISTEN}\"\nkey = \"{key}\"\nmodel = \"{MODEL}\"\n\
          translate = {{model = \"{TRANSLATED_MODEL}\"}}\n\
          env = {{TOLLGATE_DATA_DIR = \"{}\", TOLLGATE_LISTEN = \"{LISTEN}\", \
          TOLLGATE_METRICS_LISTEN = \"{METRICS_LISTEN}\"}}\n",
         program.display(),
         data.display(),
     ))
+}
+
+fn id(made: &Value) -> anyhow::Result<&str> {
+    made.get("id")
+        .and_then(Value::as_str)
+        .context("what was made has no id")
 }
 
 fn target_folder() -> anyhow::Result<PathBuf> {

@@ -59,6 +59,12 @@ impl Leaving {
             .unwrap_or_default()
     }
 
+    /// Waits until no stream is read on any more.
+    pub(crate) async fn all_read(&self) {
+        let places = u32::try_from(PLACES).unwrap_or(u32::MAX);
+        let _all = self.drain.places.acquire_many(places).await;
+    }
+
     pub(super) fn hand_out(&self, stream: Box<StreamBody>, on_cancel: OnCancel) -> ClientStream {
         ClientStream {
             stream: Some(stream),

@@ -11,6 +11,8 @@ mod keeper;
 mod needs;
 mod rates;
 mod refuse;
+#[cfg(test)]
+mod speed;
 mod taken;
 
 pub(crate) use expected::Like;

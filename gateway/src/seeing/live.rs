@@ -68,7 +68,7 @@ pub(super) async fn registry(gateway: &Gateway, connections: usize, traces: Opti
     let (asked, unanswered) = gateway.limits().figures.questions();
     counter(&mut to, "tollgate_lease_questions", "Transactions in which the database was asked for leases, or told of them", &AtomicU64::new(asked));
     counter(&mut to, "tollgate_lease_questions_failed", "Those of them without an answer; they are asked again", &AtomicU64::new(unanswered));
-    counter(&mut to, "tollgate_limit_invariants_broken", "Times that something did not hold of leases that must: this program is wrong then", &AtomicU64::new(gateway.limits().figures.broken()));
+    counter(&mut to, "tollgate_limit_invariants_violated", "Times that something did not hold of leases that must: this program is wrong then", &AtomicU64::new(gateway.limits().figures.broken()));
     limits(gateway, &mut to);
     flows(gateway, &mut to);
     gauge(&mut to, "tollgate_parts_falling", "Parts beside the calls that fall so often that starting them again does not help", gateway.vitals().falling().len());

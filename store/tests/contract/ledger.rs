@@ -23,7 +23,7 @@ crate::on_both_databases!(
 
 const DAY_MS: i64 = 86_400_000;
 
-fn attempt(call: &str, number: i64) -> AttemptRow {
+pub(crate) fn attempt(call: &str, number: i64) -> AttemptRow {
     AttemptRow {
         attempt_id: format!("{call}-{number}"),
         call_id: call.to_owned(),

@@ -281,8 +281,17 @@ fn start_workers(
             let runtime = Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| error.to_string())?;
             let (worker, seat, door) = (worker.clone(), seat.clone(), door.clone());
+            let (gateway, mut phase) = (worker.gateway.clone(), to_serve.clone());
             let serve = server::serve(worker, listener, seat, limits, door, ui.clone(), to_serve.clone());
-            runtime.block_on(serve).map_err(|error| error.to_string())
+            runtime.block_on(async {
+                let served = serve.await.map_err(|error| error.to_string());
+                // What is read on for nobody has no connection that would be waited for.
+                tokio::select! {
+                    () = gateway.streams_are_read() => {}
+                    _ = phase.wait_for(|phase| *phase == Phase::Stop) => {}
+                }
+                served
+            })
         };
         let thread = supervise_thread(format!("worker-{number}"), gateway.vitals(), told.clone(), work);
         workers.push(thread.map_err(|error| Failure::other(format!("no thread: {error}")))?);
