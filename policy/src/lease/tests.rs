@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::simulation::bank::Bank;
+use super::simulation::limit;
 use super::*;
-use crate::limit::{Cap, Firmness, Limit, Mode, Period, Subject, Unit};
+use crate::limit::{Cap, Limit, Mode, Period, Unit};
 
 const EPOCH_MS: i64 = 1_700_000_040_000;
 const TICK_US: u64 = 100_000;
@@ -19,19 +20,6 @@ struct World {
     now: Moment,
     /// What the database's clock says when `now` is 0.
     epoch_ms: i64,
-}
-
-fn limit(id: &str, unit: Unit, period: Period, cap: Cap) -> Limit {
-    Limit {
-        id: Arc::from(id),
-        subject: Subject::Tenant,
-        unit,
-        period,
-        zone: Arc::from("UTC"),
-        cap,
-        mode: Mode::Enforce,
-        firmness: Firmness::Hard,
-    }
 }
 
 impl World {

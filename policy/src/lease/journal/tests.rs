@@ -6,8 +6,9 @@ use super::replay::free_of;
 use super::*;
 use crate::lease::exchange::Incarnation;
 use crate::lease::simulation::bank::Bank;
+use crate::lease::simulation::limit;
 use crate::lease::{Holder, HolderSettings, Moment, Reservation, Used, Want};
-use crate::limit::{Cap, Firmness, Limit, Mode, Period, Subject, Unit};
+use crate::limit::{Cap, Limit, Period, Unit};
 
 const BOOT: u128 = 0x1234_5678;
 const EPOCH_MS: i64 = 1_700_000_040_000;
@@ -25,18 +26,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let limit = |id: &str, unit, period, cap| {
-            Arc::new(Limit {
-                id: Arc::from(id),
-                subject: Subject::Tenant,
-                unit,
-                period,
-                zone: Arc::from("UTC"),
-                cap: Cap::Units(cap),
-                mode: Mode::Enforce,
-                firmness: Firmness::Hard,
-            })
-        };
+        let limit = |id: &str, unit, period, cap| Arc::new(limit(id, unit, period, Cap::Units(cap)));
         let limits = vec![
             limit("requests", Unit::Requests, Period::Minute, 400),
             limit("tokens", Unit::Tokens, Period::Day, 50_000),

@@ -14,6 +14,8 @@ mod wrong;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(super) use plan::limit;
 pub use plan::{Outcome, Plan};
 pub use run::run;
 

@@ -150,19 +150,22 @@ impl Fate {
     }
 }
 
+/// A limit on a tenant, in UTC, that refuses what goes beyond it.
+pub(in crate::lease) fn limit(id: &str, unit: Unit, period: Period, cap: Cap) -> Limit {
+    Limit {
+        id: Arc::from(id),
+        subject: Subject::Tenant,
+        unit,
+        period,
+        zone: Arc::from("UTC"),
+        cap,
+        mode: Mode::Enforce,
+        firmness: Firmness::Hard,
+    }
+}
+
 fn limits(cap: u64, period: Period, tokens_max: u64, calls_max: Option<u64>) -> Vec<Arc<Limit>> {
-    let limit = |id: &str, unit, period, cap| {
-        Arc::new(Limit {
-            id: Arc::from(id),
-            subject: Subject::Tenant,
-            unit,
-            period,
-            zone: Arc::from("UTC"),
-            cap: Cap::Units(cap),
-            mode: Mode::Enforce,
-            firmness: Firmness::Hard,
-        })
-    };
+    let limit = |id: &str, unit, period, cap| Arc::new(limit(id, unit, period, Cap::Units(cap)));
     let tokens = cap * tokens_max * 3 / 4 + tokens_max;
     let calls = calls_max.map(|most| limit("calls", Unit::Concurrent, Period::Always, most));
     [
