@@ -121,7 +121,7 @@ pub(super) fn fault_kind(kind: FaultKind) -> (u16, &'static str) {
 
 /// For reading, the first row with the type counts.
 #[rustfmt::skip]
-const FAULTS: [(FaultKind, u16, &str); 12] = [
+const FAULTS: [(FaultKind, u16, &str); 13] = [
     (FaultKind::BadRequest,     400, "invalid_request_error"),
     (FaultKind::ContextTooLong, 400, "invalid_request_error"),
     (FaultKind::ContentBlocked, 400, "invalid_request_error"),
@@ -132,6 +132,7 @@ const FAULTS: [(FaultKind, u16, &str); 12] = [
     (FaultKind::TooLarge,       413, "request_too_large"),
     (FaultKind::RateLimit,      429, "rate_limit_error"),
     (FaultKind::Internal,       500, "api_error"),
+    (FaultKind::Credential,     502, "api_error"),
     (FaultKind::Timeout,        504, "timeout_error"),
     (FaultKind::Overloaded,     529, "overloaded_error"),
 ];

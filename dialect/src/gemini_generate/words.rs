@@ -200,6 +200,7 @@ pub(super) fn write_status(kind: FaultKind) -> (u16, &'static str) {
         FaultKind::Billing | FaultKind::RateLimit => (429, "RESOURCE_EXHAUSTED"),
         FaultKind::Permission => (403, "PERMISSION_DENIED"),
         FaultKind::NotFound => (404, "NOT_FOUND"),
+        FaultKind::Credential => (502, "UNAVAILABLE"),
         FaultKind::Overloaded => (503, "UNAVAILABLE"),
         FaultKind::Timeout => (504, "DEADLINE_EXCEEDED"),
         FaultKind::Internal => (500, "INTERNAL"),

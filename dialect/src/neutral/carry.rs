@@ -188,12 +188,23 @@ fn read_tagged(text: &str) -> Option<(Seal, u8)> {
     let head = STANDARD.decode(head).ok()?;
     let [letter, form] = *head.strip_prefix(TAG)?.first_chunk::<2>()?;
     let origin = origin_of(letter)?;
+    let data = standard(data);
     let data = match form {
-        b'b' | b'B' | b'x' | b'v' if is_canonical(data) => data.to_owned(),
+        b'b' | b'B' | b'x' | b'v' if is_canonical(&data) => data,
         b't' | b'T' | b'y' | b'w' => String::from_utf8(STANDARD.decode(data).ok()?).ok()?,
         _ => return None,
     };
     Some((Seal { origin, data }, form))
+}
+
+/// Base64 in its usual letters and whole groups. Clients that take the member for bytes write those anew, and may do so in
+/// the letters for URLs, or without the end of the last group: Google's own SDK does.
+fn standard(base64: &str) -> String {
+    let mut standard = base64.replace('-', "+").replace('_', "/");
+    while !standard.len().is_multiple_of(4) {
+        standard.push('=');
+    }
+    standard
 }
 
 /// An id that carries these seals; the id itself when there are none.
@@ -342,6 +353,9 @@ mod tests {
             let text = opaque(&seal);
             prop_assert!(STANDARD.decode(&text).is_ok(), "{text}");
             prop_assert_eq!(read_opaque(&text, Dialect::OpenaiChat), seal.clone());
+            // A client that takes it for bytes may write them anew.
+            let anew = URL_SAFE_NO_PAD.encode(STANDARD.decode(&text).unwrap());
+            prop_assert_eq!(read_opaque(&anew, Dialect::OpenaiChat), seal.clone());
             let text = opaque_thoughts(&seal, redacted);
             prop_assert_eq!(read_opaque_thoughts(&text), Some((seal, redacted)));
         }

@@ -1,4 +1,4 @@
-//! What has to hold of a conversation before it is written in another dialect, and the order that stricter dialects want.
+//! What has to hold of a request before it is written in another dialect, and the order that stricter dialects want.
 //!
 //! Every vendor refuses a call of a tool without a result, and a result without a call; refused here, it is said in
 //! words that a client understands, and nothing is made up in their place. Anthropic and Gemini want more: speakers
@@ -46,6 +46,18 @@ pub struct Piece<'a> {
     pub part: &'a Part,
     /// Of a result: the call that it answers, which knows the tool's name.
     pub call: Option<&'a ToolCall>,
+}
+
+/// Checks that no stop sequence is empty: no vendor takes such a one, and no answer could end at it.
+///
+/// # Errors
+/// When one is.
+pub fn stop(sequences: &[String]) -> Result<(), Refusal> {
+    if sequences.iter().any(String::is_empty) {
+        let message = "`stop` holds an empty sequence, at which no answer could end";
+        return Err(Refusal::new(Code::InvalidValue, message).param("stop"));
+    }
+    Ok(())
 }
 
 /// Checks that every call has its result, before the model speaks again, and every result its call.

@@ -25,6 +25,9 @@ pub enum FaultKind {
     Auth,
     Billing,
     Permission,
+    /// A provider refused the credential that is the gateway's own: no provider says so, but what clients are told of its
+    /// [`Self::Auth`] and [`Self::Permission`], which are no fault of theirs.
+    Credential,
     NotFound,
     TooLarge,
     RateLimit,

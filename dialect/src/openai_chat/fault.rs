@@ -172,11 +172,7 @@ fn retry_delay(text: &str, after: &str) -> Option<u64> {
 /// Status and body for a client.
 pub fn write_fault(fault: &Fault) -> (u16, Vec<u8>) {
     let (status, error_type, code) = write_fault_kind(fault.kind);
-    // What a provider says of a credential holds parts of it, and is not the caller's to mend.
-    let message = match fault.kind {
-        FaultKind::Auth | FaultKind::Permission => "the provider refused the gateway's credential",
-        _ => fault.message.as_str(),
-    };
+    let message = fault.message.as_str();
     let own_code = match fault.kind {
         FaultKind::BadRequest | FaultKind::Internal => fault.code.as_deref(),
         _ => None,

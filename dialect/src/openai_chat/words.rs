@@ -117,16 +117,15 @@ fn by_type(error_type: &str) -> Option<FaultKind> {
     })
 }
 
-/// Status, type and code of an error. That a credential of ours was refused is no fault of the caller's, who would
-/// look for it in a key of its own.
+/// Status, type and code of an error.
 pub(super) fn write_fault_kind(kind: FaultKind) -> (u16, &'static str, Option<&'static str>) {
     match kind {
         FaultKind::BadRequest => (400, "invalid_request_error", None),
         FaultKind::ContextTooLong => (400, "invalid_request_error", Some("context_length_exceeded")),
         FaultKind::ContentBlocked => (400, "invalid_request_error", Some("content_filter")),
-        FaultKind::Auth | FaultKind::Permission => {
-            (502, "provider_error", Some("provider_credential_refused"))
-        }
+        FaultKind::Auth => (401, "invalid_request_error", Some("invalid_api_key")),
+        FaultKind::Permission => (403, "invalid_request_error", Some("permission_denied")),
+        FaultKind::Credential => (502, "provider_error", Some("provider_credential_refused")),
         FaultKind::Billing => (429, "insufficient_quota", Some("insufficient_quota")),
         FaultKind::NotFound => (404, "invalid_request_error", Some("model_not_found")),
         FaultKind::TooLarge => (413, "invalid_request_error", Some("request_too_large")),

@@ -172,6 +172,7 @@ pub(super) fn fault(kind: FaultKind) -> (u16, &'static str, &'static str) {
         FaultKind::Auth           => (401, "invalid_request_error", "invalid_api_key"),
         FaultKind::Billing        => (429, "insufficient_quota",    "insufficient_quota"),
         FaultKind::Permission     => (403, "permission_error",      "permission_denied"),
+        FaultKind::Credential     => (502, "provider_error",        "provider_credential_refused"),
         FaultKind::NotFound       => (404, "invalid_request_error", "model_not_found"),
         FaultKind::TooLarge       => (413, "invalid_request_error", "request_too_large"),
         FaultKind::RateLimit      => (429, "rate_limit_error",      "rate_limit_exceeded"),

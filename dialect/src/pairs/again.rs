@@ -42,7 +42,7 @@ const REFUSED: [(&str, &str); 2] = [
 ];
 
 /// Models as they were recorded: current ones, and those that take what the current ones do not.
-fn profiles() -> Vec<Profile> {
+pub(super) fn profiles() -> Vec<Profile> {
     let marked = |cache_marks, reasoning| Profile {
         cache_marks,
         prefill: true,
@@ -66,7 +66,11 @@ fn profiles() -> Vec<Profile> {
 }
 
 /// What has become otherwise for this model; the message of the refusal where it takes none of it.
-fn otherwise(face: &Face, request: &Request, profile: &Profile) -> Result<Vec<&'static str>, String> {
+pub(super) fn otherwise(
+    face: &Face,
+    request: &Request,
+    profile: &Profile,
+) -> Result<Vec<&'static str>, String> {
     let target = Target {
         model: "model",
         profile,

@@ -4,6 +4,7 @@ use crate::neutral::{
     BadAnswer, Event, Heading, Losses, OwnedHeading, Profile, Reply, Request, Target, Written,
 };
 use crate::refusal::Refusal;
+use crate::spec::recorded;
 use crate::sse::{Events, StreamLimits};
 use crate::{Dialect, anthropic_messages, gemini_generate, openai_chat, openai_responses};
 
@@ -130,3 +131,31 @@ pub(super) const FACES: [Face; 4] = [
         request_schema: "GenerateContentRequest",
     },
 ];
+
+fn others(own: Dialect, ending: &'static str) -> impl Iterator<Item = (&'static Face, String, Vec<u8>)> {
+    let others = FACES.iter().filter(move |face| face.dialect != own);
+    others.flat_map(move |face| {
+        let files = recorded(face.folder, ending).into_iter();
+        files.map(move |(name, body)| (face, name, body))
+    })
+}
+
+/// The recorded streams of all dialects but one, by name.
+pub(crate) fn streams_of_others(own: Dialect) -> Vec<(String, Vec<Event>)> {
+    let read = |(face, name, stream): (&Face, _, Vec<u8>)| (name, (face.read_stream)(&stream));
+    others(own, ".stream.sse").map(read).collect()
+}
+
+/// Their answers, but for those that are errors.
+pub(crate) fn replies_of_others(own: Dialect) -> Vec<(String, Reply)> {
+    let profile = Profile::default();
+    let read =
+        |(face, name, body): (&Face, _, Vec<u8>)| Some((name, (face.read_reply)(&body, &profile).ok()?));
+    others(own, ".response.json").filter_map(read).collect()
+}
+
+/// Their requests. Some were recorded to see how they are refused.
+pub(crate) fn requests_of_others(own: Dialect) -> Vec<(String, Result<Request, Refusal>)> {
+    let read = |(face, name, body): (&Face, _, Vec<u8>)| (name, (face.read_request)(&body));
+    others(own, ".request.json").map(read).collect()
+}

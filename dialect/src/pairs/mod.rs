@@ -3,6 +3,7 @@
 
 mod again;
 mod cases;
+mod every;
 mod face;
 mod gist;
 mod golden;
@@ -12,3 +13,5 @@ mod recorded;
 mod seals;
 mod sent;
 mod table;
+
+pub(crate) use face::{replies_of_others, requests_of_others, streams_of_others};

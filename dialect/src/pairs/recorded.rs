@@ -19,7 +19,7 @@ use crate::{Dialect, StreamRelay, splice};
 /// What may differ in an answer between two dialects, whatever they are: neither has a place for what the other tells.
 const OPEN: [&str; 4] = ["citations", "names", "cache", "seals"];
 
-fn spec_of(face: &Face) -> Option<&'static Spec> {
+pub(super) fn spec_of(face: &Face) -> Option<&'static Spec> {
     match face.folder {
         "anthropic" => Spec::anthropic(),
         "gemini" => Spec::google(),
@@ -121,7 +121,7 @@ fn recorded_requests_cross_or_are_refused_by_name() {
 
 /// The differences between two answers that nothing accounts for. In some dialects a refusal is a reason to end, in some
 /// a text, and in some there is a word for it beside that.
-fn unlike(one: &Reply, other: &Reply) -> Vec<String> {
+pub(super) fn unlike(one: &Reply, other: &Reply) -> Vec<String> {
     let is_refused = matches!(one.finish, Finish::Refused(_));
     let (one, other) = (of_reply(one), of_reply(other));
     let is_open = |subject: &&str| {
@@ -141,7 +141,7 @@ fn unlike(one: &Reply, other: &Reply) -> Vec<String> {
         .collect()
 }
 
-fn has_raw(reply: &Reply) -> bool {
+pub(super) fn has_raw(reply: &Reply) -> bool {
     reply
         .parts
         .iter()
@@ -186,7 +186,7 @@ fn recorded_answers_cross() {
     );
 }
 
-fn collected(events: &[Event]) -> Option<Reply> {
+pub(super) fn collected(events: &[Event]) -> Option<Reply> {
     let mut collector = Collector::default();
     events.iter().for_each(|event| collector.event(event.clone()));
     collector.reply().ok()

@@ -163,7 +163,7 @@ pub(super) fn crossings() -> Vec<Crossing> {
     crossings
 }
 
-fn cross(case: &str, from: &Face, to: &Face, body: &[u8]) -> (Became, Vec<String>) {
+pub(super) fn cross(case: &str, from: &Face, to: &Face, body: &[u8]) -> (Became, Vec<String>) {
     let asked = (from.read_request)(body).unwrap();
     let (sent, undo, losses) = match write(to, &asked) {
         Ok(written) => written,

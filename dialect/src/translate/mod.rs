@@ -16,7 +16,7 @@ pub use stream::Translation;
 use crate::codec::InPath;
 use crate::count::Counter;
 use crate::neutral::{
-    BadAnswer, Fault, Losses, OwnedHeading, Profile, Reply, Target, Texts, Undo, collect, discreet,
+    BadAnswer, Fault, FaultKind, Losses, OwnedHeading, Profile, Reply, Target, Texts, Undo, collect, discreet,
 };
 use crate::refusal::Refusal;
 use crate::{Dialect, Envelope, Usage, openai_chat, sse, weigh};
@@ -167,8 +167,7 @@ impl Crossing {
 
     /// Writes a provider's error: the status and the body that the client gets.
     pub fn fault(&self, fault: Fault) -> (u16, Vec<u8>) {
-        let message = discreet(&fault.message).into_owned();
-        self.client.write_fault(&Fault { message, ..fault })
+        self.client.write_fault(&told(fault))
     }
 
     /// Reads a whole answer, of which one that ends in no sense is none.
@@ -222,5 +221,23 @@ impl Crossing {
             usage,
             said_bytes,
         })
+    }
+}
+
+/// What clients are told of a provider's fault: nothing that tells of our account there, and of our credential, nothing but
+/// that it was refused. That is not the caller's to mend, who would look for the mistake in a key of its own.
+fn told(fault: Fault) -> Fault {
+    match fault.kind {
+        FaultKind::Auth | FaultKind::Permission => Fault {
+            kind: FaultKind::Credential,
+            message: "the provider refused the gateway's credential".to_owned(),
+            param: None,
+            code: Some("provider_credential_refused".to_owned()),
+            retry_after_ms: None,
+        },
+        _ => Fault {
+            message: discreet(&fault.message).into_owned(),
+            ..fault
+        },
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::{Crossing, refused};
 use crate::codec::{InPath, Reader, Writer};
-use crate::neutral::{Event, Undo, discreet};
+use crate::neutral::{Event, Undo};
 use crate::refusal::Refusal;
 use crate::relay::StreamEnd;
 use crate::sse::{Events, StreamLimits, StreamTooLarge};
@@ -185,8 +185,8 @@ impl Pipe {
             self.undo.events(event, &mut self.undone);
         }
         for mut event in self.undone.drain(..) {
-            if let Event::Fault(fault) = &mut event {
-                fault.message = discreet(&fault.message).into_owned();
+            if let Event::Fault(fault) = event {
+                event = Event::Fault(super::told(fault));
             }
             let is_done = self.end != StreamEnd::Cut;
             match &event {

@@ -110,7 +110,9 @@ pub(super) fn after_fault(kind: FaultKind) -> Again {
         FaultKind::RateLimit | FaultKind::Overloaded | FaultKind::Timeout | FaultKind::Internal => {
             Again::Elsewhere(Rest::Usual)
         }
-        FaultKind::Auth | FaultKind::Billing | FaultKind::Permission => Again::Elsewhere(Rest::Refused),
+        FaultKind::Auth | FaultKind::Billing | FaultKind::Permission | FaultKind::Credential => {
+            Again::Elsewhere(Rest::Refused)
+        }
         FaultKind::BadRequest
         | FaultKind::ContextTooLong
         | FaultKind::ContentBlocked

@@ -6,6 +6,9 @@
 //! says `think`, a sealed thought comes before that, whose seal has to come back. The dialect's file writes it down, whole
 //! or as a stream in small pieces, always with the same usage.
 //!
+//! Where a request names a [`Recording`], that is played instead, once the request has been held against the document and
+//! against what the recording wants to see again.
+//!
 //! A model named `status-…` answers with that error; one named `hangs` begins a stream and says nothing more, one named
 //! `cut` is gone in the middle of it, and one named `nothing` before it has said a word.
 
@@ -19,6 +22,7 @@ mod gemini_generate;
 mod heard;
 mod openai_chat;
 mod openai_responses;
+mod recording;
 mod said;
 mod spec;
 
@@ -28,6 +32,7 @@ use serde_json::Value;
 
 use crate::vendor::{End, Play, Seen, Vendor};
 use heard::Heard;
+pub use recording::Recording;
 use said::Said;
 
 /// All of them, at one address. They stop when this is dropped.
@@ -59,10 +64,15 @@ const CARRIED: [&str; 2] = ["--tlg1-", "dGxnMW"];
 
 impl Vendors {
     pub fn start() -> Self {
+        Self::replaying(Vec::new())
+    }
+
+    /// The same, with what was recorded of real ones.
+    pub fn replaying(recordings: Vec<Recording>) -> Self {
         let wrong = Arc::new(Mutex::new(Vec::new()));
         let noting = wrong.clone();
         let vendor = Vendor::start(move |seen| {
-            let (play, found) = answer(seen);
+            let (play, found) = answer(seen, &recordings);
             let mut wrong = noting.lock().unwrap_or_else(PoisonError::into_inner);
             wrong.extend(found);
             play
@@ -87,7 +97,7 @@ impl Vendors {
 }
 
 /// What is answered, and what is wrong with what was asked.
-fn answer(seen: &Seen) -> (Play, Vec<String>) {
+fn answer(seen: &Seen, recordings: &[Recording]) -> (Play, Vec<String>) {
     let path = seen.path.split('?').next().unwrap_or_default();
     if seen.method == "GET" {
         return (list(path, seen), Vec::new());
@@ -105,11 +115,20 @@ fn answer(seen: &Seen) -> (Play, Vec<String>) {
             vec![format!("{}: the body is no JSON", voice.name)],
         );
     };
-    let mut heard = Heard::default();
-    (voice.hear)(seen, &body, &mut heard);
-    heard.end(voice.seal);
-    heard.wrong.extend((voice.by_document)(&body));
     let text = body.to_string();
+    let recording = Recording::asked_for(recordings, &text);
+    let mut heard = Heard::default();
+    match recording {
+        Some(recording) => {
+            let stream = body["stream"] == true || seen.path.contains(":streamGenerateContent");
+            heard.wrong.extend(recording.problems(voice.name, stream, &body));
+        }
+        None => {
+            (voice.hear)(seen, &body, &mut heard);
+            heard.end(voice.seal);
+        }
+    }
+    heard.wrong.extend((voice.by_document)(&body));
     let missing = voice
         .headers
         .iter()
@@ -125,7 +144,11 @@ fn answer(seen: &Seen) -> (Play, Vec<String>) {
         .iter()
         .map(|wrong| format!("{}: {wrong}, in {text}", voice.name))
         .collect();
-    (play(voice, &heard), found)
+    let play = match recording {
+        Some(recording) if heard.wrong.is_empty() => recording.play.clone(),
+        _ => play(voice, &heard),
+    };
+    (play, found)
 }
 
 fn play(voice: &Voice, heard: &Heard) -> Play {

@@ -29,7 +29,13 @@ async function streamed(model, messages, more = {}) {
     ...more,
   });
   stream.on("content", (piece) => pieces.push(piece));
-  return [await stream.finalChatCompletion(), pieces];
+  // Of members that it does not know, this SDK keeps what came last.
+  let thoughts = "";
+  stream.on("chunk", ({ choices }) => {
+    const delta = choices[0]?.delta ?? {};
+    thoughts += delta.reasoning ?? delta.reasoning_content ?? "";
+  });
+  return [await stream.finalChatCompletion(), pieces, thoughts];
 }
 
 // Calls the tool, and goes on with what it gave.
@@ -138,4 +144,66 @@ const steps = {
   },
 };
 
-await common.run(steps);
+// How recordings are asked for, and what is seen of them.
+const recordings = {
+  ends: { end: "stop", tool: "tool_calls", cap: "length", filter: "content_filter" },
+  failure: OpenAI.APIError,
+  begin({ turns, image, conversation, tools, schema, thinks }) {
+    const { prompt } = turns[0];
+    const picture = { type: "image_url", image_url: { url: `data:image/png;base64,${common.PNG}` } };
+    let messages = said(image ? [{ type: "text", text: prompt }, picture] : prompt);
+    if (conversation) {
+      const before = common.TURNS.slice(0, 2).map(([role, content]) => ({ role, content }));
+      messages = [{ role: "system", content: common.SYSTEM }, ...before, ...messages];
+    }
+    const more = {};
+    if (tools.length) more.tools = tools.map((tool) => ({ type: "function", function: tool }));
+    if (schema) {
+      more.response_format = { type: "json_schema", json_schema: { name: "answer", schema, strict: true } };
+    }
+    if (thinks) more.reasoning_effort = "high";
+    return [messages, more];
+  },
+  async answer({ model, stream }, messages, more) {
+    if (!stream) return ask(model, messages, more);
+    const [answer, , thoughts] = await streamed(model, messages, more);
+    return { ...answer, thoughts };
+  },
+  seen({ choices, usage, thoughts }) {
+    const { message, finish_reason } = choices[0];
+    const { content, tool_calls } = message;
+    const parts = Array.isArray(content) ? content : [{ text: content ?? "" }];
+    const thought = parts.flatMap((part) => part.thinking ?? []).map((part) => part.text);
+    const calls = (tool_calls ?? []).map((call) => {
+      return { name: call.function.name, arguments: JSON.parse(call.function.arguments || "{}") };
+    });
+    const details = [usage?.prompt_tokens_details?.cached_tokens, usage?.completion_tokens_details?.reasoning_tokens];
+    return {
+      text: parts.map((part) => part.text ?? "").join(""),
+      calls,
+      thoughts: thoughts ?? message.reasoning ?? message.reasoning_content ?? thought.join(""),
+      end: finish_reason,
+      usage: usage && [usage.prompt_tokens, details[0] ?? 0, usage.completion_tokens, details[1] ?? 0],
+    };
+  },
+  usage: ({ input, cached, output, reasoning }) => [input, cached, output, reasoning],
+  goOn(messages, { choices }, given, prompt) {
+    const { message } = choices[0];
+    const results = (message.tool_calls ?? []).map((call, index) => {
+      return { role: "tool", tool_call_id: call.id, content: given[index] };
+    });
+    return [...messages, message, ...(results.length ? results : said(prompt))];
+  },
+  async leave({ model }, messages, more) {
+    const stream = await ask(model, messages, { stream: true, ...more });
+    for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break;
+    stream.controller.abort();
+  },
+  status: (_, status) => (status === 529 ? 503 : status),
+  kind(status) {
+    const kinds = { 400: OpenAI.BadRequestError, 404: OpenAI.NotFoundError, 429: OpenAI.RateLimitError };
+    return kinds[status] ?? OpenAI.InternalServerError;
+  },
+};
+
+await common.run(steps, recordings);

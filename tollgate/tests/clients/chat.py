@@ -163,6 +163,82 @@ def cancellation(model):
     stream.close()
 
 
+class Recorded:
+    """How recordings are asked for, and what is seen of them."""
+
+    ENDS = {"end": "stop", "tool": "tool_calls", "cap": "length", "filter": "content_filter"}
+    FAILURE = openai.APIError
+
+    def begin(case):
+        prompt = case["turns"][0]["prompt"]
+        picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
+        messages = said([{"type": "text", "text": prompt}, picture] if case["image"] else prompt)
+        if case["conversation"]:
+            turns = [{"role": role, "content": content} for role, content in TURNS[:2]]
+            messages = [{"role": "system", "content": SYSTEM}, *turns, *messages]
+        more = {}
+        if case["tools"]:
+            more["tools"] = [{"type": "function", "function": tool} for tool in case["tools"]]
+        if case["schema"]:
+            schema = {"name": "answer", "schema": case["schema"], "strict": True}
+            more["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if case["thinks"]:
+            more["reasoning_effort"] = "high"
+        return messages, more
+
+    def answer(case, messages, more):
+        if not case["stream"]:
+            return ask(case["model"], messages, **more)
+        with streamed(case["model"], messages, **more) as stream:
+            return stream.get_final_completion()
+
+    def seen(answer):
+        message, usage = answer.choices[0].message, answer.usage
+        # Vendors have three members for what OpenAI has none for.
+        extra = message.model_extra
+        thoughts = extra.get("reasoning") or extra.get("reasoning_content") or ""
+        text = message.content or ""
+        if not isinstance(text, str):
+            thoughts = "".join(part["text"] for block in text for part in block.get("thinking") or [])
+            text = "".join(block.get("text") or "" for block in text)
+        calls = [
+            {"name": call.function.name, "arguments": json.loads(call.function.arguments or "{}")}
+            for call in message.tool_calls or []
+        ]
+        cached = usage and usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens
+        reasoning = usage and usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens
+        return {
+            "text": text,
+            "calls": calls,
+            "thoughts": thoughts,
+            "end": answer.choices[0].finish_reason,
+            "usage": usage and (usage.prompt_tokens, cached or 0, usage.completion_tokens, reasoning or 0),
+        }
+
+    def usage(told):
+        return (told["input"], told["cached"], told["output"], told["reasoning"])
+
+    def go_on(messages, answer, given, prompt):
+        message = answer.choices[0].message
+        results = [
+            {"role": "tool", "tool_call_id": call.id, "content": result}
+            for call, result in zip(message.tool_calls or [], given)
+        ]
+        return [*messages, message, *(results or said(prompt))]
+
+    def leave(case, messages, more):
+        stream = ask(case["model"], messages, stream=True, **more)
+        assert any(chunk.choices and chunk.choices[0].delta.content for chunk in stream)
+        stream.close()
+
+    def status(case, status):
+        return 503 if status == 529 else status
+
+    def kind(status):
+        kinds = {400: openai.BadRequestError, 404: openai.NotFoundError, 429: openai.RateLimitError}
+        return kinds[status] if status < 500 else openai.InternalServerError
+
+
 run(
     text,
     streaming,
@@ -178,4 +254,5 @@ run(
     broken_stream,
     models,
     cancellation,
+    sdk=Recorded,
 )

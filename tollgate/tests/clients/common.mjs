@@ -1,6 +1,7 @@
 // What the clients of all SDKs ask, what they have to be answered, and how their steps are run: as in common.py.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
@@ -66,17 +67,65 @@ export async function read(stream) {
   return all;
 }
 
-export async function run(steps) {
+// One step with what was recorded of a vendor; what has to be seen stands in the recording.
+async function replay(recorded, sdk) {
+  let [asked, more] = sdk.begin(recorded);
+  const { turns, form } = recorded;
+  const answer = () => sdk.answer(recorded, asked, more);
+  if (recorded.fails) return fail(recorded, turns[0], sdk, answer);
+  if (form === "Left") return sdk.leave(recorded, asked, more);
+  if (form === "Cut") return fail(recorded, { status: 200 }, sdk, answer);
+  for (const [number, turn] of turns.entries()) {
+    const answered = await answer();
+    const found = sdk.seen(answered);
+    if (turn.usage) same(found.usage, sdk.usage(turn.usage));
+    for (const what of ["text", "calls"]) same([what, found[what]], [what, turn[what]]);
+    // Where thoughts are told in several parts, blanks may stand between those.
+    same(found.thoughts.replace(/\s/g, ""), turn.thoughts.replace(/\s/g, ""));
+    same(found.end, sdk.ends[turn.end]);
+    const after = turns[number + 1];
+    if (after) {
+      const given = turn.calls.map((_, index) => `${index}: ${after.prompt}`);
+      asked = sdk.goOn(asked, answered, given, after.prompt);
+    }
+  }
+}
+
+// What the vendor says is wrong has to come as the error that the SDK has for it.
+async function fail(recorded, turn, sdk, call) {
+  const status = sdk.status(recorded, turn.status);
+  let error;
+  try {
+    await call();
+  } catch (caught) {
+    error = caught;
+  }
+  assert.ok(error instanceof sdk.failure, error ?? "nothing failed");
+  if (status >= 400) same([error.status, error.constructor.name], [status, sdk.kind(status).name]);
+  // Names of organisations are left out.
+  const told = (turn.failure ?? "").split(" org-")[0];
+  const said = error.message + JSON.stringify(error.error ?? null);
+  assert.ok(said.includes(told) || said.includes(JSON.stringify(told).slice(1, -1)), `${told} is not in ${said}`);
+  assert.ok(!said.includes("sk-"), said);
+}
+
+export async function run(steps, sdk) {
   let failed = 0;
+  async function attempt(model, name, step) {
+    try {
+      await step();
+      console.log(model, name, "ok");
+    } catch (error) {
+      failed += 1;
+      console.log(model, name, "failed:", error);
+    }
+  }
   for (const model of process.env.MODELS.split(",")) {
-    for (const [name, step] of Object.entries(steps)) {
-      try {
-        await step(model);
-        console.log(model, name, "ok");
-      } catch (error) {
-        failed += 1;
-        console.log(model, name, "failed:", error);
-      }
+    for (const [name, step] of Object.entries(steps)) await attempt(model, name, () => step(model));
+  }
+  if (process.env.RECORDED) {
+    for (const recorded of JSON.parse(readFileSync(process.env.RECORDED, "utf8"))) {
+      await attempt(recorded.model, `replay ${recorded.name}`, () => replay(recorded, sdk));
     }
   }
   process.exit(failed > 0 ? 1 : 0);

@@ -4,6 +4,7 @@ The gateway is at BASE_URL. Each step is run with each of MODELS, one of every k
 answers says what reached it: the vendors behind it are testkit's (`vendors`), which say back what they heard.
 """
 
+import json
 import os
 import sys
 import traceback
@@ -75,14 +76,63 @@ def thinks(model):
     return not model.startswith("openai/")
 
 
-def run(*steps):
+def replay(case, sdk):
+    """One step with what was recorded of a vendor; what has to be seen stands in the recording."""
+    asked, more = sdk.begin(case)
+    turns = case["turns"]
+    if case["fails"]:
+        return fail(case, turns[0], sdk, lambda: sdk.answer(case, asked, more))
+    if case["form"] == "Left":
+        return sdk.leave(case, asked, more)
+    if case["form"] == "Cut":
+        return fail(case, {"status": 200, "failure": None}, sdk, lambda: sdk.answer(case, asked, more))
+    for turn, after in zip(turns, [*turns[1:], None]):
+        answer = sdk.answer(case, asked, more)
+        found = sdk.seen(answer)
+        if turn["usage"] is not None:
+            same(found["usage"], sdk.usage(turn["usage"]))
+        for what in ("text", "calls"):
+            same((what, found[what]), (what, turn[what]))
+        # Where thoughts are told in several parts, blanks may stand between those.
+        same("".join(found["thoughts"].split()), "".join(turn["thoughts"].split()))
+        same(found["end"], sdk.ENDS[turn["end"]])
+        if after:
+            given = [f"{number}: {after['prompt']}" for number, _ in enumerate(turn["calls"])]
+            asked = sdk.go_on(asked, answer, given, after["prompt"])
+
+
+def fail(case, turn, sdk, call):
+    """What the vendor says is wrong has to come as the error that the SDK has for it."""
+    status = sdk.status(case, turn["status"])
+    try:
+        call()
+    except sdk.FAILURE as error:
+        if status >= 400:
+            same(type(error), sdk.kind(status))
+        # Names of organisations are left out.
+        told = (turn["failure"] or "").split(" org-")[0]
+        assert told in str(error), f"{told!r} is not in {error}"
+        assert "sk-" not in str(error), error
+        return
+    raise AssertionError("nothing failed")
+
+
+def run(*steps, sdk=None):
     failed = 0
+
+    def attempt(model, name, step):
+        nonlocal failed
+        try:
+            step()
+            print(model, name, "ok", flush=True)
+        except Exception:
+            failed += 1
+            print(model, name, "failed:", traceback.format_exc(limit=-3), flush=True)
+
     for model in os.environ["MODELS"].split(","):
         for step in steps:
-            try:
-                step(model)
-                print(model, step.__name__, "ok", flush=True)
-            except Exception:
-                failed += 1
-                print(model, step.__name__, "failed:", traceback.format_exc(limit=-3), flush=True)
+            attempt(model, step.__name__, lambda: step(model))
+    if "RECORDED" in os.environ:
+        for case in json.load(open(os.environ["RECORDED"])):
+            attempt(case["model"], f"replay {case['name']}", lambda: replay(case, sdk))
     sys.exit(failed > 0)

@@ -20,7 +20,8 @@ const ask = (model, contents, config = {}) => client.models.generateContent({ mo
 async function streamed(model, contents, config = {}) {
   const chunks = await read(await client.models.generateContentStream({ model, contents, config }));
   const answer = chunks.at(-1);
-  answer.candidates[0].content.parts = chunks.flatMap((chunk) => chunk.candidates[0].content.parts ?? []);
+  const parts = chunks.flatMap((chunk) => chunk.candidates?.[0].content?.parts ?? []);
+  answer.candidates[0].content = { role: "model", parts };
   return [answer, chunks];
 }
 
@@ -141,4 +142,64 @@ const steps = {
   },
 };
 
-await common.run(steps);
+// How recordings are asked for, and what is seen of them.
+const recordings = {
+  ends: { end: "STOP", tool: "STOP", cap: "MAX_TOKENS", filter: "SAFETY" },
+  failure: ApiError,
+  begin({ turns, image, conversation, tools, schema, thinks }) {
+    const content = said(turns[0].prompt);
+    if (image) content.parts.push({ inlineData: { mimeType: "image/png", data: common.PNG } });
+    const before = common.TURNS.slice(0, 2).map(([role, text]) => ({ ...said(text), role: role === "user" ? role : "model" }));
+    const config = {};
+    if (conversation) config.systemInstruction = common.SYSTEM;
+    if (tools.length) {
+      const functionDeclarations = tools.map(({ parameters, ...tool }) => ({ ...tool, parametersJsonSchema: parameters }));
+      config.tools = [{ functionDeclarations }];
+    }
+    if (schema) Object.assign(config, { responseMimeType: "application/json", responseJsonSchema: schema });
+    if (thinks) config.thinkingConfig = think.thinkingConfig;
+    return [conversation ? [...before, content] : [content], config];
+  },
+  async answer({ model, stream }, contents, config) {
+    return stream ? (await streamed(model, contents, config))[0] : ask(model, contents, config);
+  },
+  seen({ candidates, usageMetadata: usage }) {
+    const parts = candidates[0].content?.parts ?? [];
+    const all = (isThought) => parts.filter((part) => Boolean(part.thought) === isThought).map((part) => part.text ?? "");
+    const called = parts.flatMap((part) => part.functionCall ?? []);
+    const reason = candidates[0].finishReason;
+    return {
+      text: all(false).join(""),
+      calls: called.map(({ name, args }) => ({ name, arguments: args ?? {} })),
+      thoughts: all(true).join(""),
+      // Vertex has told some of them by their numbers.
+      end: String(reason) === "1" ? "STOP" : reason,
+      usage: [
+        usage.promptTokenCount,
+        usage.cachedContentTokenCount ?? 0,
+        usage.candidatesTokenCount ?? 0,
+        usage.thoughtsTokenCount ?? 0,
+      ],
+    };
+  },
+  usage: ({ input, cached, output, reasoning }) => [input, cached, output - reasoning, reasoning],
+  goOn(contents, { candidates }, given, prompt) {
+    const { content } = candidates[0];
+    const called = content.parts.flatMap((part) => part.functionCall ?? []);
+    const parts = called.map(({ id, name }, index) => {
+      return { functionResponse: { id, name, response: { result: given[index] } } };
+    });
+    return [...contents, content, parts.length ? { role: "user", parts } : said(prompt)];
+  },
+  async leave({ model }, contents) {
+    const stopping = new AbortController();
+    const config = { abortSignal: stopping.signal };
+    const stream = await client.models.generateContentStream({ model, contents, config });
+    for await (const chunk of stream) if (chunk.text) break;
+    stopping.abort();
+  },
+  status: (_, status) => (status === 529 ? 503 : status),
+  kind: () => ApiError,
+};
+
+await common.run(steps, recordings);

@@ -34,8 +34,9 @@ def streamed(model, contents, **config):
         )
     )
     last = chunks[-1]
-    parts = [part for chunk in chunks for part in (chunk.candidates[0].content.parts or [])]
-    last.candidates[0].content.parts = parts
+    contents = [candidate.content for chunk in chunks for candidate in chunk.candidates or []]
+    parts = [part for content in contents if content for part in content.parts or []]
+    last.candidates[0].content = types.Content(role="model", parts=parts)
     return chunks, last
 
 
@@ -181,6 +182,86 @@ def cancellation(model):
     stream.close()
 
 
+class Recorded:
+    """How recordings are asked for, and what is seen of them."""
+
+    ENDS = {"end": "STOP", "tool": "STOP", "cap": "MAX_TOKENS", "filter": "SAFETY"}
+    FAILURE = failed.APIError
+
+    def begin(case):
+        content = said(case["turns"][0]["prompt"])
+        if case["image"]:
+            content.parts.append(types.Part.from_bytes(data=base64.b64decode(PNG), mime_type="image/png"))
+        contents, config = [content], {}
+        if case["conversation"]:
+            turns = [types.Content(role="user", parts=[types.Part(text=TURNS[0][1])])]
+            turns.append(types.Content(role="model", parts=[types.Part(text=TURNS[1][1])]))
+            contents, config["system_instruction"] = [*turns, content], SYSTEM
+        if case["tools"]:
+            declared = [
+                types.FunctionDeclaration(
+                    name=tool["name"], description=tool["description"], parameters_json_schema=tool["parameters"]
+                )
+                for tool in case["tools"]
+            ]
+            config["tools"] = [types.Tool(function_declarations=declared)]
+        if case["schema"]:
+            config |= {"response_mime_type": "application/json", "response_json_schema": case["schema"]}
+        if case["thinks"]:
+            config["thinking_config"] = THINK
+        return contents, config
+
+    def answer(case, contents, config):
+        if not case["stream"]:
+            return ask(case["model"], contents, **config)
+        return streamed(case["model"], contents, **config)[1]
+
+    def seen(answer):
+        candidate, usage = answer.candidates[0], answer.usage_metadata
+        parts = (candidate.content and candidate.content.parts) or []
+        calls = [part.function_call for part in parts if part.function_call]
+        reason = candidate.finish_reason
+        return {
+            "text": "".join(part.text or "" for part in parts if not part.thought),
+            "calls": [{"name": call.name, "arguments": call.args or {}} for call in calls],
+            "thoughts": "".join(part.text or "" for part in parts if part.thought),
+            # Vertex has told some of them by their numbers.
+            "end": "STOP" if reason.value == "1" else reason.value,
+            "usage": (
+                usage.prompt_token_count,
+                usage.cached_content_token_count or 0,
+                usage.candidates_token_count or 0,
+                usage.thoughts_token_count or 0,
+            ),
+        }
+
+    def usage(told):
+        return (told["input"], told["cached"], told["output"] - told["reasoning"], told["reasoning"])
+
+    def go_on(contents, answer, given, prompt):
+        content = answer.candidates[0].content
+        called = [part.function_call for part in content.parts if part.function_call]
+        results = [
+            types.Part(
+                function_response=types.FunctionResponse(id=call.id, name=call.name, response={"result": result})
+            )
+            for call, result in zip(called, given)
+        ]
+        user = types.Content(role="user", parts=results) if results else said(prompt)
+        return [*contents, content, user]
+
+    def leave(case, contents, config):
+        stream = client.models.generate_content_stream(model=case["model"], contents=contents)
+        assert any(chunk.text for chunk in stream)
+        stream.close()
+
+    def status(case, status):
+        return 503 if status == 529 else status
+
+    def kind(status):
+        return failed.ClientError if status < 500 else failed.ServerError
+
+
 run(
     text,
     streaming,
@@ -196,4 +277,5 @@ run(
     broken_stream,
     models,
     cancellation,
+    sdk=Recorded,
 )

@@ -148,4 +148,66 @@ const steps = {
   },
 };
 
-await common.run(steps);
+// How recordings are asked for, and what is seen of them.
+const recordings = {
+  ends: { end: "end_turn", tool: "tool_use", cap: "max_tokens", filter: "refusal" },
+  failure: Anthropic.APIError,
+  begin({ turns, image, conversation, tools, schema, thinks }) {
+    const { prompt } = turns[0];
+    const source = { type: "base64", media_type: "image/png", data: common.PNG };
+    let messages = said(image ? [{ type: "text", text: prompt }, { type: "image", source }] : prompt);
+    const more = {};
+    if (conversation) {
+      messages = [...common.TURNS.slice(0, 2).map(([role, content]) => ({ role, content })), ...messages];
+      more.system = common.SYSTEM;
+    }
+    if (tools.length) more.tools = tools.map(({ parameters, ...tool }) => ({ ...tool, input_schema: parameters }));
+    if (schema) more.output_config = { format: { type: "json_schema", schema } };
+    if (thinks) Object.assign(more, { thinking: think.thinking, output_config: think.output_config });
+    return [messages, more];
+  },
+  async answer({ model, stream }, messages, more) {
+    return stream ? (await streamed(model, messages, more))[0] : ask(model, messages, more);
+  },
+  seen({ content, stop_reason, usage }) {
+    const all = (type, member) => content.filter((block) => block.type === type).map((block) => block[member]);
+    const calls = content.filter((block) => block.type === "tool_use");
+    return {
+      text: all("text", "text").join(""),
+      calls: calls.map((block) => ({ name: block.name, arguments: block.input })),
+      thoughts: all("thinking", "thinking").join(""),
+      end: stop_reason,
+      usage: [usage.input_tokens, usage.cache_read_input_tokens ?? 0, usage.output_tokens],
+    };
+  },
+  usage: ({ input, cached, written, output }) => [input - cached - written, cached, output],
+  goOn(messages, { content }, given, prompt) {
+    const called = content.filter((block) => block.type === "tool_use");
+    const results = called.map((call, index) => {
+      return { type: "tool_result", tool_use_id: call.id, content: given[index] };
+    });
+    const user = { role: "user", content: results.length ? results : prompt };
+    return [...messages, { role: "assistant", content }, user];
+  },
+  async leave({ model }, messages, more) {
+    const stream = await ask(model, messages, { stream: true, ...more });
+    for await (const event of stream) if (event.type === "content_block_delta") break;
+    stream.controller.abort();
+  },
+  status({ provider, quota }, status) {
+    if (quota) return 402;
+    return status === 503 && provider !== "anthropic" ? 529 : status;
+  },
+  kind(status) {
+    const kinds = {
+      400: Anthropic.BadRequestError,
+      402: Anthropic.PaymentRequiredError,
+      404: Anthropic.NotFoundError,
+      429: Anthropic.RateLimitError,
+      529: Anthropic.OverloadedError,
+    };
+    return kinds[status] ?? Anthropic.InternalServerError;
+  },
+};
+
+await common.run(steps, recordings);

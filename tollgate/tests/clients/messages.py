@@ -164,6 +164,87 @@ def cancellation(model):
     stream.close()
 
 
+class Recorded:
+    """How recordings are asked for, and what is seen of them."""
+
+    ENDS = {"end": "end_turn", "tool": "tool_use", "cap": "max_tokens", "filter": "refusal"}
+    FAILURE = anthropic.APIError
+
+    def begin(case):
+        prompt = case["turns"][0]["prompt"]
+        source = {"type": "base64", "media_type": "image/png", "data": PNG}
+        picture = {"type": "image", "source": source}
+        messages = said([{"type": "text", "text": prompt}, picture] if case["image"] else prompt)
+        more = {}
+        if case["conversation"]:
+            messages = [*({"role": role, "content": content} for role, content in TURNS[:2]), *messages]
+            more["system"] = SYSTEM
+        if case["tools"]:
+            more["tools"] = [
+                {"name": tool["name"], "description": tool["description"], "input_schema": tool["parameters"]}
+                for tool in case["tools"]
+            ]
+        if case["schema"]:
+            more["output_config"] = {"format": {"type": "json_schema", "schema": case["schema"]}}
+        if case["thinks"]:
+            more |= THINK
+        return messages, more
+
+    def answer(case, messages, more):
+        if not case["stream"]:
+            return ask(case["model"], messages, **more)
+        return streamed(case["model"], messages, **more)[1]
+
+    def seen(answer):
+        def all_of(kind, member):
+            return "".join(getattr(block, member) for block in answer.content if block.type == kind)
+
+        usage = answer.usage
+        calls = [
+            {"name": block.name, "arguments": block.input} for block in answer.content if block.type == "tool_use"
+        ]
+        return {
+            "text": all_of("text", "text"),
+            "calls": calls,
+            "thoughts": all_of("thinking", "thinking"),
+            "end": answer.stop_reason,
+            "usage": (usage.input_tokens, usage.cache_read_input_tokens or 0, usage.output_tokens),
+        }
+
+    def usage(told):
+        return (told["input"] - told["cached"] - told["written"], told["cached"], told["output"])
+
+    def go_on(messages, answer, given, prompt):
+        called = [block for block in answer.content if block.type == "tool_use"]
+        results = [
+            {"type": "tool_result", "tool_use_id": call.id, "content": result}
+            for call, result in zip(called, given)
+        ]
+        user = {"role": "user", "content": results or prompt}
+        return [*messages, {"role": "assistant", "content": answer.content}, user]
+
+    def leave(case, messages, more):
+        stream = ask(case["model"], messages, stream=True, **more)
+        assert any(event.type == "content_block_delta" for event in stream)
+        stream.close()
+
+    def status(case, status):
+        is_native = case["provider"] == "anthropic"
+        if case["quota"]:
+            return 402
+        return 529 if status == 503 and not is_native else status
+
+    def kind(status):
+        kinds = {
+            400: anthropic.BadRequestError,
+            402: anthropic.PaymentRequiredError,
+            404: anthropic.NotFoundError,
+            429: anthropic.RateLimitError,
+            529: anthropic.OverloadedError,
+        }
+        return kinds.get(status, anthropic.InternalServerError)
+
+
 run(
     text,
     streaming,
@@ -180,4 +261,5 @@ run(
     broken_stream,
     models,
     cancellation,
+    sdk=Recorded,
 )

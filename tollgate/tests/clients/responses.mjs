@@ -127,4 +127,70 @@ const steps = {
   },
 };
 
-await common.run(steps);
+// How recordings are asked for, and what is seen of them.
+const recordings = {
+  ends: { end: "completed", tool: "completed", cap: "incomplete", filter: "incomplete" },
+  failure: OpenAI.APIError,
+  begin({ turns, image, conversation, tools, schema, thinks }) {
+    const { prompt } = turns[0];
+    const picture = { type: "input_image", image_url: `data:image/png;base64,${common.PNG}`, detail: "auto" };
+    let input = said(image ? [{ type: "input_text", text: prompt }, picture] : prompt);
+    const more = {};
+    if (conversation) {
+      input = [...common.TURNS.slice(0, 2).map(([role, content]) => ({ role, content })), ...input];
+      more.instructions = common.SYSTEM;
+    }
+    if (tools.length) more.tools = tools.map((tool) => ({ type: "function", strict: false, ...tool }));
+    if (schema) more.text = { format: { type: "json_schema", name: "answer", schema, strict: true } };
+    if (thinks) Object.assign(more, { reasoning: think.reasoning, include: think.include });
+    return [input, more];
+  },
+  async answer({ model, stream, fails }, input, more) {
+    if (stream && fails) {
+      // This SDK leaves it to its users to see a response that failed.
+      for await (const event of await ask(model, input, { stream, ...more })) {
+        if (event.type === "response.failed") throw new OpenAI.APIError(undefined, event.response.error, undefined, undefined);
+      }
+    }
+    return stream ? (await streamed(model, input, more))[0] : ask(model, input, more);
+  },
+  seen({ output, output_text, status, usage }) {
+    const calls = output.filter((item) => item.type === "function_call").map((item) => {
+      return { name: item.name, arguments: JSON.parse(item.arguments || "{}") };
+    });
+    const reasoning = output.filter((item) => item.type === "reasoning");
+    const parts = reasoning.flatMap((item) => [...item.summary, ...(item.content ?? [])]);
+    return {
+      text: output_text,
+      calls,
+      thoughts: parts.map((part) => part.text).join(""),
+      end: status,
+      usage: usage && [
+        usage.input_tokens,
+        usage.input_tokens_details.cached_tokens,
+        usage.output_tokens,
+        usage.output_tokens_details.reasoning_tokens,
+      ],
+    };
+  },
+  usage: ({ input, cached, output, reasoning }) => [input, cached, output, reasoning],
+  goOn(input, { output }, given, prompt) {
+    const called = output.filter((item) => item.type === "function_call");
+    const results = called.map((call, index) => {
+      return { type: "function_call_output", call_id: call.call_id, output: given[index] };
+    });
+    return [...input, ...output, ...(results.length ? results : said(prompt))];
+  },
+  async leave({ model }, input, more) {
+    const stream = await ask(model, input, { stream: true, ...more });
+    for await (const event of stream) if (event.type === "response.output_text.delta") break;
+    stream.controller.abort();
+  },
+  status: (_, status) => (status === 529 ? 503 : status),
+  kind(status) {
+    const kinds = { 400: OpenAI.BadRequestError, 404: OpenAI.NotFoundError, 429: OpenAI.RateLimitError };
+    return kinds[status] ?? OpenAI.InternalServerError;
+  },
+};
+
+await common.run(steps, recordings);

@@ -153,6 +153,85 @@ def cancellation(model):
     stream.close()
 
 
+class Recorded:
+    """How recordings are asked for, and what is seen of them."""
+
+    ENDS = {"end": "completed", "tool": "completed", "cap": "incomplete", "filter": "incomplete"}
+    FAILURE = openai.APIError
+
+    def begin(case):
+        prompt = case["turns"][0]["prompt"]
+        picture = {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}", "detail": "auto"}
+        items = said([{"type": "input_text", "text": prompt}, picture] if case["image"] else prompt)
+        more = {}
+        if case["conversation"]:
+            items = [*({"role": role, "content": content} for role, content in TURNS[:2]), *items]
+            more["instructions"] = SYSTEM
+        if case["tools"]:
+            more["tools"] = [{"type": "function", "strict": False, **tool} for tool in case["tools"]]
+        if case["schema"]:
+            schema = {"type": "json_schema", "name": "answer", "schema": case["schema"], "strict": True}
+            more["text"] = {"format": schema}
+        if case["thinks"]:
+            more |= THINK
+        return items, more
+
+    def answer(case, items, more):
+        if not case["stream"]:
+            return ask(case["model"], items, **more)
+        if case["fails"]:
+            # This SDK leaves it to its users to see a response that failed.
+            for event in ask(case["model"], items, stream=True, **more):
+                if event.type == "response.failed":
+                    raise openai.APIError(event.response.error.message, request=None, body=None)
+        return streamed(case["model"], items, **more)[1]
+
+    def seen(answer):
+        usage = answer.usage
+        thoughts = [item for item in answer.output if item.type == "reasoning"]
+        calls = [
+            {"name": item.name, "arguments": json.loads(item.arguments or "{}")}
+            for item in answer.output
+            if item.type == "function_call"
+        ]
+        return {
+            "text": answer.output_text,
+            "calls": calls,
+            "thoughts": "".join(part.text for item in thoughts for part in [*item.summary, *(item.content or [])]),
+            "end": answer.status,
+            "usage": usage
+            and (
+                usage.input_tokens,
+                usage.input_tokens_details.cached_tokens,
+                usage.output_tokens,
+                usage.output_tokens_details.reasoning_tokens,
+            ),
+        }
+
+    def usage(told):
+        return (told["input"], told["cached"], told["output"], told["reasoning"])
+
+    def go_on(items, answer, given, prompt):
+        called = [item for item in answer.output if item.type == "function_call"]
+        results = [
+            {"type": "function_call_output", "call_id": call.call_id, "output": result}
+            for call, result in zip(called, given)
+        ]
+        return [*items, *answer.output, *(results or said(prompt))]
+
+    def leave(case, items, more):
+        stream = ask(case["model"], items, stream=True, **more)
+        assert any(event.type == "response.output_text.delta" for event in stream)
+        stream.close()
+
+    def status(case, status):
+        return 503 if status == 529 else status
+
+    def kind(status):
+        kinds = {400: openai.BadRequestError, 404: openai.NotFoundError, 429: openai.RateLimitError}
+        return kinds[status] if status < 500 else openai.InternalServerError
+
+
 run(
     text,
     streaming,
@@ -167,4 +246,5 @@ run(
     errors,
     broken_stream,
     cancellation,
+    sdk=Recorded,
 )

@@ -1,16 +1,19 @@
 //! The official SDKs, unmodified, each against the models of every kind of provider.
 //!
 //! What a client does and expects stands in its script (`tests/clients`), which is the same for all providers; what the
-//! providers were sent is judged by testkit's vendors. Both print what was seen to work, provider by step.
+//! providers were sent is judged by testkit's vendors. Both print what was seen to work, provider by step. What was recorded
+//! of real vendors is replayed after that, where it is at hand.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use store::{AttemptRow, AttemptUsage};
 use testkit::database::TestDatabase;
 use testkit::vendors::Vendors;
 
+use crate::replays::{Plan, Shelf, providers};
 use crate::sdk::{PACKAGES, PYTHON, check, client as script, setting};
 use crate::world::World;
 
@@ -132,9 +135,12 @@ impl<'a> Run<'a> {
     }
 
     fn on(&self, database: TestDatabase) {
-        let vendors = Vendors::start();
+        let shelf = Shelf::open();
+        let plan = shelf.map(|shelf| Plan::of(&shelf, self.file));
+        let recordings = plan.as_ref().map(|plan| plan.recordings.clone());
+        let vendors = Vendors::replaying(recordings.unwrap_or_default());
         let world = world(database, &vendors);
-        let output = self.command(&world).output().unwrap();
+        let output = self.command(&world, plan.as_ref()).output().unwrap();
         println!("{}\n{}", self.file, String::from_utf8_lossy(&output.stdout));
         assert_eq!(
             vendors.wrong(),
@@ -143,13 +149,15 @@ impl<'a> Run<'a> {
         );
         check(&output, &world);
         assert!(
-            vendors.vendor().wait_until_gone(MODELS.len()),
+            vendors
+                .vendor()
+                .wait_until_gone(MODELS.len() + plan.as_ref().map_or(0, |plan| plan.left)),
             "who leaves stops the vendor"
         );
-        booked(&world);
+        booked(&world, plan.as_ref());
     }
 
-    fn command(&self, world: &World) -> Command {
+    fn command(&self, world: &World, plan: Option<&Plan>) -> Command {
         let mut command = if self.file.ends_with(".py") {
             Command::new(&self.installed)
         } else {
@@ -164,27 +172,50 @@ impl<'a> Run<'a> {
             .env("BASE_URL", world.serving.url())
             .env("KEY", &world.key)
             .env("MODELS", models);
+        if let Some(plan) = plan {
+            let file = world.installation.folder().join("recorded.json");
+            fs::write(&file, serde_json::to_vec(&plan.steps).unwrap()).unwrap();
+            command.env("RECORDED", file);
+        }
         command
     }
 }
 
 /// A gateway with a credential for each provider.
 fn world(database: TestDatabase, vendors: &Vendors) -> World {
-    let urls = MODELS.map(|(model, root)| {
+    let scripted = MODELS.map(|(model, root)| {
         let (provider, _) = model.split_once('/').unwrap();
-        (provider, vendors.base_url(root))
+        (provider, root)
     });
-    let urls = urls.each_ref().map(|(provider, url)| (*provider, url.as_str()));
+    let mut urls: Vec<(&str, String)> = Vec::new();
+    for (provider, root) in scripted.into_iter().chain(providers()) {
+        if urls.iter().all(|(known, _)| *known != provider) {
+            urls.push((provider, vendors.base_url(root)));
+        }
+    }
+    let urls: Vec<(&str, &str)> = urls
+        .iter()
+        .map(|(provider, url)| (*provider, url.as_str()))
+        .collect();
     World::of(database, &urls, |installation| installation)
 }
 
-/// Every answer used the same, whoever gave it and to whom.
-fn booked(world: &World) {
-    let answered = world.ledger_until(|rows| {
-        rows.values().filter(|row| row.outcome == "client_gone").count() == MODELS.len()
+/// Every scripted answer used the same, whoever gave it and to whom; of the others, each is booked as its recording says.
+fn booked(world: &World, plan: Option<&Plan>) {
+    let left = MODELS.len() + plan.map_or(0, |plan| plan.left);
+    let mut told = plan.map(|plan| plan.used.clone()).unwrap_or_default();
+    let is_scripted = |row: &AttemptRow| MODELS.iter().any(|(model, _)| *model == row.model_name);
+    let is_told =
+        |row: &AttemptRow| !is_scripted(row) && row.outcome == "ok" && row.usage_source == "provider";
+    let rows = world.ledger_until(|rows| {
+        let gone = rows.values().filter(|row| row.outcome == "client_gone").count();
+        gone == left && rows.values().filter(|row| is_told(row)).count() == told.len()
     });
     let mut seen = 0;
-    for row in answered.values().filter(|row| row.outcome == "ok") {
+    for row in rows
+        .values()
+        .filter(|row| row.outcome == "ok" && is_scripted(row))
+    {
         let usage = row
             .usage
             .as_ref()
@@ -194,4 +225,11 @@ fn booked(world: &World) {
         seen += 1;
     }
     assert!(seen > 12 * MODELS.len(), "{seen} answers");
+    for row in rows.values().filter(|row| is_told(row)) {
+        let of_it =
+            |(model, usage): &(String, AttemptUsage)| *model == row.model_name && Some(*usage) == row.usage;
+        let at = told.iter().position(of_it);
+        told.swap_remove(at.unwrap_or_else(|| panic!("{row:?} is of no recording")));
+    }
+    assert_eq!(told, Vec::new(), "what was used and not booked");
 }

@@ -39,6 +39,7 @@ mod panics;
 mod poison;
 mod prices;
 mod raw;
+mod replays;
 mod replicas;
 mod rotate;
 mod scale;

@@ -4,7 +4,7 @@ use crate::Dialect;
 use crate::json::{Members, ObjectWriter, write_array};
 use crate::neutral::{
     Losses, Profile, Raw, Request, ServiceTier, Target, Text, Thinking, ThinkingStyle, ToolChoice, Undo,
-    Written, foreign,
+    Written, check, foreign,
 };
 use crate::refusal::{Code, Refusal};
 
@@ -30,6 +30,7 @@ pub fn write_request(
     losses: &mut Losses,
 ) -> Result<Written, Refusal> {
     foreign(request, OWN, losses)?;
+    check::stop(&request.stop)?;
     refuse_unsaid(request)?;
     let profile = target.profile;
     let conversation = arrange(request, profile, losses)?;
@@ -50,7 +51,7 @@ pub fn write_request(
     write_thinking(request.thinking.as_ref(), &plan, &mut object);
     write_config(request, &plan, &form, &mut object);
     write_sampling(request, profile.sampling, plan.is_on(), losses, &mut object)?;
-    write_stop(request, &mut undo, &mut object)?;
+    write_stop(request, &mut undo, &mut object);
     write_tier(request.service_tier.as_ref(), losses, &mut object)?;
     write_metadata(request, profile, losses, &mut object);
     let is_apart = |raw: &&Raw| raw.name == "output_config" || raw.name == "metadata";
@@ -177,17 +178,12 @@ fn write_metadata(request: &Request, profile: &Profile, losses: &mut Losses, obj
 }
 
 /// Sequences of white space alone are refused; the gateway itself watches out for those.
-fn write_stop(request: &Request, undo: &mut Undo, object: &mut ObjectWriter<'_>) -> Result<(), Refusal> {
+fn write_stop(request: &Request, undo: &mut Undo, object: &mut ObjectWriter<'_>) {
     let (blank, said): (Vec<_>, Vec<_>) = request.stop.iter().partition(|stop| stop.trim().is_empty());
-    if blank.iter().any(|stop| stop.is_empty()) {
-        let message = "`stop` holds an empty sequence, at which no answer could end";
-        return Err(Refusal::new(Code::InvalidValue, message).param("stop"));
-    }
     undo.stop = blank.into_iter().cloned().collect();
     if !said.is_empty() {
         object.member("stop_sequences", &said);
     }
-    Ok(())
 }
 
 fn write_tier(

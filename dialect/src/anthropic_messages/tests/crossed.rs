@@ -5,84 +5,19 @@ use serde_json::{Value, json};
 use super::checker::{Ending, check};
 use super::recorded::written;
 use crate::anthropic_messages::{read_request, write_reply, write_request};
-use crate::neutral::{Event, Heading, Losses, Profile, Reply, Request, Target};
-use crate::refusal::{Code, Refusal};
-use crate::spec::{Spec, recorded};
-use crate::{gemini_generate, openai_chat, openai_responses, sse};
+use crate::neutral::{Event, Heading, Losses, Profile, Target};
+use crate::pairs::{replies_of_others, requests_of_others, streams_of_others};
+use crate::refusal::Code;
+use crate::spec::Spec;
+use crate::{Dialect, sse};
 
-/// Whole events of a stream, each read by `read`.
-fn each_event(stream: &[u8], mut read: impl FnMut(&[u8], &mut Vec<Event>)) -> Vec<Event> {
+/// What each event of a stream says.
+fn said(stream: &[u8]) -> Vec<Vec<u8>> {
     let mut events = sse::Events::new(sse::StreamLimits::default());
     events.push(stream).unwrap();
     let mut found = Vec::new();
     while let Some(event) = events.next_event() {
-        read(event, &mut found);
-    }
-    read(events.rest(), &mut found);
-    found
-}
-
-fn streams() -> Vec<(String, Vec<Event>)> {
-    let profile = Profile::default();
-    let mut found = Vec::new();
-    for (name, stream) in recorded("openai-chat", ".stream.sse") {
-        let mut reader = openai_chat::StreamReader::new(&profile);
-        let mut told = each_event(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut told);
-        found.push((name, told));
-    }
-    for (name, stream) in recorded("openai-responses", ".stream.sse") {
-        let mut reader = openai_responses::StreamReader::new(&profile);
-        let mut told = each_event(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut told);
-        found.push((name, told));
-    }
-    for (name, stream) in recorded("gemini", ".stream.sse") {
-        let mut reader = gemini_generate::StreamReader::new(&profile);
-        let mut told = each_event(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut told);
-        found.push((name, told));
-    }
-    found
-}
-
-fn replies() -> Vec<(String, Reply)> {
-    let profile = Profile::default();
-    let mut found = Vec::new();
-    for (name, body) in recorded("openai-chat", ".response.json") {
-        found.extend(
-            openai_chat::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
-    for (name, body) in recorded("openai-responses", ".response.json") {
-        found.extend(
-            openai_responses::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
-    for (name, body) in recorded("gemini", ".response.json") {
-        found.extend(
-            gemini_generate::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
-    found
-}
-
-fn requests() -> Vec<(String, Result<Request, Refusal>)> {
-    let mut found = Vec::new();
-    for (name, body) in recorded("openai-chat", ".request.json") {
-        found.push((name, openai_chat::read_request(&body)));
-    }
-    for (name, body) in recorded("openai-responses", ".request.json") {
-        found.push((name, openai_responses::read_request(&body)));
-    }
-    for (name, body) in recorded("gemini", ".request.json") {
-        found.push((name, gemini_generate::read_request(&body, "gemini", false)));
+        found.push(sse::data(event).into_owned());
     }
     found
 }
@@ -90,7 +25,7 @@ fn requests() -> Vec<(String, Result<Request, Refusal>)> {
 #[test]
 fn every_recorded_stream_becomes_a_right_one() {
     let (mut good, mut failed, mut cut) = (0, 0, 0);
-    for (name, told) in streams() {
+    for (name, told) in streams_of_others(Dialect::AnthropicMessages) {
         let stream = written(&told);
         let ends = told.iter().find_map(|event| match event {
             Event::Fault(_) => Some(Ending::Error),
@@ -106,15 +41,14 @@ fn every_recorded_stream_becomes_a_right_one() {
         }
         assert_eq!(check(&stream), Ok(ends), "{name}");
         if let Some(document) = Spec::anthropic() {
-            each_event(&stream, |event, _| {
-                let data = sse::data(event);
+            for data in said(&stream) {
                 let text = String::from_utf8_lossy(&data);
                 if text.is_empty() || text.contains("\"error\"") || text.contains("\"ping\"") {
-                    return;
+                    continue;
                 }
                 let found = document.problems("MessageStreamEvent", &data);
                 assert_eq!(found, Vec::<String>::new(), "{name}: {text}");
-            });
+            }
         }
     }
     println!("{good} streams end well, {failed} in an error, {cut} are cut");
@@ -122,7 +56,7 @@ fn every_recorded_stream_becomes_a_right_one() {
 
 #[test]
 fn every_recorded_answer_is_a_message_by_the_document() {
-    let replies = replies();
+    let replies = replies_of_others(Dialect::AnthropicMessages);
     let heading = Heading {
         id: "msg_1",
         created_s: 0,
@@ -163,7 +97,7 @@ fn of_its_day(mut request: Value) -> Value {
 #[test]
 fn every_recorded_request_is_one_by_the_document_or_refused_by_name() {
     let (mut count, mut lost, mut refused) = (0, std::collections::BTreeSet::new(), Vec::new());
-    for (name, request) in requests() {
+    for (name, request) in requests_of_others(Dialect::AnthropicMessages) {
         let Some(request) = request.ok().filter(|_| !name.starts_with("error-400")) else {
             continue;
         };

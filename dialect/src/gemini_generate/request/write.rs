@@ -5,7 +5,7 @@ use super::contents::Contents;
 use super::{config, tools};
 use crate::Dialect;
 use crate::json::ObjectWriter;
-use crate::neutral::{Losses, Profile, Raw, Request, Target, ThinkingStyle, Written, foreign};
+use crate::neutral::{Losses, Profile, Raw, Request, Target, ThinkingStyle, Written, check, foreign};
 use crate::refusal::Refusal;
 
 /// Writes a request for the model of the target. Model and streaming are told by the path, not by the body.
@@ -18,6 +18,7 @@ pub fn write_request(
     losses: &mut Losses,
 ) -> Result<Written, Refusal> {
     foreign(request, Dialect::GeminiGenerate, losses)?;
+    check::stop(&request.stop)?;
     drop_what_has_no_place(request, target.profile, losses)?;
     let mut written = Written::default();
     let contents = Contents::gather(request, target, losses)?;

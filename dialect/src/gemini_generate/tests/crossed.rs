@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::*;
-use crate::neutral::{Event, OwnedHeading, Profile};
+use crate::Dialect;
+use crate::neutral::{Event, OwnedHeading};
+use crate::pairs::{replies_of_others, requests_of_others, streams_of_others};
 use crate::refusal::Code;
-use crate::spec::{Spec, recorded};
-use crate::sse::{Events, StreamLimits};
-use crate::{anthropic_messages, openai_chat, openai_responses};
+use crate::spec::Spec;
 
 fn heading() -> OwnedHeading {
     OwnedHeading {
@@ -19,46 +19,10 @@ fn heading() -> OwnedHeading {
     }
 }
 
-/// The events of a stream, each read by `read`.
-fn each_event(stream: &[u8], mut read: impl FnMut(&[u8], &mut Vec<Event>)) -> Vec<Event> {
-    let mut events = Events::new(StreamLimits::default());
-    events.push(stream).unwrap();
-    let mut found = Vec::new();
-    while let Some(event) = events.next_event() {
-        read(event, &mut found);
-    }
-    read(events.rest(), &mut found);
-    found
-}
-
-fn streams() -> Vec<(String, Vec<Event>)> {
-    let profile = Profile::default();
-    let mut found = Vec::new();
-    for (name, stream) in recorded("openai-chat", ".sse") {
-        let mut reader = openai_chat::StreamReader::new(&profile);
-        let mut told = each_event(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut told);
-        found.push((name, told));
-    }
-    for (name, stream) in recorded("openai-responses", ".sse") {
-        let mut reader = openai_responses::StreamReader::new(&profile);
-        let mut told = each_event(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut told);
-        found.push((name, told));
-    }
-    for (name, stream) in recorded("anthropic", ".sse") {
-        let mut reader = anthropic_messages::StreamReader::new(&profile);
-        let mut told = each_event(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut told);
-        found.push((name, told));
-    }
-    found
-}
-
 #[test]
 fn every_recorded_stream_becomes_one_that_googles_clients_take() {
     let mut count = 0;
-    for (name, told) in streams() {
+    for (name, told) in streams_of_others(Dialect::GeminiGenerate) {
         let has_end = |event: &Event| matches!(event, Event::End | Event::Fault(_));
         if !told.iter().any(has_end) {
             continue;
@@ -86,29 +50,7 @@ fn every_recorded_stream_becomes_one_that_googles_clients_take() {
 
 #[test]
 fn every_recorded_answer_is_one_by_googles_document() {
-    let profile = Profile::default();
-    let mut replies: Vec<(String, Reply)> = Vec::new();
-    for (name, body) in recorded("openai-chat", ".response.json") {
-        replies.extend(
-            openai_chat::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
-    for (name, body) in recorded("openai-responses", ".response.json") {
-        replies.extend(
-            openai_responses::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
-    for (name, body) in recorded("anthropic", ".response.json") {
-        replies.extend(
-            anthropic_messages::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
+    let replies = replies_of_others(Dialect::GeminiGenerate);
     println!("{} answers", replies.len());
     for (name, reply) in replies {
         let written = write_reply(&reply, &heading().as_heading());
@@ -133,18 +75,8 @@ fn every_recorded_answer_is_one_by_googles_document() {
 
 #[test]
 fn every_recorded_request_is_one_by_googles_document_or_refused_by_name() {
-    let mut requests: Vec<(String, Result<Request, Refusal>)> = Vec::new();
-    for (name, body) in recorded("openai-chat", ".request.json") {
-        requests.push((name, openai_chat::read_request(&body)));
-    }
-    for (name, body) in recorded("openai-responses", ".request.json") {
-        requests.push((name, openai_responses::read_request(&body)));
-    }
-    for (name, body) in recorded("anthropic", ".request.json") {
-        requests.push((name, anthropic_messages::read_request(&body)));
-    }
     let (mut count, mut refused) = (0, BTreeMap::new());
-    for (name, request) in requests {
+    for (name, request) in requests_of_others(Dialect::GeminiGenerate) {
         let Ok(request) = request else { continue };
         for profile in [third(), second()] {
             match written(&request, &profile) {

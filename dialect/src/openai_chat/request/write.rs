@@ -28,6 +28,7 @@ pub fn write_request(
 ) -> Result<Written, Refusal> {
     foreign(request, OWN, losses)?;
     check::tools(&request.turns)?;
+    check::stop(&request.stop)?;
     refuse_impossible(request, target.profile)?;
     note_marks(request, target.profile, losses);
     let profile = target.profile;

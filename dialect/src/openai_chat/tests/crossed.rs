@@ -3,53 +3,17 @@
 use super::checker::check;
 use super::streams::written;
 use super::*;
-use crate::neutral::{Event, Heading, Losses, Profile, Reply, Request, Target};
-use crate::refusal::{Code, Refusal};
-use crate::spec::{Spec, recorded};
-use crate::sse::{Events, StreamLimits};
-use crate::{anthropic_messages, gemini_generate, openai_responses};
-
-/// What is read of each event of a stream.
-fn told(stream: &[u8], mut read: impl FnMut(&[u8], &mut Vec<Event>)) -> Vec<Event> {
-    let mut events = Events::new(StreamLimits::default());
-    events.push(stream).unwrap();
-    let mut found = Vec::new();
-    while let Some(event) = events.next_event() {
-        read(event, &mut found);
-    }
-    read(events.rest(), &mut found);
-    found
-}
-
-fn streams() -> Vec<(String, Vec<Event>)> {
-    let profile = Profile::default();
-    let mut found = Vec::new();
-    for (name, stream) in recorded("openai-responses", ".sse") {
-        let mut reader = openai_responses::StreamReader::new(&profile);
-        let mut events = told(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut events);
-        found.push((name, events));
-    }
-    for (name, stream) in recorded("anthropic", ".sse") {
-        let mut reader = anthropic_messages::StreamReader::new(&profile);
-        let mut events = told(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut events);
-        found.push((name, events));
-    }
-    for (name, stream) in recorded("gemini", ".sse") {
-        let mut reader = gemini_generate::StreamReader::new(&profile);
-        let mut events = told(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut events);
-        found.push((name, events));
-    }
-    found
-}
+use crate::Dialect;
+use crate::neutral::{Event, Heading, Losses, Profile, Target};
+use crate::pairs::{replies_of_others, requests_of_others, streams_of_others};
+use crate::refusal::Code;
+use crate::spec::Spec;
 
 #[test]
 fn every_recorded_stream_becomes_a_right_one() {
     let spec = Spec::openai();
     let mut count = 0;
-    for (name, events) in streams() {
+    for (name, events) in streams_of_others(Dialect::OpenaiChat) {
         // What was cut has no end of its own; whoever sees it cut writes one.
         if !events
             .iter()
@@ -67,29 +31,7 @@ fn every_recorded_stream_becomes_a_right_one() {
 
 #[test]
 fn every_recorded_answer_becomes_a_right_one() {
-    let profile = Profile::default();
-    let mut replies: Vec<(String, Reply)> = Vec::new();
-    for (name, body) in recorded("openai-responses", ".response.json") {
-        replies.extend(
-            openai_responses::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
-    for (name, body) in recorded("anthropic", ".response.json") {
-        replies.extend(
-            anthropic_messages::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
-    for (name, body) in recorded("gemini", ".response.json") {
-        replies.extend(
-            gemini_generate::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
+    let replies = replies_of_others(Dialect::OpenaiChat);
     println!("{} answers", replies.len());
     for (name, reply) in replies {
         let heading = Heading {
@@ -112,18 +54,8 @@ fn every_recorded_answer_becomes_a_right_one() {
 
 #[test]
 fn every_recorded_request_becomes_a_right_one_or_is_refused_by_name() {
-    let mut requests: Vec<(String, Result<Request, Refusal>)> = Vec::new();
-    for (name, body) in recorded("openai-responses", ".request.json") {
-        requests.push((name, openai_responses::read_request(&body)));
-    }
-    for (name, body) in recorded("anthropic", ".request.json") {
-        requests.push((name, anthropic_messages::read_request(&body)));
-    }
-    for (name, body) in recorded("gemini", ".request.json") {
-        requests.push((name, gemini_generate::read_request(&body, "gemini", false)));
-    }
     let (mut count, mut refused) = (0, Vec::new());
-    for (name, request) in requests {
+    for (name, request) in requests_of_others(Dialect::OpenaiChat) {
         // Some were recorded to see how they are refused.
         let Some(request) = request.ok().filter(|_| !name.starts_with("error-400")) else {
             continue;

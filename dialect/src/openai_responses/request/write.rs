@@ -6,7 +6,7 @@ use crate::Dialect;
 use crate::json::{ObjectWriter, write, write_array};
 use crate::neutral::{
     Effort, Losses, OutputFormat, Part, Profile, Raw, Request, Target, Text, Thinking, ThinkingAmount,
-    ThinkingStyle, Undo, Written, foreign, is_openais, names,
+    ThinkingStyle, Undo, Written, check, foreign, is_openais, names,
 };
 use crate::openai_responses::words;
 use crate::refusal::{Code, Refusal};
@@ -29,6 +29,7 @@ pub fn write_request(
     losses: &mut Losses,
 ) -> Result<Written, Refusal> {
     foreign(request, Dialect::OpenaiResponses, losses)?;
+    check::stop(&request.stop)?;
     drop_unknown_here(request, losses)?;
     let mut undo = Undo {
         stop: request.stop.clone(),

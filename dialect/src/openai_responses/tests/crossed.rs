@@ -5,10 +5,11 @@ use serde_json::Value;
 use super::checker::{Leniency, events, problems, schema_of};
 use super::collect::collect;
 use super::*;
-use crate::neutral::{Event, Losses, OwnedHeading, Part, Profile, Reply, Request, Seal, Target};
-use crate::refusal::{Code, Refusal};
-use crate::spec::{self, Spec};
-use crate::{anthropic_messages, gemini_generate, openai_chat, sse};
+use crate::Dialect;
+use crate::neutral::{Event, Losses, OwnedHeading, Part, Profile, Request, Seal, Target};
+use crate::pairs::{replies_of_others, requests_of_others, streams_of_others};
+use crate::refusal::Code;
+use crate::spec::Spec;
 
 fn heading() -> OwnedHeading {
     OwnedHeading {
@@ -16,42 +17,6 @@ fn heading() -> OwnedHeading {
         created_s: 1_760_000_000,
         model: "asked".to_owned(),
     }
-}
-
-/// Whole events of a stream, each read by `read`.
-fn each_event(stream: &[u8], mut read: impl FnMut(&[u8], &mut Vec<Event>)) -> Vec<Event> {
-    let mut buffer = sse::Events::new(StreamLimits::default());
-    buffer.push(stream).unwrap();
-    let mut found = Vec::new();
-    while let Some(event) = buffer.next_event() {
-        read(event, &mut found);
-    }
-    read(buffer.rest(), &mut found);
-    found
-}
-
-fn streams() -> Vec<(String, Vec<Event>)> {
-    let profile = Profile::default();
-    let mut found = Vec::new();
-    for (name, stream) in spec::recorded("openai-chat", ".sse") {
-        let mut reader = openai_chat::StreamReader::new(&profile);
-        let mut told = each_event(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut told);
-        found.push((name, told));
-    }
-    for (name, stream) in spec::recorded("anthropic", ".sse") {
-        let mut reader = anthropic_messages::StreamReader::new(&profile);
-        let mut told = each_event(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut told);
-        found.push((name, told));
-    }
-    for (name, stream) in spec::recorded("gemini", ".sse") {
-        let mut reader = gemini_generate::StreamReader::new(&profile);
-        let mut told = each_event(&stream, |event, out| reader.read(event, out));
-        reader.finish(&mut told);
-        found.push((name, told));
-    }
-    found
 }
 
 /// The seals of an answer, by what they are of. Those of texts, which only Gemini has and can do without, have no place
@@ -74,7 +39,7 @@ fn sent_back(response: &Value) -> Request {
 #[test]
 fn p7_seals_survive_a_client_of_this_dialect() {
     let mut count = 0;
-    for (name, told) in streams() {
+    for (name, told) in streams_of_others(Dialect::OpenaiResponses) {
         if !told.contains(&Event::End) {
             continue;
         }
@@ -100,7 +65,7 @@ fn p7_seals_survive_a_client_of_this_dialect() {
 fn every_recorded_stream_is_one_that_exacting_clients_take() {
     let document = Spec::openai();
     let mut count = 0;
-    for (name, told) in streams() {
+    for (name, told) in streams_of_others(Dialect::OpenaiResponses) {
         let has_end = told
             .iter()
             .any(|event| matches!(event, Event::End | Event::Fault(_)));
@@ -132,29 +97,7 @@ fn every_recorded_stream_is_one_that_exacting_clients_take() {
 
 #[test]
 fn every_recorded_answer_is_a_response_by_the_document() {
-    let profile = Profile::default();
-    let mut replies: Vec<(String, Reply)> = Vec::new();
-    for (name, body) in spec::recorded("openai-chat", ".response.json") {
-        replies.extend(
-            openai_chat::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
-    for (name, body) in spec::recorded("anthropic", ".response.json") {
-        replies.extend(
-            anthropic_messages::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
-    for (name, body) in spec::recorded("gemini", ".response.json") {
-        replies.extend(
-            gemini_generate::read_reply(&body, &profile)
-                .ok()
-                .map(|reply| (name, reply)),
-        );
-    }
+    let replies = replies_of_others(Dialect::OpenaiResponses);
     println!("{} answers", replies.len());
     for (name, reply) in replies {
         let written = write_reply(&reply, &heading().as_heading());
@@ -172,18 +115,8 @@ fn every_recorded_answer_is_a_response_by_the_document() {
 
 #[test]
 fn every_recorded_request_is_one_by_the_document_or_refused_by_name() {
-    let mut requests: Vec<(String, Result<Request, Refusal>)> = Vec::new();
-    for (name, body) in spec::recorded("openai-chat", ".request.json") {
-        requests.push((name, openai_chat::read_request(&body)));
-    }
-    for (name, body) in spec::recorded("anthropic", ".request.json") {
-        requests.push((name, anthropic_messages::read_request(&body)));
-    }
-    for (name, body) in spec::recorded("gemini", ".request.json") {
-        requests.push((name, gemini_generate::read_request(&body, "gemini", false)));
-    }
     let (mut written_count, mut refused) = (0, Vec::new());
-    for (name, request) in requests {
+    for (name, request) in requests_of_others(Dialect::OpenaiResponses) {
         let Some(request) = request.ok().filter(|_| !name.starts_with("error-400")) else {
             continue;
         };

@@ -11,25 +11,25 @@ use super::Manner;
 
 /// How an answer comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     Whole,
     Events,
     /// A stream as one JSON array, which only Google has.
     Array,
 }
 
-pub(super) struct Case {
-    pub(super) name: String,
-    pub(super) model: String,
-    pub(super) request: Vec<u8>,
-    pub(super) status: u16,
-    pub(super) answer: Vec<u8>,
-    pub(super) form: Form,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) model: String,
+    pub(crate) request: Vec<u8>,
+    pub(crate) status: u16,
+    pub(crate) answer: Vec<u8>,
+    pub(crate) form: Form,
 }
 
 impl Case {
     /// The recorded answer, in pieces of this many bytes.
-    pub(super) fn play(&self, size: usize) -> Play {
+    pub(crate) fn play(&self, size: usize) -> Play {
         let pieces = self.answer.chunks(size.max(1)).map(<[u8]>::to_vec);
         match self.form {
             Form::Whole => Play::json(self.status, self.answer.clone()),
@@ -39,7 +39,7 @@ impl Case {
     }
 
     /// The answer without the events that are not for this client, and without one that broke off.
-    pub(super) fn expected_answer(&self, manner: &dyn Manner) -> Vec<u8> {
+    pub(crate) fn expected_answer(&self, manner: &dyn Manner) -> Vec<u8> {
         if self.form != Form::Events {
             return self.answer.clone();
         }
@@ -53,12 +53,12 @@ impl Case {
     }
 
     /// Whether the recorded answer came to its end.
-    pub(super) fn is_complete(&self, manner: &dyn Manner) -> bool {
+    pub(crate) fn is_complete(&self, manner: &dyn Manner) -> bool {
         self.form == Form::Whole || self.said().iter().any(|data| manner.is_last(data))
     }
 
     /// The same stream, cut off after one of its events: another one for each number.
-    pub(super) fn cut(&self, number: usize, manner: &dyn Manner) -> Option<Self> {
+    pub(crate) fn cut(&self, number: usize, manner: &dyn Manner) -> Option<Self> {
         let events = events(&self.answer);
         let whole = events
             .iter()
@@ -78,25 +78,26 @@ impl Case {
     }
 
     /// By how many of its events, of those that have ended, the model said something.
-    pub(super) fn said_events(&self, manner: &dyn Manner) -> i64 {
+    pub(crate) fn said_events(&self, manner: &dyn Manner) -> i64 {
         let ended = events(&self.answer).into_iter().filter(|event| is_whole(event));
         let says = ended.filter(|event| manner.says(&data(event)));
         i64::try_from(says.count()).unwrap()
     }
 
-    pub(super) fn is_refusal(&self, manner: &dyn Manner) -> bool {
+    pub(crate) fn is_refusal(&self, manner: &dyn Manner) -> bool {
         self.form == Form::Whole && manner.is_refusal(self.status, &json(&self.answer))
     }
 
     /// What the recording says was used.
-    pub(super) fn usage(&self, manner: &dyn Manner) -> Option<AttemptUsage> {
+    pub(crate) fn usage(&self, manner: &dyn Manner) -> Option<AttemptUsage> {
         if self.is_refusal(manner) {
             return None;
         }
         manner.usage(&self.said())
     }
 
-    fn said(&self) -> Vec<Value> {
+    /// All that it says, event by event.
+    pub(crate) fn said(&self) -> Vec<Value> {
         match self.form {
             Form::Whole => vec![json(&self.answer)],
             Form::Events => events(&self.answer).iter().map(|event| data(event)).collect(),
@@ -106,18 +107,18 @@ impl Case {
 }
 
 /// Whether the member at this path is a text with something in it.
-pub(super) fn has_text(data: &Value, path: &str) -> bool {
+pub(crate) fn has_text(data: &Value, path: &str) -> bool {
     data.pointer(path)
         .and_then(Value::as_str)
         .is_some_and(|text| !text.is_empty())
 }
 
 /// The member at this path as a count, zero where there is none.
-pub(super) fn count(usage: &Value, path: &str) -> i64 {
+pub(crate) fn count(usage: &Value, path: &str) -> i64 {
     usage.pointer(path).and_then(Value::as_i64).unwrap_or(0)
 }
 
-pub(super) fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -126,7 +127,7 @@ fn json(bytes: &[u8]) -> Value {
 }
 
 /// A stream, divided after each blank line.
-fn events(stream: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn events(stream: &[u8]) -> Vec<Vec<u8>> {
     let mut events = vec![Vec::new()];
     for line in stream.split_inclusive(|byte| *byte == b'\n') {
         let blank = line == b"\n" || line == b"\r\n";
@@ -152,7 +153,7 @@ fn data(event: &[u8]) -> Value {
 }
 
 /// All that is there of this dialect; `None` where there is nothing of any.
-pub(super) fn cases(manner: &dyn Manner) -> Option<Vec<Case>> {
+pub(crate) fn cases(manner: &dyn Manner) -> Option<Vec<Case>> {
     let folder = fixtures()?;
     let index = json(&fs::read(folder.join("index.json")).unwrap());
     let cases = index.as_array().or_else(|| index["cases"].as_array()).unwrap();
@@ -186,7 +187,7 @@ fn read_case(folder: &Path, case: &Value, manner: &dyn Manner) -> Vec<Case> {
         };
         let recorded = read("request").map(|(_, request)| request).filter(is_suited);
         Case {
-            name: format!("{} {form:?}", case["case"]),
+            name: format!("{} {form:?}", case["case"].as_str().unwrap_or_default()),
             model: case["model"].as_str().unwrap_or("recorded-1").to_owned(),
             request: recorded.unwrap_or_else(|| manner.own_request(form)),
             status,

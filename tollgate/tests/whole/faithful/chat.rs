@@ -6,9 +6,7 @@ use store::AttemptUsage;
 use super::case::{Form, count, has_text};
 use super::{Manner, replay};
 
-struct Chat;
-
-const OWN_REQUEST: &str = r#"{ "model":"recorded-1",  "messages":[{"role":"user","content":"hi"}], "temperature":1.0e0, "x_unknown":[1,{"a":null}]"#;
+pub(super) struct Chat;
 
 #[test]
 fn recorded_chats_pass_as_they_are_and_are_metered() {
@@ -28,13 +26,8 @@ impl Manner for Chat {
         "/v1/chat/completions".to_owned()
     }
 
-    fn own_request(&self, form: Form) -> Vec<u8> {
-        let end = if form == Form::Whole {
-            "}"
-        } else {
-            r#","stream" : true}"#
-        };
-        format!("{OWN_REQUEST}{end}").into_bytes()
+    fn own_members(&self) -> &'static str {
+        r#"{ "model":"recorded-1",  "messages":[{"role":"user","content":"hi"}], "temperature":1.0e0, "x_unknown":[1,{"a":null}]"#
     }
 
     /// With the one named splice: streams are asked for their usage.

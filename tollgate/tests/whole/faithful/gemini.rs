@@ -6,9 +6,7 @@ use store::AttemptUsage;
 use super::case::{Form, count, has_text};
 use super::{Manner, replay};
 
-struct Gemini;
-
-const OWN_REQUEST: &str = r#"{ "contents":[{"role":"user","parts":[{"text":"hi"}]}],  "generationConfig":{"temperature":1.0e0}, "x_unknown":[1,{"a":null}]}"#;
+pub(super) struct Gemini;
 
 #[test]
 fn recorded_generations_pass_as_they_are_and_are_metered() {
@@ -37,8 +35,12 @@ impl Manner for Gemini {
         format!("/v1beta/models/{model}:{operation}")
     }
 
+    fn own_members(&self) -> &'static str {
+        r#"{ "contents":[{"role":"user","parts":[{"text":"hi"}]}],  "generationConfig":{"temperature":1.0e0}, "x_unknown":[1,{"a":null}]"#
+    }
+
     fn own_request(&self, _form: Form) -> Vec<u8> {
-        OWN_REQUEST.as_bytes().to_vec()
+        format!("{}}}", self.own_members()).into_bytes()
     }
 
     fn asks_for(&self, _request: &Value, _form: Form) -> bool {

@@ -6,9 +6,7 @@ use store::AttemptUsage;
 use super::case::{Form, count, has_text};
 use super::{Manner, replay};
 
-struct Messages;
-
-const OWN_REQUEST: &str = r#"{ "model":"recorded-1",  "max_tokens":100, "messages":[{"role":"user","content":"hi"}], "temperature":1.0e0, "x_unknown":[1,{"a":null}]"#;
+pub(super) struct Messages;
 
 #[test]
 fn recorded_messages_pass_as_they_are_and_are_metered() {
@@ -28,13 +26,8 @@ impl Manner for Messages {
         "/v1/messages".to_owned()
     }
 
-    fn own_request(&self, form: Form) -> Vec<u8> {
-        let end = if form == Form::Whole {
-            "}"
-        } else {
-            r#","stream" : true}"#
-        };
-        format!("{OWN_REQUEST}{end}").into_bytes()
+    fn own_members(&self) -> &'static str {
+        r#"{ "model":"recorded-1",  "max_tokens":100, "messages":[{"role":"user","content":"hi"}], "temperature":1.0e0, "x_unknown":[1,{"a":null}]"#
     }
 
     fn is_last(&self, data: &Value) -> bool {

@@ -1,7 +1,7 @@
 //! Recorded traffic of real vendors, replayed through the gateway: what the vendor gets and what the client gets are
 //! the recording, byte by byte, and the ledger holds what the recording says was used.
 
-mod case;
+pub(crate) mod case;
 mod chat;
 mod gemini;
 mod messages;
@@ -19,7 +19,7 @@ use self::case::{Case, Form, cases, text};
 use crate::world::World;
 
 /// What a dialect has of its own. What passes in it passes as it is, but for the edits that are named here.
-trait Manner {
+pub(crate) trait Manner {
     /// Where its recordings are.
     fn folder(&self) -> &'static str;
 
@@ -34,8 +34,18 @@ trait Manner {
     /// Where it is asked, by clients and by the gateway.
     fn path(&self, model: &str, form: Form) -> String;
 
-    /// For recordings without a request.
-    fn own_request(&self, form: Form) -> Vec<u8>;
+    /// A request without its end, for recordings that have none.
+    fn own_members(&self) -> &'static str;
+
+    /// That request.
+    fn own_request(&self, form: Form) -> Vec<u8> {
+        let end = if form == Form::Whole {
+            "}"
+        } else {
+            r#","stream" : true}"#
+        };
+        format!("{}{end}", self.own_members()).into_bytes()
+    }
 
     /// Whether a request asks for an answer of this form, and can be sent here at all.
     fn asks_for(&self, request: &Value, form: Form) -> bool {
@@ -65,6 +75,20 @@ trait Manner {
 
     /// What an answer says was used: one value, or all of a stream.
     fn usage(&self, data: &[Value]) -> Option<AttemptUsage>;
+}
+
+/// The manner of the dialect whose recordings are in this folder.
+pub(crate) fn manner_of(folder: &str) -> &'static dyn Manner {
+    let manners: [&dyn Manner; 4] = [
+        &chat::Chat,
+        &responses::Responses,
+        &messages::Messages,
+        &gemini::Gemini,
+    ];
+    manners
+        .into_iter()
+        .find(|manner| manner.folder() == folder)
+        .unwrap_or_else(|| panic!("{folder} is of no dialect"))
 }
 
 /// A gateway between clients and a vendor of one dialect.

@@ -6,10 +6,7 @@ use store::AttemptUsage;
 use super::case::{Form, count, has_text};
 use super::{Manner, replay};
 
-struct Responses;
-
-const OWN_REQUEST: &str =
-    r#"{ "model":"recorded-1",  "input":"hi", "temperature":1.0e0, "x_unknown":[1,{"a":null}]"#;
+pub(super) struct Responses;
 
 #[test]
 fn recorded_responses_pass_as_they_are_and_are_metered() {
@@ -29,13 +26,8 @@ impl Manner for Responses {
         "/v1/responses".to_owned()
     }
 
-    fn own_request(&self, form: Form) -> Vec<u8> {
-        let end = if form == Form::Whole {
-            "}"
-        } else {
-            r#","stream" : true}"#
-        };
-        format!("{OWN_REQUEST}{end}").into_bytes()
+    fn own_members(&self) -> &'static str {
+        r#"{ "model":"recorded-1",  "input":"hi", "temperature":1.0e0, "x_unknown":[1,{"a":null}]"#
     }
 
     fn is_last(&self, data: &Value) -> bool {
