@@ -370,6 +370,7 @@ impl Bank {
     }
 
     /// C3: of what was granted: returned, settled.
+    #[cfg(test)]
     pub(in crate::lease) fn books(&self) -> (u64, u64, u64) {
         books(self.leases.values())
     }
