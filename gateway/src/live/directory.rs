@@ -279,9 +279,8 @@ impl Directory {
             Ok(Some(mut tenant)) => {
                 self.poisoned.mended(id);
                 self.rejected.set(id, tenant.left_out.len());
-                // What its calls hold is theirs still.
                 if let Some(before) = self.tenants.get(id).await {
-                    tenant.room_taken = before.room_taken.clone();
+                    tenant.take_over(&before);
                 }
                 Ok(Arc::new(tenant))
             }

@@ -140,6 +140,18 @@ impl TenantState {
         self.keys.get(id)
     }
 
+    /// Takes over what is not in the database from how the tenant was known before: what its calls hold, and how those of
+    /// its credentials have fared that have not changed.
+    pub(super) fn take_over(&mut self, before: &Self) {
+        self.room_taken = before.room_taken.clone();
+        for credential in self.credentials.values_mut().flatten() {
+            let mut known = before.credentials(&credential.provider).iter();
+            if let Some(same) = known.find(|known| known.is_same(credential)) {
+                *credential = same.clone();
+            }
+        }
+    }
+
     /// The tenant's usable credentials for a provider, the preferred one first.
     pub fn credentials(&self, provider: &str) -> &[Arc<Credential>] {
         self.credentials.get(provider).map_or(&[], Vec::as_slice)
@@ -246,6 +258,16 @@ impl GatewayKey {
 }
 
 impl Credential {
+    fn is_same(&self, other: &Self) -> bool {
+        let has_same_secret = match (&self.secret, &other.secret) {
+            (Some(secret), Some(other)) => secret.matches(other),
+            (secret, other) => secret.is_none() && other.is_none(),
+        };
+        has_same_secret
+            && (&self.id, &self.name, &self.base_url, self.token_version)
+                == (&other.id, &other.name, &other.base_url, other.token_version)
+    }
+
     fn build(bundle: CredentialBundle, catalog: &Catalog) -> Result<Self, LeftOut> {
         let row = bundle.credential;
         let unusable = |why: String| LeftOut {
