@@ -107,8 +107,8 @@ fn a_key_for_other_models_has_no_session_and_a_session_ends_with_its_secret() {
         ("mine-*", 303),
         ("gpt-*,*", 303),
     ];
-    for (models, status) in table {
-        let key = key(models, models);
+    for (number, (models, status)) in table.into_iter().enumerate() {
+        let key = key(&format!("key-{number}"), models);
         let deadline = Instant::now() + Duration::from_secs(30);
         // The route takes effect within a second.
         while sign_in(&key).0 != status {
