@@ -16,6 +16,7 @@ mod attempt;
 mod estimate;
 mod fault;
 mod gemini_cli;
+mod heard;
 mod identify;
 mod leave;
 mod limit;

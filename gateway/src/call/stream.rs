@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use dialect::refusal::Refusal;
-use dialect::{StreamEnd, Usage};
+use dialect::{StreamEnd, Usage, tokens_of};
 use provider::{AnswerBody, OnCancel};
 
 use super::fault::{self, Failed};
+use super::heard::Heard;
 use super::settle::Settlement;
 use super::way::Way;
 use crate::ledger::Outcome;
@@ -28,6 +29,8 @@ pub(super) struct StreamBody {
     pushed: Vec<Bytes>,
     begun: bool,
     ended: bool,
+    /// About what was sent, where the provider may not tell.
+    input_tokens: Option<u64>,
     /// Whether the provider takes nothing for a stream that is closed before its end.
     is_free: bool,
     /// Whether the client has left, and the rest is only read for what it tells.
@@ -53,6 +56,7 @@ impl StreamBody {
             pushed: Vec::new(),
             begun: false,
             ended: false,
+            input_tokens: None,
             is_free: on_cancel == OnCancel::Free,
             is_left: false,
             teller: None,
@@ -77,6 +81,16 @@ impl StreamBody {
         }
         self.begun = true;
         Ok(())
+    }
+
+    /// Whether usage has been told already, as most dialects do at the beginning.
+    pub(super) fn is_told(&self) -> bool {
+        self.way.usage().is_some()
+    }
+
+    /// About how many tokens were sent, for the end, if nobody tells until then.
+    pub(super) fn guess_input(&mut self, tokens: Option<u64>) {
+        self.input_tokens = tokens;
     }
 
     /// What is to be settled otherwise, when nothing has gone to the client.
@@ -179,23 +193,22 @@ impl StreamBody {
             };
             credential.health.fared(rest, began);
         }
-        let mut usage = self.way.usage();
-        if !matches!(outcome, Outcome::Ok | Outcome::ProviderError)
-            && let Some(usage) = &mut usage
-        {
-            // The provider's last word on this was at the beginning, before it had made anything. Each event has a token at
-            // least.
-            usage.output_tokens = usage.output_tokens.max(self.way.said_events());
-        }
+        let mut heard = Heard {
+            told: self.way.usage(),
+            said_events: self.way.said_events(),
+            said_tokens: tokens_of(self.way.said_bytes()),
+            input_tokens: self.input_tokens,
+        };
         if self.is_free && outcome == Outcome::ClientGone {
-            usage = Some(Usage::default());
+            heard = Heard::from(Some(Usage::default()));
         }
+        let metered = heard.metered(outcome);
         if self.is_left {
             // It was read to its end for nobody, but the provider has told what it used.
             self.settlement.note_whole(outcome == Outcome::Ok);
-            self.settlement.close(Outcome::ClientGone, usage);
+            self.settlement.close(Outcome::ClientGone, metered);
         } else {
-            self.settlement.close(outcome, usage);
+            self.settlement.close(outcome, metered);
         }
     }
 }

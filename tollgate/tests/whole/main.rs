@@ -52,6 +52,7 @@ mod starting;
 mod strict;
 mod tls;
 mod traces;
+mod untold;
 mod upgrade;
 mod upstream;
 mod vertex;
