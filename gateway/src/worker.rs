@@ -79,8 +79,11 @@ impl Asked<'_> {
             (Operation::CountTokens(Counter::AnthropicMessages), _) => "/v1/messages/count_tokens",
             (Operation::CountTokens(Counter::GeminiGenerate), _) => "/v1beta/models/{model}:countTokens",
             (Operation::Embed(Form::Openai), _) => "/v1/embeddings",
-            (Operation::Embed(Form::GeminiOne), _) => "/v1beta/models/{model}:embedContent",
-            (Operation::Embed(Form::GeminiMany), _) => "/v1beta/models/{model}:batchEmbedContents",
+            (Operation::Embed(Form::GeminiOne | Form::VertexOne), _) => "/v1beta/models/{model}:embedContent",
+            (Operation::Embed(Form::GeminiMany | Form::VertexMany), _) => {
+                "/v1beta/models/{model}:batchEmbedContents"
+            }
+            (Operation::Embed(Form::VertexPredict), _) => "/v1beta/models/{model}:predict",
         }
     }
 
