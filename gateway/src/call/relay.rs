@@ -12,6 +12,7 @@ use provider::AnswerBody;
 
 use super::again;
 use super::attempt::{Answer, Call, Failure, Told};
+use super::beat::Beat;
 use super::fault::Failed;
 use super::heard::sent_tokens;
 use super::leave::ClientStream;
@@ -117,6 +118,7 @@ pub(super) async fn relay(
                 .saturating_sub(answered),
         )
     };
+    let settings = call.worker.gateway.settings();
     let is_stream =
         envelope.stream && status.is_success() && (is_array || is_stream(&head.headers, &mut body).await);
     if is_stream {
@@ -138,6 +140,9 @@ pub(super) async fn relay(
         }
         if !stream.is_told() {
             stream.guess_input(sent_tokens((asked.dialect, sent_body)));
+        }
+        if let Some(every) = settings.keep_alive.every.filter(|_| !asked.in_path.is_array) {
+            stream.keep_alive(Beat::new(every), asked.dialect.keep_alive());
         }
         head.overhead_us = overhead_us(sent.elapsed());
         say(

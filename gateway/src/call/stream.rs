@@ -10,6 +10,7 @@ use dialect::refusal::Refusal;
 use dialect::{StreamEnd, Usage, tokens_of};
 use provider::{AnswerBody, OnCancel};
 
+use super::beat::Beat;
 use super::fault::{self, Failed};
 use super::heard::Heard;
 use super::settle::Settlement;
@@ -25,6 +26,8 @@ pub(super) struct StreamBody {
     settlement: Settlement,
     provider: String,
     ready: VecDeque<Bytes>,
+    /// Where the client gets signs of life while the provider says nothing, and what such a sign is.
+    beat: Option<(Box<Beat>, &'static [u8])>,
     /// Room for what one push yields, kept so that it is not made anew for each piece.
     pushed: Vec<Bytes>,
     begun: bool,
@@ -53,6 +56,7 @@ impl StreamBody {
             settlement,
             provider,
             ready: VecDeque::new(),
+            beat: None,
             pushed: Vec::new(),
             begun: false,
             ended: false,
@@ -83,6 +87,11 @@ impl StreamBody {
         Ok(())
     }
 
+    /// From now on the client gets signs of life.
+    pub(super) fn keep_alive(&mut self, beat: Beat, sign: &'static [u8]) {
+        self.beat = Some((Box::new(beat), sign));
+    }
+
     /// Whether usage has been told already, as most dialects do at the beginning.
     pub(super) fn is_told(&self) -> bool {
         self.way.usage().is_some()
@@ -102,18 +111,32 @@ impl StreamBody {
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
+                if let Some((beat, _)) = &mut self.beat {
+                    beat.told();
+                }
                 return Poll::Ready(Some(piece));
             }
             if self.ended {
                 return Poll::Ready(None);
             }
-            let piece = ready!(self.upstream.poll_next(context));
+            let Poll::Ready(piece) = self.upstream.poll_next(context) else {
+                return self.poll_beat(context);
+            };
             if let Err(failed) = self.take_in(piece) {
                 self.end(failed.outcome);
                 self.ready
                     .push_back(Bytes::from(self.way.refuse(&failed.refusal)));
             }
         }
+    }
+
+    /// A sign of life, when it is time for one. What went to the client before was whole events.
+    fn poll_beat(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some((beat, sign)) = self.beat.as_mut().filter(|_| !self.way.is_done()) else {
+            return Poll::Pending;
+        };
+        ready!(beat.poll(context));
+        Poll::Ready(Some(Bytes::from_static(sign)))
     }
 
     /// Whether the provider may have more to say that matters.
@@ -124,6 +147,7 @@ impl StreamBody {
     /// The client has left. What is ready for it is dropped as it is read.
     pub(super) fn leave(&mut self) {
         self.is_left = true;
+        self.beat = None;
     }
 
     /// Takes in what the provider sent, or that it has ended.

@@ -194,7 +194,9 @@ fn vectors_of_vertex_ai_are_had_in_both_forms_and_metered() {
         };
         Play::json(200, body)
     });
-    let world = World::of(TestDatabase::sqlite(), &[], |installation| installation);
+    let world = World::of(TestDatabase::sqlite(), &[], |installation| {
+        installation.set("TOLLGATE_SERVICE_ACCOUNT_ANY_TOKEN_URI", "true")
+    });
     let root = vendor.base_url().replace("/v1", "");
     let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
     let file = json!({"type": "service_account", "project_id": "my-project", "client_email": "me@project.example",

@@ -28,6 +28,7 @@ mod front;
 mod gemini;
 mod google_login;
 mod inference;
+mod keep_alive;
 mod kept;
 mod keys;
 mod limit_verbs;
