@@ -12,7 +12,7 @@ use store::{Store, StoreError};
 use tokio::runtime::Handle;
 
 use crate::admission::Admission;
-use crate::call::Leaving;
+use crate::call::{KeepAlive, Leaving};
 use crate::ledger::{Durability, Ledger, LedgerWriter, SpoolSettings};
 use crate::limits::{Journal, Left, Limits};
 use crate::live::{Directory, DirectorySettings, ModelLists};
@@ -27,6 +27,7 @@ pub struct GatewaySettings {
     pub body: BodyLimits,
     pub timeouts: Timeouts,
     pub attempts: AttemptSettings,
+    pub keep_alive: KeepAlive,
     /// What calls may hold while they are under way.
     pub room: RoomSettings,
     /// Calls whose records may wait to be logged. When all places are taken, no further call is admitted.
@@ -76,6 +77,7 @@ impl Default for GatewaySettings {
             body: BodyLimits::default(),
             timeouts: Timeouts::default(),
             attempts: AttemptSettings::default(),
+            keep_alive: KeepAlive::default(),
             room: RoomSettings::default(),
             ledger_places: 65_536,
             replica: Arc::from("replica"),

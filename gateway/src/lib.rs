@@ -27,7 +27,7 @@ mod vitals;
 mod worker;
 
 pub use admission::Admission;
-pub use call::{ClientStream, Reply, ReplyBody, ReplyHead, RequestBody};
+pub use call::{Beat, ClientStream, KeepAlive, Reply, ReplyBody, ReplyHead, RequestBody};
 pub use call_id::CallId;
 pub use clock::now_ms;
 pub use failpoint::failpoint;

@@ -1,6 +1,7 @@
 //! What serves calls on one runtime, and what it is asked.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use dialect::codec::InPath;
@@ -32,6 +33,8 @@ pub struct Request<'a> {
     pub key: Option<&'a str>,
     pub headers: &'a HeaderMap,
     pub asked: Asked<'a>,
+    /// Set as soon as it is known that a stream of events is wanted, and may be; for who does not wait for its beginning.
+    pub stream_wanted: Option<&'a AtomicBool>,
 }
 
 /// What is asked, as the endpoint says.
@@ -79,8 +82,11 @@ impl Asked<'_> {
             (Operation::CountTokens(Counter::AnthropicMessages), _) => "/v1/messages/count_tokens",
             (Operation::CountTokens(Counter::GeminiGenerate), _) => "/v1beta/models/{model}:countTokens",
             (Operation::Embed(Form::Openai), _) => "/v1/embeddings",
-            (Operation::Embed(Form::GeminiOne), _) => "/v1beta/models/{model}:embedContent",
-            (Operation::Embed(Form::GeminiMany), _) => "/v1beta/models/{model}:batchEmbedContents",
+            (Operation::Embed(Form::GeminiOne | Form::VertexOne), _) => "/v1beta/models/{model}:embedContent",
+            (Operation::Embed(Form::GeminiMany | Form::VertexMany), _) => {
+                "/v1beta/models/{model}:batchEmbedContents"
+            }
+            (Operation::Embed(Form::VertexPredict), _) => "/v1beta/models/{model}:predict",
         }
     }
 

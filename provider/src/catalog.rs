@@ -46,8 +46,8 @@ pub struct Provider {
     pub lists_models: bool,
     /// The version that is named where the base URL names none. Only Azure has such.
     pub(crate) api_version: Option<String>,
-    #[serde(default = "yes")]
-    pub(crate) embeds: bool,
+    #[serde(default)]
+    pub embeds: Embeds,
     /// What a client may switch on with `anthropic-beta`.
     #[serde(default)]
     pub betas: Vec<Glob>,
@@ -95,6 +95,19 @@ impl FromStr for OnCancel {
             _ => Err(()),
         }
     }
+}
+
+/// How a provider turns texts into vectors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Embeds {
+    /// As its dialect does, where that does.
+    #[default]
+    Usual,
+    /// As Vertex AI does, whose models are asked in several ways.
+    Vertex,
+    /// Not at all.
+    None,
 }
 
 /// How a provider is reached.

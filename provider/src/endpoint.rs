@@ -6,7 +6,7 @@ use dialect::Dialect;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::base_url::BaseUrl;
-use crate::catalog::Provider;
+use crate::catalog::{Embeds, Provider};
 
 /// A path with its query, such as `/models/gemini-3-pro:streamGenerateContent?alt=sse`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Operation {
     Embed,
     /// One text as a vector, for which Gemini has an endpoint of its own.
     EmbedOne,
+    /// Texts as vectors in Vertex AI's older way.
+    Predict,
 }
 
 /// There is no such place.
@@ -58,7 +60,11 @@ impl Endpoint {
         operation: Operation,
         model: &str,
     ) -> Result<Self, EndpointError> {
-        if matches!(operation, Operation::Embed | Operation::EmbedOne) && !provider.embeds {
+        let embeds = matches!(
+            operation,
+            Operation::Embed | Operation::EmbedOne | Operation::Predict
+        );
+        if embeds && provider.embeds == Embeds::None {
             return Err(EndpointError::NoSuchOperation);
         }
         let path = path(dialect, operation, model)?;
@@ -74,7 +80,7 @@ impl Endpoint {
 }
 
 fn path(dialect: Dialect, operation: Operation, model: &str) -> Result<Cow<'static, str>, EndpointError> {
-    use Operation::{CountTokens, Embed, EmbedOne, Generate, GenerateArray};
+    use Operation::{CountTokens, Embed, EmbedOne, Generate, GenerateArray, Predict};
     let fixed = match (dialect, operation) {
         (Dialect::OpenaiChat, Generate { .. } | GenerateArray) => "/chat/completions",
         (Dialect::OpenaiResponses, Generate { .. } | GenerateArray) => "/responses",
@@ -83,7 +89,10 @@ fn path(dialect: Dialect, operation: Operation, model: &str) -> Result<Cow<'stat
         (Dialect::AnthropicMessages, CountTokens) => "/messages/count_tokens",
         (Dialect::GeminiGenerate, operation) => return gemini(operation, model),
         (Dialect::OpenaiChat | Dialect::OpenaiResponses, CountTokens)
-        | (Dialect::AnthropicMessages, Embed | EmbedOne) => return Err(EndpointError::NoSuchOperation),
+        | (Dialect::OpenaiChat | Dialect::OpenaiResponses, Predict)
+        | (Dialect::AnthropicMessages, Embed | EmbedOne | Predict) => {
+            return Err(EndpointError::NoSuchOperation);
+        }
     };
     Ok(Cow::Borrowed(fixed))
 }
@@ -96,6 +105,7 @@ fn gemini(operation: Operation, model: &str) -> Result<Cow<'static, str>, Endpoi
         Operation::CountTokens => "countTokens",
         Operation::Embed => "batchEmbedContents",
         Operation::EmbedOne => "embedContent",
+        Operation::Predict => "predict",
     };
     Ok(Cow::Owned(format!("/models/{}:{method}", segment(model)?)))
 }

@@ -15,7 +15,7 @@ mod upstream;
 pub mod vertex;
 
 pub use base_url::{BaseUrl, BaseUrlError, Trust};
-pub use catalog::{AuthStyle, Catalog, CatalogError, OnCancel, Provider, ProviderKind, StreamUsage};
+pub use catalog::{AuthStyle, Catalog, CatalogError, Embeds, OnCancel, Provider, ProviderKind, StreamUsage};
 pub use endpoint::{Endpoint, EndpointError, Operation};
 pub use glob::Glob;
 pub use upstream::{

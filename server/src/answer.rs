@@ -12,12 +12,15 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICAT
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
+use crate::client::Early;
 use crate::rates;
 
 /// The body of every answer.
 pub(crate) enum Body {
     Whole(Option<Bytes>),
     Stream(ClientStream),
+    /// One that has begun before its provider has.
+    Early(Box<Early>),
 }
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");
@@ -144,6 +147,16 @@ impl Body {
         match self {
             Self::Whole(_) => Bytes::new(),
             Self::Stream(stream) => stream.refuse(refusal),
+            Self::Early(early) => early.refuse(refusal),
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        match self {
+            Self::Whole(body) => Poll::Ready(body.take()),
+            Self::Stream(stream) => stream.poll_next(context),
+            Self::Early(early) => early.poll_next(context),
         }
     }
 }
@@ -156,12 +169,8 @@ impl http_body::Body for Body {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.get_mut() {
-            Self::Whole(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(stream) => stream
-                .poll_next(context)
-                .map(|next| next.map(|bytes| Ok(Frame::data(bytes)))),
-        }
+        let next = self.get_mut().poll_next(context);
+        next.map(|next| next.map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -171,7 +180,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Stream(_) => SizeHint::default(),
+            Self::Stream(_) | Self::Early(_) => SizeHint::default(),
         }
     }
 }

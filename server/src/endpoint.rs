@@ -2,6 +2,7 @@
 
 use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use dialect::codec::InPath;
@@ -11,13 +12,13 @@ use dialect::refusal::{Code, Refusal};
 use dialect::{Counter, Dialect};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
-use gateway::{Asked, CallId, Gateway, Operation, Request, Worker, failpoint};
+use gateway::{Asked, CallId, Gateway, KeepAlive, Operation, Request, Worker, failpoint};
 use http::{HeaderName, HeaderValue, Method, Response, Uri};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
 use crate::answer::{self, Body};
-use crate::client::{call, health, models, presented_key};
+use crate::client::{call, early, health, models, presented_key};
 use crate::front;
 use crate::limits::FrontLimits;
 use crate::panic;
@@ -74,11 +75,26 @@ pub(crate) fn answer(
         front::check(&request).and_then(|()| Endpoint::of(request.method(), request.uri(), dialect));
     let answering = match endpoint {
         Ok(Endpoint::ForCallers(endpoint)) => {
-            let answered = endpoint.answer(worker, request, dialect, limits, call_id, started);
+            let KeepAlive { every, early } = worker.gateway.settings().keep_alive;
+            let early = every.filter(|_| early);
+            let wanted = early.map(|_| Arc::<AtomicBool>::default());
+            let answered = endpoint.answer(
+                worker,
+                request,
+                dialect,
+                limits,
+                (call_id, started),
+                wanted.clone(),
+            );
+            let answered = panic::caught_in(answered).map(Result::flatten);
             let or_refused = move |refusal| answer::refusal(dialect, &refusal);
-            Either::Left(
-                panic::caught_in(answered).map(move |answered| answered.flatten().unwrap_or_else(or_refused)),
-            )
+            Either::Left(match wanted.zip(early) {
+                // In a box, for it may have to go on when the answer has begun.
+                Some((wanted, every)) => {
+                    Either::Left(early::answer(answered.boxed(), dialect, wanted, every))
+                }
+                None => Either::Right(answered.map(move |answered| answered.unwrap_or_else(or_refused))),
+            })
         }
         Ok(Endpoint::ForAnybody(endpoint)) => Either::Right(ready(endpoint.answer(&worker.gateway))),
         Err(refusal) => Either::Right(ready(answer::refusal(dialect, &refusal))),
@@ -195,8 +211,8 @@ impl ForCallers {
         request: http::Request<Incoming>,
         dialect: Dialect,
         limits: FrontLimits,
-        call_id: CallId,
-        started: Instant,
+        (call_id, started): (CallId, Instant),
+        stream_wanted: Option<Arc<AtomicBool>>,
     ) -> impl Future<Output = Result<Response<Body>, Refusal>> {
         let (http::request::Parts { headers, uri, .. }, mut body) = request.into_parts();
         async move {
@@ -211,6 +227,7 @@ impl ForCallers {
                     in_path: self.in_path(),
                     operation: self.operation(),
                 },
+                stream_wanted: stream_wanted.as_deref(),
             };
             failpoint("answer");
             match &self {

@@ -1,6 +1,6 @@
 //! The forms of embeddings, found by their name.
 
-use super::{EmbeddingReply, EmbeddingRequest, gemini, openai};
+use super::{EmbeddingReply, EmbeddingRequest, gemini, openai, vertex};
 use crate::Dialect;
 use crate::codec::InPath;
 use crate::envelope::Envelope;
@@ -18,6 +18,29 @@ pub enum Form {
     GeminiOne,
     /// `:batchEmbedContents`
     GeminiMany,
+    /// The same two at Vertex AI, where no model stands in the requests and what is wanted has a member of its own. No
+    /// client asks so here.
+    VertexOne,
+    VertexMany,
+    /// `:predict` of Vertex AI
+    VertexPredict,
+}
+
+/// How a provider is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    As(Form),
+    /// Depending on the model, and on how many vectors are wanted.
+    Vertex,
+}
+
+impl Manner {
+    pub(crate) fn form(self, model: &str, request: &EmbeddingRequest) -> Form {
+        match self {
+            Self::As(form) => form,
+            Self::Vertex => Form::of_vertex(model, request.inputs.len()),
+        }
+    }
 }
 
 impl Form {
@@ -35,6 +58,7 @@ impl Form {
         match self {
             Self::Openai => matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiResponses),
             Self::GeminiOne | Self::GeminiMany => dialect == Dialect::GeminiGenerate,
+            Self::VertexOne | Self::VertexMany | Self::VertexPredict => false,
         }
     }
 
@@ -74,8 +98,10 @@ impl Form {
     ) -> Result<EmbeddingRequest, Refusal> {
         match self {
             Self::Openai => openai::read_request(body, losses),
-            Self::GeminiOne => gemini::read_request(body, in_path.model, false),
-            Self::GeminiMany => gemini::read_request(body, in_path.model, true),
+            Self::GeminiOne | Self::VertexOne => gemini::read_request(body, in_path.model, false),
+            Self::GeminiMany | Self::VertexMany | Self::VertexPredict => {
+                gemini::read_request(body, in_path.model, true)
+            }
         }
     }
 
@@ -93,6 +119,9 @@ impl Form {
             Self::Openai => openai::write_request(request, model, losses),
             Self::GeminiOne => gemini::write_single(request, 0),
             Self::GeminiMany => gemini::write_request(request, model, losses),
+            Self::VertexOne => vertex::write_one(request, losses),
+            Self::VertexMany => vertex::write_many(request, model, losses),
+            Self::VertexPredict => vertex::write_predict(request, losses),
         }
     }
 
@@ -103,7 +132,9 @@ impl Form {
     pub fn read_reply(self, body: &[u8]) -> Result<EmbeddingReply, BadAnswer> {
         match self {
             Self::Openai => openai::read_reply(body),
-            Self::GeminiOne | Self::GeminiMany => gemini::read_reply(body),
+            Self::GeminiOne | Self::GeminiMany | Self::VertexOne | Self::VertexMany | Self::VertexPredict => {
+                gemini::read_reply(body)
+            }
         }
     }
 
@@ -111,8 +142,8 @@ impl Form {
     pub fn write_reply(self, reply: &EmbeddingReply, request: &EmbeddingRequest) -> Vec<u8> {
         match self {
             Self::Openai => openai::write_reply(reply, request.encoding, &request.model),
-            Self::GeminiOne => gemini::write_reply(reply, false),
-            Self::GeminiMany => gemini::write_reply(reply, true),
+            Self::GeminiOne | Self::VertexOne => gemini::write_reply(reply, false),
+            Self::GeminiMany | Self::VertexMany | Self::VertexPredict => gemini::write_reply(reply, true),
         }
     }
 }

@@ -124,16 +124,7 @@ pub fn write_request(
     model: &str,
     losses: &mut Losses,
 ) -> Result<Vec<u8>, Refusal> {
-    if request.user.is_some() {
-        losses.mention("user");
-    }
-    if request
-        .inputs
-        .iter()
-        .any(|input| matches!(input, Input::Tokens(_)))
-    {
-        return Err(Losses::refuse("input"));
-    }
+    refuse_what_is_no_text(request, losses)?;
     if request.inputs.len() > BATCH_MAX {
         let message = format!("this model takes at most {BATCH_MAX} inputs at once");
         return Err(Refusal::new(Code::TooManyValues, message).param("input"));
@@ -151,7 +142,19 @@ pub fn write_request(
     Ok(body)
 }
 
-/// Writes an `embedContent` for one of the inputs, which is all that Vertex AI's newer models take at once.
+/// Tokens mean something to their own model alone. Nor is there a place for the caller's user.
+pub(super) fn refuse_what_is_no_text(request: &EmbeddingRequest, losses: &mut Losses) -> Result<(), Refusal> {
+    if request.user.is_some() {
+        losses.mention("user");
+    }
+    let is_text = |input: &Input| matches!(input, Input::Text(_));
+    if request.inputs.iter().all(is_text) {
+        return Ok(());
+    }
+    Err(Losses::refuse("input"))
+}
+
+/// Writes an `embedContent` for one of the inputs.
 ///
 /// # Errors
 /// When there is no such input, or it is tokens.
@@ -167,6 +170,13 @@ pub fn write_single(request: &EmbeddingRequest, number: usize) -> Result<Vec<u8>
 }
 
 fn write_input(input: &Input, request: &EmbeddingRequest, object: &mut ObjectWriter<'_>) {
+    write_content(input, object);
+    object.optional("taskType", request.task.as_deref());
+    object.optional("title", request.title.as_deref());
+    object.optional("outputDimensionality", request.dimensions);
+}
+
+pub(super) fn write_content(input: &Input, object: &mut ObjectWriter<'_>) {
     if let Input::Text(text) = input {
         let mut content = object.object("content");
         write_array([text], content.begin("parts"), |text, out| {
@@ -176,9 +186,6 @@ fn write_input(input: &Input, request: &EmbeddingRequest, object: &mut ObjectWri
         });
         content.end();
     }
-    object.optional("taskType", request.task.as_deref());
-    object.optional("title", request.title.as_deref());
-    object.optional("outputDimensionality", request.dimensions);
 }
 
 /// Reads an answer of any of the methods.

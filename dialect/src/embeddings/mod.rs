@@ -1,11 +1,12 @@
-//! Embeddings: texts into vectors. There are two forms, OpenAI's `/v1/embeddings` and Google's `batchEmbedContents`, and one
-//! neutral request and answer between them.
+//! Embeddings: texts into vectors. There are OpenAI's `/v1/embeddings`, Google's `batchEmbedContents` and Vertex AI's ways,
+//! and one neutral request and answer between them.
 
 mod form;
 pub mod gemini;
 pub mod openai;
+pub mod vertex;
 
-pub use form::Form;
+pub use form::{Form, Manner};
 
 #[cfg(test)]
 mod tests;

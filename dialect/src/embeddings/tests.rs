@@ -152,3 +152,56 @@ fn recorded_embeddings_are_read_and_cross_without_loss() {
         assert_eq!(read.is_ok(), !name.starts_with("error-400"), "{name}");
     }
 }
+
+#[test]
+fn vertex_is_asked_as_the_model_wants_it() {
+    let written = |model: &str, body: &Value| {
+        let (read, _) = request(body).unwrap();
+        let form = Form::of_vertex(model, read.inputs.len());
+        let written = form.write_request(&read, model, &mut Losses::new(false));
+        (form, written.map(|body| json_of(&body)))
+    };
+    let content = |text: &str| json!({"parts": [{"text": text}]});
+    let config = json!({"outputDimensionality": 8});
+    let (one, two) = (
+        json!({"model": "m", "input": "a", "dimensions": 8}),
+        json!({"model": "m", "input": ["a", "b"]}),
+    );
+    assert_eq!(
+        written("gemini-embedding-001", &one),
+        (
+            Form::VertexOne,
+            Ok(json!({"content": content("a"), "embedContentConfig": config}))
+        )
+    );
+    assert_eq!(
+        written("gemini-embedding-2", &two),
+        (
+            Form::VertexMany,
+            Ok(json!({"requests": [{"content": content("a")}, {"content": content("b")}]}))
+        )
+    );
+    assert_eq!(
+        written("text-embedding-005", &one),
+        (
+            Form::VertexPredict,
+            Ok(json!({"instances": [{"content": "a"}], "parameters": {"outputDimensionality": 8}}))
+        )
+    );
+    let (_, refused) = written("intfloat/multilingual-e5-large-instruct-maas", &two);
+    assert_eq!(refused.unwrap_err().code, Code::TooManyValues);
+    let (_, refused) = written("text-embedding-005", &json!({"model": "m", "input": [1, 2]}));
+    assert_eq!(refused.unwrap_err().named(), Some("input"));
+    let task = br#"{"content":{"parts":[{"text":"a"}]},"taskType":"RETRIEVAL_QUERY","title":"t"}"#;
+    let read = gemini::read_request(task, "m", false).unwrap();
+    let predict = vertex::write_predict(&read, &mut Losses::new(true)).unwrap();
+    let instance = json!({"content": "a", "task_type": "RETRIEVAL_QUERY", "title": "t"});
+    assert_eq!(json_of(&predict), json!({"instances": [instance]}));
+}
+
+#[test]
+fn p23_what_vertex_counts_for_each_text_is_counted_together() {
+    let predicted = br#"{"predictions":[{"embeddings":{"values":[1.0],"statistics":{"token_count":5,"truncated":false}}},{"embeddings":{"values":[2.0],"statistics":{"truncated":false,"token_count":6}}}],"metadata":{"billableCharacterCount":35}}"#;
+    let reply = gemini::read_reply(predicted).unwrap();
+    assert_eq!((reply.vectors.len(), reply.input_tokens), (2, Some(11)));
+}

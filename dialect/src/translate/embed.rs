@@ -1,7 +1,7 @@
 //! A request for embeddings that crosses.
 
 use super::{Answered, Crossing, Purpose, Sent, user};
-use crate::embeddings::{EmbeddingRequest, Form};
+use crate::embeddings::{EmbeddingRequest, Form, Manner};
 use crate::neutral::{BadAnswer, Losses, OwnedHeading, Target, Undo};
 use crate::refusal::Refusal;
 use crate::{Dialect, Usage};
@@ -21,7 +21,7 @@ impl Crossing {
     /// When the request is none of its form, or holds what cannot be said in the provider's.
     pub fn of_embeddings(
         sent: Sent<'_>,
-        (client, provider): (Form, Form),
+        (client, manner): (Form, Manner),
         provider_dialect: Dialect,
         target: &Target<'_>,
         heading: OwnedHeading,
@@ -30,6 +30,7 @@ impl Crossing {
         let mut losses = Losses::new(strict);
         let mut request = client.read_request(sent.body, sent.in_path, &mut losses)?;
         request.user = request.user.map(|user| user::opaque(sent.tenant, &user));
+        let provider = manner.form(target.model, &request);
         let body = provider.write_request(&request, target.model, &mut losses)?;
         let crossing = Self {
             client: sent.dialect,
@@ -48,6 +49,16 @@ impl Crossing {
             })),
         };
         Ok((crossing, body))
+    }
+}
+
+impl Crossing {
+    /// How the provider is asked for embeddings, where it is.
+    pub fn embeds_as(&self) -> Option<Form> {
+        match &self.purpose {
+            Purpose::Embed(vectors) => Some(vectors.provider),
+            Purpose::Generate | Purpose::Count(..) => None,
+        }
     }
 }
 

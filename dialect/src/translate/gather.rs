@@ -12,6 +12,16 @@ const WAITED_FOR_TOKENS_MAX: u64 = 21_333;
 /// How much is looked at in one go.
 const STEP_BYTES: usize = 64 << 10;
 
+/// What is known of an answer that broke off.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SoFar {
+    /// The last usage that was told.
+    pub usage: Option<Usage>,
+    /// How much the model said, in bytes of text, and by how many events.
+    pub said_bytes: u64,
+    pub said_events: u64,
+}
+
 /// Whether the answer to this request may be so long, and a stream of it tells as much as the whole would: there are
 /// vendors that do not say in a stream what it took.
 pub(super) fn is_worth_it(request: &Request, provider: Dialect, profile: &Profile) -> bool {
@@ -32,17 +42,22 @@ pub(super) fn read(provider: Dialect, profile: &Profile, stream: &[u8]) -> Resul
     })
 }
 
-/// What a stream that has come this far told of usage, and how much it said, in bytes of text.
-pub(super) fn so_far(provider: Dialect, profile: &Profile, stream: &[u8]) -> (Option<Usage>, u64) {
+/// What a stream that has come this far told.
+pub(super) fn so_far(provider: Dialect, profile: &Profile, stream: &[u8]) -> SoFar {
     let mut collector = Collector::default();
-    let mut said_bytes = 0;
+    let (mut said_bytes, mut said_events) = (0, 0);
     let read = each_event(provider, profile, stream, |event| {
         said_bytes += event.said_bytes();
+        said_events += u64::from(event.says());
         collector.event(event);
     });
     // What it told before an event that is too large, it has told.
     drop(read);
-    (collector.usage(), said_bytes)
+    SoFar {
+        usage: collector.usage(),
+        said_bytes,
+        said_events,
+    }
 }
 
 fn each_event(

@@ -11,6 +11,7 @@ mod refused;
 mod stream;
 mod user;
 
+pub use gather::SoFar;
 pub use stream::Translation;
 
 use crate::codec::InPath;
@@ -183,12 +184,11 @@ impl Crossing {
         }
     }
 
-    /// What an answer that breaks off here has told of usage, and how much it has said, in bytes of text: something only
-    /// where it came as a stream.
-    pub fn so_far(&self, body: &[u8]) -> (Option<Usage>, u64) {
+    /// What an answer that breaks off here has told: something only where it came as a stream.
+    pub fn so_far(&self, body: &[u8]) -> SoFar {
         match sse::is_stream(body) {
             Some(true) => gather::so_far(self.provider, &self.profile, body),
-            _ => (None, 0),
+            _ => SoFar::default(),
         }
     }
 

@@ -22,6 +22,7 @@ use provider::{Errand, MayGo, Provider, ProviderKind, SendFault, echo};
 use super::again::{Again, Tries};
 use super::fault::{self, Failed};
 use super::gemini_cli::Asking;
+use super::heard::Metered;
 use super::identify::Caller;
 use super::limit::{Limited, Limiting, Unlimited};
 use super::prepare::{Parcel, Prepared, prepare};
@@ -155,7 +156,7 @@ pub(super) async fn attempt(call: Call<'_>, mut settlement: Settlement) -> Resul
             }
             Err(failure) => {
                 let again = failure.again;
-                settlement.end_attempt(failure.outcome, None);
+                settlement.end_attempt(failure.outcome);
                 failed = Some(failure.or_more_telling(failed));
                 match again {
                     Again::Never => break,
@@ -196,7 +197,7 @@ impl Failure {
             Told::Reply(mut reply) => {
                 reply.head.attempts = attempts;
                 settlement.answered(reply.head.status.as_u16());
-                settlement.close(self.outcome, None);
+                settlement.close(self.outcome, Metered::default());
                 Ok(*reply)
             }
         }
@@ -467,6 +468,7 @@ fn record(
         usage: None,
         usage_source: UsageSource::UnknownCrash,
         suspect: false,
+        guessed: false,
         cost_nano: None,
         price_version: None,
         reserved_tokens: None,

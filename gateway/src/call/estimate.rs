@@ -1,19 +1,13 @@
 //! How many tokens a request has, where no provider can be asked: a guess, and marked as one.
-//!
-//! A token of today's vocabularies is about four bytes of text, in most scripts. The real vocabularies are tens of
-//! megabytes in the program and more in memory, of OpenAI's models alone, and other vendors publish none.
 
 use bytes::Bytes;
-use dialect::Counter;
 use dialect::codec::InPath;
 use dialect::neutral::Texts;
 use dialect::refusal::Refusal;
+use dialect::{Counter, IMAGE_TOKENS, tokens_of};
 
-const BYTES_OF_A_TOKEN: u64 = 4;
 /// Around a turn, a tool or a call.
 const FRAME_TOKENS: u64 = 4;
-/// An image of middling size; whatever else is not text is taken for one.
-const MEDIA_TOKENS: u64 = 765;
 
 /// The answer to a request to count.
 ///
@@ -26,10 +20,11 @@ pub(super) fn estimate(counter: Counter, body: &[u8], in_path: InPath<'_>) -> Re
 }
 
 fn tokens(texts: &Texts<'_>) -> u64 {
-    let of_text = |text: &&str| (text.len() as u64).div_ceil(BYTES_OF_A_TOKEN);
+    let of_text = |text: &&str| tokens_of(text.len() as u64);
     let said: u64 = texts.texts.iter().map(of_text).sum();
     said.saturating_add(texts.frames.saturating_mul(FRAME_TOKENS))
-        .saturating_add(texts.media.saturating_mul(MEDIA_TOKENS))
+        // Whatever else is not text is taken for an image.
+        .saturating_add(texts.media.saturating_mul(IMAGE_TOKENS))
 }
 
 #[cfg(test)]

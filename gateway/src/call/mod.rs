@@ -13,9 +13,11 @@
 mod admit;
 mod again;
 mod attempt;
+mod beat;
 mod estimate;
 mod fault;
 mod gemini_cli;
+mod heard;
 mod identify;
 mod leave;
 mod limit;
@@ -27,6 +29,7 @@ mod stream;
 mod way;
 mod whole;
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -34,6 +37,7 @@ use dialect::Envelope;
 use dialect::refusal::Refusal;
 use policy::Plan;
 
+pub use beat::{Beat, KeepAlive};
 pub use leave::ClientStream;
 pub use relay::{Reply, ReplyBody, ReplyHead};
 
@@ -140,6 +144,10 @@ impl Worker {
         record.envelope(&envelope);
         let plan = route(directory, &caller, &envelope.model)?;
         let permit = admit::admit(&self.gateway, &caller.tenant)?;
+        if let Some(wanted) = request.stream_wanted {
+            let may_wait = envelope.stream && !request.asked.in_path.is_array;
+            wanted.store(may_wait, Ordering::Relaxed);
+        }
         Ok(Admitted {
             caller,
             body,

@@ -1,12 +1,12 @@
 //! What a candidate is sent: the client's own bytes where it speaks the client's dialect, else a translation.
 
 use bytes::Bytes;
-use dialect::embeddings::Form;
+use dialect::embeddings::{Form, Manner};
 use dialect::neutral::{OwnedHeading, Target};
 use dialect::refusal::{Code, Refusal};
 use dialect::translate::{Crossing, Sent};
 use dialect::{Cap, Counter, Dialect, Envelope, gemini_generate, splice, splice_capped};
-use provider::{Endpoint, EndpointError, Operation as At, ProviderKind, StreamUsage};
+use provider::{Embeds, Endpoint, EndpointError, Operation as At, ProviderKind, StreamUsage};
 
 use super::attempt::Candidate;
 use super::estimate::estimate;
@@ -134,23 +134,26 @@ impl Preparation<'_> {
 
     fn embed(&self, client: Form) -> Result<Prepared, Refusal> {
         let provider = self.candidate.provider.dialect_for(self.request.asked.dialect);
-        let has_none = matches!(
-            self.candidate.provider.kind,
-            ProviderKind::Echo | ProviderKind::GeminiCli
-        );
-        let Some(form) = Form::of(provider).filter(|_| !has_none) else {
-            return Err(self.no_such_operation());
+        let is_built_in = self.candidate.provider.kind == ProviderKind::Echo;
+        let usual = Form::of(provider).filter(|_| !is_built_in);
+        let manner = match (self.candidate.provider.embeds, usual) {
+            (Embeds::None, _) | (_, None) => return Err(self.no_such_operation()),
+            (Embeds::Usual, Some(form)) => Manner::As(form),
+            (Embeds::Vertex, Some(_)) => Manner::Vertex,
         };
-        let passes = client.is_of(provider);
-        let is_one = passes && client == Form::GeminiOne;
-        let path = self.path(provider, if is_one { At::EmbedOne } else { At::Embed })?;
+        let passes = match manner {
+            Manner::As(_) => client.is_of(provider),
+            Manner::Vertex => client.is_vertex_own(&self.candidate.target.model),
+        };
         if passes {
+            let path = self.path(provider, at(client))?;
             return Ok(Prepared::passing(provider, path, self.renamed()?, false));
         }
-        let ways = (client, form);
+        let ways = (client, manner);
         let (target, heading) = (self.target(), self.heading());
         let crossed =
             Crossing::of_embeddings(self.sent(), ways, provider, &target, heading, self.tenant.strict)?;
+        let path = self.path(provider, crossed.0.embeds_as().map_or(At::Embed, at))?;
         Ok(Prepared::crossing(provider, path, crossed, false))
     }
 
@@ -210,6 +213,15 @@ impl Preparation<'_> {
             created_s: now_ms().unsigned_abs() / 1_000,
             model: self.envelope.model.clone(),
         }
+    }
+}
+
+/// Where embeddings of this form are asked for.
+fn at(form: Form) -> At {
+    match form {
+        Form::Openai | Form::GeminiMany | Form::VertexMany => At::Embed,
+        Form::GeminiOne | Form::VertexOne => At::EmbedOne,
+        Form::VertexPredict => At::Predict,
     }
 }
 

@@ -12,7 +12,9 @@ use provider::AnswerBody;
 
 use super::again;
 use super::attempt::{Answer, Call, Failure, Told};
+use super::beat::Beat;
 use super::fault::Failed;
+use super::heard::sent_tokens;
 use super::leave::ClientStream;
 use super::settle::Settlement;
 use super::stream::StreamBody;
@@ -39,7 +41,7 @@ pub struct ReplyHead {
     pub attempts: u32,
     /// Members of the request that had no place in the provider's dialect.
     pub lossy: Option<String>,
-    /// Whether this is a guess of the gateway's, since the provider cannot be asked.
+    /// Whether this, or what it took, is a guess of the gateway's: the provider cannot be asked, or does not tell.
     pub estimated: bool,
     /// What it cost, in nano-dollars, where that is known before the body is sent.
     pub cost_nano: Option<i64>,
@@ -71,6 +73,7 @@ pub(super) async fn relay(
 ) -> Result<Reply, Box<Failure>> {
     let Call {
         envelope,
+        body: sent_body,
         request: Request { asked, .. },
         ..
     } = call;
@@ -115,6 +118,7 @@ pub(super) async fn relay(
                 .saturating_sub(answered),
         )
     };
+    let settings = call.worker.gateway.settings();
     let is_stream =
         envelope.stream && status.is_success() && (is_array || is_stream(&head.headers, &mut body).await);
     if is_stream {
@@ -133,6 +137,12 @@ pub(super) async fn relay(
         if let Err(failed) = stream.begin().await {
             *settlement = stream.hand_back();
             return Err(failed.into());
+        }
+        if !stream.is_told() {
+            stream.guess_input(sent_tokens((asked.dialect, sent_body)));
+        }
+        if let Some(every) = settings.keep_alive.every.filter(|_| !asked.in_path.is_array) {
+            stream.keep_alive(Beat::new(every), asked.dialect.keep_alive());
         }
         head.overhead_us = overhead_us(sent.elapsed());
         say(
@@ -154,9 +164,10 @@ pub(super) async fn relay(
         provider_dialect,
         asked: *asked,
         envelope,
+        body: sent_body,
     };
     let rest = again::retry_after(&head.headers);
-    let (whole, came) = match whole::take(body, status, crossing, between).await {
+    let (whole, came) = match whole::take(body, status, crossing, between, settlement).await {
         Ok(taken) => taken,
         Err(failed) => {
             let again = failed.again.told(rest);
@@ -172,7 +183,9 @@ pub(super) async fn relay(
     let is_error = !whole.status.is_success();
     if !is_error {
         settlement.answered(whole.status.as_u16());
-        head.cost_nano = settlement.close_together(Outcome::Ok, whole.usage).await;
+        let metered = whole.heard.metered(Outcome::Ok);
+        head.estimated |= metered.is_guess;
+        head.cost_nano = settlement.close_together(Outcome::Ok, metered).await;
     }
     let reply = Reply {
         head,

@@ -16,6 +16,7 @@ use policy::price::{PriceBook, Priced, Tier};
 use tokio::task::yield_now;
 
 use super::admit::{Permit, RETRY_S};
+use super::heard::{Heard, Metered};
 use super::limit::Limited;
 use crate::admission::InFlight;
 use crate::failpoint::failpoint;
@@ -39,6 +40,8 @@ struct Open {
     /// What the attempt under way holds of its limits.
     taken: Option<Taken>,
     prices: PriceBook,
+    /// What was heard of an answer that has not come to its end.
+    so_far: Heard,
     /// The end of an attempt that is not yet written.
     settled: Option<Settled>,
     /// The provider has said all that it had to say, also where the client has not heard it.
@@ -53,6 +56,7 @@ impl Settlement {
                 place: permit.place,
                 taken: None,
                 prices: PriceBook::default(),
+                so_far: Heard::default(),
                 settled: None,
                 is_whole: false,
             }),
@@ -134,6 +138,13 @@ impl Settlement {
         }
     }
 
+    /// What is known of the attempt under way, if nobody comes to tell how it ended.
+    pub(super) fn so_far(&mut self, heard: Heard) {
+        if let Some(open) = &mut self.open {
+            open.so_far = heard;
+        }
+    }
+
     /// The status that the client gets.
     pub(super) fn answered(&mut self, status: u16) {
         if let Some(open) = &mut self.open {
@@ -148,32 +159,32 @@ impl Settlement {
             open.record.refused(&refusal);
             refusal.attempts = u32::try_from(open.record.attempts.len()).unwrap_or(u32::MAX);
         }
-        self.close(outcome, None);
+        self.close(outcome, Metered::default());
         refusal
     }
 
     /// The attempt under way is over, and the call is not: another may follow.
-    pub(super) fn end_attempt(&mut self, outcome: Outcome, usage: Option<Usage>) {
+    pub(super) fn end_attempt(&mut self, outcome: Outcome) {
         if let Some(open) = &mut self.open {
-            open.end_attempt(outcome, usage);
+            open.end_attempt(outcome, Metered::default());
             open.write();
         }
     }
 
     /// The call is over: books it, once. Tells what the last attempt cost in nano-dollars, where that is known.
-    pub(super) fn close(&mut self, outcome: Outcome, usage: Option<Usage>) -> Option<i64> {
+    pub(super) fn close(&mut self, outcome: Outcome, metered: Metered) -> Option<i64> {
         let open = self.open.as_mut()?;
-        open.end_attempt(outcome, usage);
+        open.end_attempt(outcome, metered);
         open.write();
         self.open.take()?.book()
     }
 
     /// The same, for who can wait: whoever else can go on in this thread goes first, so that one write does for all whose
     /// calls are over.
-    pub(super) async fn close_together(&mut self, outcome: Outcome, usage: Option<Usage>) -> Option<i64> {
-        self.open.as_mut()?.end_attempt(outcome, usage);
+    pub(super) async fn close_together(&mut self, outcome: Outcome, metered: Metered) -> Option<i64> {
+        self.open.as_mut()?.end_attempt(outcome, metered);
         yield_now().await;
-        self.close(outcome, usage)
+        self.close(outcome, metered)
     }
 }
 
@@ -185,7 +196,7 @@ impl Drop for Settlement {
         } else {
             Outcome::ClientGone
         };
-        let _booked_or_not = catch_unwind(AssertUnwindSafe(|| self.close(outcome, None)));
+        let _booked_or_not = catch_unwind(AssertUnwindSafe(|| self.close(outcome, Metered::default())));
     }
 }
 
@@ -212,7 +223,12 @@ impl Open {
     }
 
     /// Puts down how the attempt under way has ended, if one is.
-    fn end_attempt(&mut self, outcome: Outcome, usage: Option<Usage>) {
+    fn end_attempt(&mut self, outcome: Outcome, metered: Metered) {
+        let metered = if metered.usage.is_none() {
+            self.so_far.metered(outcome)
+        } else {
+            metered
+        };
         let last = self.record.attempts.last_mut();
         let Some((intent, attempt)) = last.and_then(|attempt| Some((attempt.intent?, attempt))) else {
             return;
@@ -224,7 +240,7 @@ impl Open {
         }
         // Whoever fell on the way through here comes again, and knows no better how it ended.
         if attempt.outcome == Outcome::Crashed {
-            judge(attempt, outcome, usage, self.is_whole);
+            judge(attempt, outcome, metered, self.is_whole);
             price(attempt, &self.prices);
         }
         if let Some(taken) = self.taken.take() {
@@ -238,6 +254,7 @@ impl Open {
         if let Some(attempt) = self.record.attempts.last() {
             self.settled = Some(self.place.settle(intent, &self.record.row(attempt)));
         }
+        self.so_far = Heard::default();
         // Only now it is over: whoever falls on the way here comes again.
         self.update(|attempt| attempt.intent = None);
     }
@@ -262,8 +279,10 @@ impl Open {
 }
 
 /// How an attempt ended, and what it is known to have used.
-fn judge(attempt: &mut AttemptRecord, outcome: Outcome, usage: Option<Usage>, is_whole: bool) {
+fn judge(attempt: &mut AttemptRecord, outcome: Outcome, metered: Metered, is_whole: bool) {
+    let Metered { usage, is_guess } = metered;
     attempt.outcome = outcome;
+    attempt.guessed = is_guess;
     attempt.usage = usage.filter(Usage::makes_sense);
     attempt.suspect = usage.is_some() && attempt.usage.is_none();
     // A provider may answer in another tier than it was asked for, and charges for that.
@@ -296,9 +315,11 @@ fn price(attempt: &mut AttemptRecord, prices: &PriceBook) {
     }
 }
 
-/// What is known of what it used. An answer that is an error costs nothing but the request.
+/// What is known of what it used. An answer that is an error costs nothing but the request; and a guess may be less than
+/// the truth, so that limits keep what was reserved.
 fn used(attempt: &AttemptRecord) -> Used {
     match (&attempt.usage, attempt.usage_source) {
+        (Some(_), _) if attempt.guessed => Used::default(),
         (Some(usage), _) => Used {
             input_tokens: Some(usage.input_tokens),
             output_tokens: Some(usage.output_tokens),
@@ -323,7 +344,7 @@ fn between_windows() -> Refusal {
 fn source(attempt: &AttemptRecord, is_whole: bool) -> UsageSource {
     let is_whole = is_whole || matches!(attempt.outcome, Outcome::Ok | Outcome::ProviderError);
     match (attempt.usage, attempt.outcome) {
-        (Some(_), _) if is_whole => UsageSource::Provider,
+        (Some(_), _) if is_whole && !attempt.guessed => UsageSource::Provider,
         (Some(_), _) => UsageSource::Estimated,
         // Nothing was sent, or it was answered with an error, for which nobody pays. Where a connection broke after it had
         // been, nobody knows.

@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use dialect::refusal::Refusal;
-use dialect::{StreamEnd, Usage};
+use dialect::{StreamEnd, Usage, tokens_of};
 use provider::{AnswerBody, OnCancel};
 
+use super::beat::Beat;
 use super::fault::{self, Failed};
+use super::heard::Heard;
 use super::settle::Settlement;
 use super::way::Way;
 use crate::ledger::Outcome;
@@ -24,10 +26,14 @@ pub(super) struct StreamBody {
     settlement: Settlement,
     provider: String,
     ready: VecDeque<Bytes>,
+    /// Where the client gets signs of life while the provider says nothing, and what such a sign is.
+    beat: Option<(Box<Beat>, &'static [u8])>,
     /// Room for what one push yields, kept so that it is not made anew for each piece.
     pushed: Vec<Bytes>,
     begun: bool,
     ended: bool,
+    /// About what was sent, where the provider may not tell.
+    input_tokens: Option<u64>,
     /// Whether the provider takes nothing for a stream that is closed before its end.
     is_free: bool,
     /// Whether the client has left, and the rest is only read for what it tells.
@@ -50,9 +56,11 @@ impl StreamBody {
             settlement,
             provider,
             ready: VecDeque::new(),
+            beat: None,
             pushed: Vec::new(),
             begun: false,
             ended: false,
+            input_tokens: None,
             is_free: on_cancel == OnCancel::Free,
             is_left: false,
             teller: None,
@@ -79,6 +87,21 @@ impl StreamBody {
         Ok(())
     }
 
+    /// From now on the client gets signs of life.
+    pub(super) fn keep_alive(&mut self, beat: Beat, sign: &'static [u8]) {
+        self.beat = Some((Box::new(beat), sign));
+    }
+
+    /// Whether usage has been told already, as most dialects do at the beginning.
+    pub(super) fn is_told(&self) -> bool {
+        self.way.usage().is_some()
+    }
+
+    /// About how many tokens were sent, for the end, if nobody tells until then.
+    pub(super) fn guess_input(&mut self, tokens: Option<u64>) {
+        self.input_tokens = tokens;
+    }
+
     /// What is to be settled otherwise, when nothing has gone to the client.
     pub(super) fn hand_back(mut self) -> Settlement {
         self.settlement.hand_over()
@@ -88,18 +111,32 @@ impl StreamBody {
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             if let Some(piece) = self.ready.pop_front() {
+                if let Some((beat, _)) = &mut self.beat {
+                    beat.told();
+                }
                 return Poll::Ready(Some(piece));
             }
             if self.ended {
                 return Poll::Ready(None);
             }
-            let piece = ready!(self.upstream.poll_next(context));
+            let Poll::Ready(piece) = self.upstream.poll_next(context) else {
+                return self.poll_beat(context);
+            };
             if let Err(failed) = self.take_in(piece) {
                 self.end(failed.outcome);
                 self.ready
                     .push_back(Bytes::from(self.way.refuse(&failed.refusal)));
             }
         }
+    }
+
+    /// A sign of life, when it is time for one. What went to the client before was whole events.
+    fn poll_beat(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some((beat, sign)) = self.beat.as_mut().filter(|_| !self.way.is_done()) else {
+            return Poll::Pending;
+        };
+        ready!(beat.poll(context));
+        Poll::Ready(Some(Bytes::from_static(sign)))
     }
 
     /// Whether the provider may have more to say that matters.
@@ -110,6 +147,7 @@ impl StreamBody {
     /// The client has left. What is ready for it is dropped as it is read.
     pub(super) fn leave(&mut self) {
         self.is_left = true;
+        self.beat = None;
     }
 
     /// Takes in what the provider sent, or that it has ended.
@@ -179,23 +217,22 @@ impl StreamBody {
             };
             credential.health.fared(rest, began);
         }
-        let mut usage = self.way.usage();
-        if !matches!(outcome, Outcome::Ok | Outcome::ProviderError)
-            && let Some(usage) = &mut usage
-        {
-            // The provider's last word on this was at the beginning, before it had made anything. Each event has a token at
-            // least.
-            usage.output_tokens = usage.output_tokens.max(self.way.said_events());
-        }
+        let mut heard = Heard {
+            told: self.way.usage(),
+            said_events: self.way.said_events(),
+            said_tokens: tokens_of(self.way.said_bytes()),
+            input_tokens: self.input_tokens,
+        };
         if self.is_free && outcome == Outcome::ClientGone {
-            usage = Some(Usage::default());
+            heard = Heard::from(Some(Usage::default()));
         }
+        let metered = heard.metered(outcome);
         if self.is_left {
             // It was read to its end for nobody, but the provider has told what it used.
             self.settlement.note_whole(outcome == Outcome::Ok);
-            self.settlement.close(Outcome::ClientGone, usage);
+            self.settlement.close(Outcome::ClientGone, metered);
         } else {
-            self.settlement.close(outcome, usage);
+            self.settlement.close(outcome, metered);
         }
     }
 }

@@ -104,6 +104,15 @@ impl Way {
         }
     }
 
+    /// How much the model has said so far, in bytes of text.
+    pub(super) fn said_bytes(&self) -> u64 {
+        match self {
+            Self::Pass(_, relay) => relay.said_bytes(),
+            Self::Array(relay) => relay.said_bytes(),
+            Self::Cross(translation) => translation.said_bytes(),
+        }
+    }
+
     /// What the client is told when the stream breaks.
     pub(super) fn refuse(&mut self, refusal: &Refusal) -> Vec<u8> {
         match self {

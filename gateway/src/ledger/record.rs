@@ -64,6 +64,8 @@ pub struct AttemptRecord {
     pub usage_source: UsageSource,
     /// The provider reported usage that makes no sense; it counts as unknown.
     pub suspect: bool,
+    /// The provider told nothing of it, and it was guessed.
+    pub guessed: bool,
     /// In billionths of a dollar, when a price is known.
     pub cost_nano: Option<i64>,
     /// Which prices that is by.
@@ -79,7 +81,7 @@ pub struct AttemptRecord {
 pub enum UsageSource {
     /// The provider told it, at the end.
     Provider,
-    /// The provider told a part, and the rest was counted.
+    /// The provider told a part or nothing, and the rest was counted.
     Estimated,
     /// There may have been some.
     Unknown,

@@ -379,6 +379,7 @@ mod tests {
             usage: None,
             usage_source: UsageSource::Unknown,
             suspect: false,
+            guessed: false,
             cost_nano: None,
             price_version: None,
             reserved_tokens: None,

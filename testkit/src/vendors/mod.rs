@@ -10,7 +10,8 @@
 //! against what the recording wants to see again.
 //!
 //! A model named `status-…` answers with that error; one named `hangs` begins a stream and says nothing more, one named
-//! `cut` is gone in the middle of it, and one named `nothing` before it has said a word.
+//! `cut` is gone in the middle of it, and one named `nothing` before it has said a word. `slow` thinks before it answers, and
+//! before each piece of it; `slow-to-fail` thinks before it fails.
 
 #![expect(
     clippy::indexing_slicing,
@@ -27,6 +28,8 @@ mod said;
 mod spec;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -59,6 +62,9 @@ struct Voice {
 
 /// How much of a stream is sent at once: less than an event, and sometimes half a letter.
 const PIECE_BYTES: usize = 23;
+/// How long one that is slow takes before an answer, and before each piece of it.
+const THOUGHT: Duration = Duration::from_millis(100);
+const HESITATION: Duration = Duration::from_millis(15);
 /// What the gateway lets seals travel in. It is nobody's business but its own.
 const CARRIED: [&str; 2] = ["--tlg1-", "dGxnMW"];
 
@@ -156,6 +162,12 @@ fn play(voice: &Voice, heard: &Heard) -> Play {
     if let Some(status) = status.and_then(|status| status.parse().ok()) {
         return Play::json(status, (voice.error)(status).to_string()).header("retry-after", "7");
     }
+    if heard.model.starts_with("slow") {
+        thread::sleep(THOUGHT);
+    }
+    if heard.model == "slow-to-fail" {
+        return Play::json(429, (voice.error)(429).to_string());
+    }
     // The real ones refuse what is wrong, too.
     if !heard.wrong.is_empty() {
         return Play::json(400, (voice.error)(400).to_string());
@@ -179,7 +191,11 @@ fn play(voice: &Voice, heard: &Heard) -> Play {
         return Play::stream(begun.map(String::into_bytes)).end(end);
     }
     let stream = events.concat().into_bytes();
-    Play::stream(stream.chunks(PIECE_BYTES).map(<[u8]>::to_vec))
+    let pieces = Play::stream(stream.chunks(PIECE_BYTES).map(<[u8]>::to_vec));
+    if heard.model == "slow" {
+        return pieces.pause(HESITATION);
+    }
+    pieces
 }
 
 fn list(path: &str, seen: &Seen) -> Play {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use gateway::ledger::{Durability, SpoolSettings};
 use gateway::seeing::TraceSettings;
-use gateway::{AttemptSettings, GatewaySettings, RoomSettings, live::DirectorySettings};
+use gateway::{AttemptSettings, GatewaySettings, KeepAlive, RoomSettings, live::DirectorySettings};
 use percent_encoding::percent_decode_str;
 use provider::gemini_cli::GeminiCliSettings;
 use provider::{BaseUrl, OnCancel, Timeouts, Trust, UpstreamSettings};
@@ -379,9 +379,23 @@ fn gateway(source: &Source, spool: SpoolSettings) -> Result<GatewaySettings, Fai
                 .get(),
             begin_within: source.duration("TOLLGATE_ATTEMPTS_TIMEOUT")?,
         },
+        keep_alive: keep_alive(source)?,
         traced: source.given(OTLP_ENDPOINT).is_some(),
         ..GatewaySettings::default()
     })
+}
+
+fn keep_alive(source: &Source) -> Result<KeepAlive, Failure> {
+    let every = source.given("TOLLGATE_KEEP_ALIVE");
+    let every = every
+        .map(|_| source.duration("TOLLGATE_KEEP_ALIVE"))
+        .transpose()?;
+    let early = source.flag("TOLLGATE_KEEP_ALIVE_EARLY")?;
+    if early && every.is_none() {
+        let message = "TOLLGATE_KEEP_ALIVE_EARLY needs TOLLGATE_KEEP_ALIVE";
+        return Err(Failure::new(Kind::Settings, message));
+    }
+    Ok(KeepAlive { every, early })
 }
 
 /// Where traces go, if anywhere.

@@ -46,7 +46,7 @@ fn the_environment_comes_before_the_file_and_the_file_expands_variables() {
 #[test]
 fn what_is_wrong_is_said_in_one_line() {
     type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>, &'a str);
-    let cases: [Case<'_>; 9] = [
+    let cases: [Case<'_>; 11] = [
         (
             &[("TOLLGATE_LISTN", "x")],
             None,
@@ -79,6 +79,12 @@ fn what_is_wrong_is_said_in_one_line() {
             &[("TOLLGATE_LOG_FORMAT", "xml")],
             None,
             "neither `human` nor `json`",
+        ),
+        (&[("TOLLGATE_KEEP_ALIVE", "1ms")], None, "TOLLGATE_KEEP_ALIVE"),
+        (
+            &[("TOLLGATE_KEEP_ALIVE_EARLY", "true")],
+            None,
+            "needs TOLLGATE_KEEP_ALIVE",
         ),
     ];
     for (environment, file, said) in cases {

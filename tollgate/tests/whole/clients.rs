@@ -11,6 +11,7 @@ use std::process::Command;
 
 use store::{AttemptRow, AttemptUsage};
 use testkit::database::TestDatabase;
+use testkit::process::Installation;
 use testkit::vendors::Vendors;
 
 use crate::replays::{Plan, Shelf, providers};
@@ -74,7 +75,7 @@ fn what_the_page_for_users_shows_works() {
         return;
     };
     let vendors = Vendors::start();
-    let world = world(TestDatabase::sqlite(), &vendors);
+    let world = world(TestDatabase::sqlite(), &vendors, |installation| installation);
     let folder = world.installation.folder();
     symlink(
         Path::new(&packages).join("node_modules"),
@@ -122,14 +123,14 @@ fn on_sqlite(file: &str) {
 }
 
 /// A script, and what it needs installed.
-struct Run<'a> {
+pub(crate) struct Run<'a> {
     file: &'a str,
     installed: String,
 }
 
 impl<'a> Run<'a> {
     /// None where that is not there.
-    fn of(file: &'a str) -> Option<Self> {
+    pub(crate) fn of(file: &'a str) -> Option<Self> {
         let needed = if file.ends_with(".py") { PYTHON } else { PACKAGES };
         setting(needed).map(|installed| Self { file, installed })
     }
@@ -139,7 +140,7 @@ impl<'a> Run<'a> {
         let plan = shelf.map(|shelf| Plan::of(&shelf, self.file));
         let recordings = plan.as_ref().map(|plan| plan.recordings.clone());
         let vendors = Vendors::replaying(recordings.unwrap_or_default());
-        let world = world(database, &vendors);
+        let world = world(database, &vendors, |installation| installation);
         let output = self.command(&world, plan.as_ref()).output().unwrap();
         println!("{}\n{}", self.file, String::from_utf8_lossy(&output.stdout));
         assert_eq!(
@@ -157,7 +158,7 @@ impl<'a> Run<'a> {
         booked(&world, plan.as_ref());
     }
 
-    fn command(&self, world: &World, plan: Option<&Plan>) -> Command {
+    pub(crate) fn command(&self, world: &World, plan: Option<&Plan>) -> Command {
         let mut command = if self.file.ends_with(".py") {
             Command::new(&self.installed)
         } else {
@@ -182,7 +183,11 @@ impl<'a> Run<'a> {
 }
 
 /// A gateway with a credential for each provider.
-fn world(database: TestDatabase, vendors: &Vendors) -> World {
+pub(crate) fn world(
+    database: TestDatabase,
+    vendors: &Vendors,
+    settings: impl FnOnce(Installation) -> Installation,
+) -> World {
     let scripted = MODELS.map(|(model, root)| {
         let (provider, _) = model.split_once('/').unwrap();
         (provider, root)
@@ -197,7 +202,7 @@ fn world(database: TestDatabase, vendors: &Vendors) -> World {
         .iter()
         .map(|(provider, url)| (*provider, url.as_str()))
         .collect();
-    World::of(database, &urls, |installation| installation)
+    World::of(database, &urls, settings)
 }
 
 /// Every scripted answer used the same, whoever gave it and to whom; of the others, each is booked as its recording says.

@@ -1,12 +1,13 @@
 //! Embeddings: as they came where form and provider are of one vendor, else translated; metered either way.
 
+use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 use store::AttemptUsage;
 use testkit::database::TestDatabase;
 use testkit::vendor::{Play, Seen, Vendor};
 
 use crate::faces::Asked;
-use crate::world::World;
+use crate::world::{TENANT, World};
 
 /// One request, and what has to come of it.
 struct Case {
@@ -15,7 +16,7 @@ struct Case {
     asked: Asked,
     answer: &'static str,
     lossy: &'static str,
-    /// Where the provider tells it.
+    /// Where the provider tells it; else it is guessed.
     input_tokens: Option<i64>,
 }
 
@@ -105,15 +106,19 @@ fn embeddings_pass_or_are_translated_and_are_metered() {
             assert_eq!(String::from_utf8_lossy(&answer.body), case.answer, "{name}");
             assert_eq!(answer.header("x-tollgate-lossy"), case.lossy, "{name}");
             case.asked.check(&vendor.seen().split_off(before), &name);
-            calls.push((answer.header("x-request-id").to_owned(), case.input_tokens));
+            let guess = i64::try_from(case.body.len().div_ceil(4)).unwrap();
+            calls.push((
+                answer.header("x-request-id").to_owned(),
+                case.input_tokens.unwrap_or(guess),
+            ));
         }
         let ledger = world.ledger(calls.len());
         for (call_id, input_tokens) in calls {
-            let usage = input_tokens.map(|input_tokens| AttemptUsage {
+            let usage = AttemptUsage {
                 input_tokens,
                 ..AttemptUsage::default()
-            });
-            assert_eq!(ledger[&call_id].usage, usage);
+            };
+            assert_eq!(ledger[&call_id].usage, Some(usage));
             let line = world.serving.logged(&call_id);
             assert!(line.contains("embeddings") && !line.contains("chat"), "{line}");
         }
@@ -172,4 +177,113 @@ fn scripted(seen: &Seen) -> Play {
         _ => GEMINIS,
     };
     Play::json(200, body)
+}
+
+/// What Vertex AI's models are asked, and answer; each at the path of the service account's project.
+#[test]
+fn vectors_of_vertex_ai_are_had_in_both_forms_and_metered() {
+    const ONE: &str = r#"{"embedding":{"values":[3.0,4.0]},"usageMetadata":{"promptTokenCount":5}}"#;
+    const MANY: &str = r#"{"embeddings":[{"values":[3.0,4.0],"statistics":{"tokenCount":2}},{"values":[0.0,2.0],"statistics":{"tokenCount":4}}]}"#;
+    const PREDICTED: &str = r#"{"predictions":[{"embeddings":{"values":[3.0,4.0],"statistics":{"token_count":7,"truncated":false}}}]}"#;
+    let vendor = Vendor::start(|seen| {
+        let body = match seen.path.rsplit(['/', ':']).next() {
+            Some("token") => r#"{"access_token":"token-1","expires_in":3600,"token_type":"Bearer"}"#,
+            Some("embedContent") => ONE,
+            Some("batchEmbedContents") => MANY,
+            _ => PREDICTED,
+        };
+        Play::json(200, body)
+    });
+    let world = World::of(TestDatabase::sqlite(), &[], |installation| {
+        installation.set("TOLLGATE_SERVICE_ACCOUNT_ANY_TOKEN_URI", "true")
+    });
+    let root = vendor.base_url().replace("/v1", "");
+    let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+    let file = json!({"type": "service_account", "project_id": "my-project", "client_email": "me@project.example",
+        "private_key": key.serialize_pem(), "private_key_id": "kid-1", "token_uri": format!("{root}/token")});
+    let add = [
+        "credential",
+        "add",
+        "--tenant",
+        TENANT,
+        "--provider",
+        "vertex",
+        "--base-url",
+        &root,
+    ];
+    world.installation.ask_with(&add, &file.to_string());
+    let models = "/v1/projects/my-project/locations/global/publishers/google/models";
+    let cases = [
+        (
+            "/v1/embeddings",
+            r#"{"input":"a","model":"vertex/gemini-embedding-2","dimensions":2}"#,
+            "gemini-embedding-2:embedContent",
+            r#"{"content":{"parts":[{"text":"a"}]},"embedContentConfig":{"outputDimensionality":2}}"#,
+            5,
+        ),
+        (
+            "/v1/embeddings",
+            r#"{"input":["a","b"],"model":"vertex/gemini-embedding-2"}"#,
+            "gemini-embedding-2:batchEmbedContents",
+            r#"{"requests":[{"content":{"parts":[{"text":"a"}]}},{"content":{"parts":[{"text":"b"}]}}]}"#,
+            6,
+        ),
+        (
+            "/v1/embeddings",
+            r#"{"input":["a"],"model":"vertex/text-embedding-005"}"#,
+            "text-embedding-005:predict",
+            r#"{"instances":[{"content":"a"}]}"#,
+            7,
+        ),
+        (
+            "/v1beta/models/vertex%2Fgemini-embedding-2:embedContent",
+            r#"{"content":{"parts":[ {"text":"a"} ]}, "new":1}"#,
+            "gemini-embedding-2:embedContent",
+            r#"{"content":{"parts":[ {"text":"a"} ]}, "new":1}"#,
+            5,
+        ),
+        (
+            "/v1beta/models/vertex%2Ftext-embedding-005:embedContent",
+            r#"{"content":{"parts":[{"text":"a"}]},"taskType":"RETRIEVAL_QUERY"}"#,
+            "text-embedding-005:predict",
+            r#"{"instances":[{"content":"a","task_type":"RETRIEVAL_QUERY"}]}"#,
+            7,
+        ),
+    ];
+    let mut calls = Vec::new();
+    for (path, body, asked, sent, tokens) in cases {
+        let answer = world.post(path, body);
+        assert_eq!(answer.status, 200, "{body}: {}", answer.json());
+        let seen = vendor.last();
+        assert_eq!(seen.path, format!("{models}/{asked}"), "{body}");
+        let bearer = seen.headers.iter().find(|(name, _)| name == "authorization");
+        assert_eq!(bearer.map(|(_, value)| value.as_str()), Some("Bearer token-1"));
+        assert_eq!(
+            serde_json::from_slice::<Value>(&seen.body).unwrap(),
+            serde_json::from_str::<Value>(sent).unwrap(),
+            "{body}"
+        );
+        let answered = answer.json();
+        let first = match path {
+            "/v1/embeddings" => &answered["data"][0]["embedding"],
+            _ => &answered["embedding"]["values"],
+        };
+        assert_eq!(first.as_array().unwrap().len(), 2, "{answered}");
+        calls.push((answer.header("x-request-id").to_owned(), tokens));
+    }
+    let ledger = world.ledger(calls.len());
+    for (call_id, tokens) in calls {
+        let row = &ledger[&call_id];
+        assert_eq!(row.usage_source, "provider");
+        assert_eq!(row.usage.unwrap().input_tokens, tokens);
+    }
+    // Tokens of OpenAI's mean nothing to it, and nobody was asked.
+    let tokens = world.post(
+        "/v1/embeddings",
+        r#"{"input":[1,2],"model":"vertex/text-embedding-005"}"#,
+    );
+    assert_eq!(
+        (tokens.status, &tokens.json()["error"]["param"]),
+        (400, &json!("input"))
+    );
 }

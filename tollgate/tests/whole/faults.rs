@@ -263,7 +263,7 @@ fn a_stop_that_runs_out_of_time_cuts_what_is_left_and_books_it() {
     let usage = installation.ask(&["usage"]);
     assert_eq!(
         (&usage[0]["attempts"], &usage[0]["unmetered"]),
-        (&1.into(), &1.into()),
+        (&1.into(), &0.into()),
         "{usage}"
     );
 }
@@ -377,7 +377,7 @@ fn a_stream_whose_client_has_left_is_read_on_where_the_provider_charges_for_all_
     let call_id = leaving(&short, "stream-hangs");
     assert!(vendor.seen().len() > before && vendor.wait_until_gone(1));
     let (outcome, source, _) = told(&short, &call_id);
-    assert_eq!((outcome.as_str(), source.as_str()), ("client_gone", "unknown"));
+    assert_eq!((outcome.as_str(), source.as_str()), ("client_gone", "estimated"));
     // Nor is it read on where nobody has said so, or where nothing is charged.
     let aborted = world("", "20s");
     let call_id = leaving(&aborted, "stream-hangs");

@@ -130,35 +130,48 @@ impl World {
 
     /// All attempts, once they are as they should be.
     pub(crate) fn attempts_until(&self, is_right: impl Fn(&[AttemptRow]) -> bool) -> Vec<AttemptRow> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let store = self.open_store().await;
-            let deadline = Instant::now() + PATIENCE;
-            loop {
-                let rows = store.list_attempts(None, 0, 10_000).await.unwrap();
-                if is_right(&rows) {
-                    store.close().await;
-                    return rows;
-                }
-                assert!(
-                    Instant::now() < deadline,
-                    "the ledger never became right: {rows:?}"
-                );
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
+        attempts_until(&self.installation, &self.database, is_right)
     }
 
     pub(crate) async fn open_store(&self) -> Store {
-        let ring = fs::read_to_string(self.installation.master_key_file()).unwrap();
-        let vault = Vault::new(MasterKeys::parse(&ring).unwrap());
-        Store::open(self.database.url(), vault, StoreOptions::default())
-            .await
-            .unwrap()
+        open_store(&self.installation, &self.database).await
     }
+}
+
+/// All attempts of an installation, once they are as they should be.
+pub(crate) fn attempts_until(
+    installation: &Installation,
+    database: &TestDatabase,
+    is_right: impl Fn(&[AttemptRow]) -> bool,
+) -> Vec<AttemptRow> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = open_store(installation, database).await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let rows = store.list_attempts(None, 0, 10_000).await.unwrap();
+            if is_right(&rows) {
+                store.close().await;
+                return rows;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the ledger never became right: {rows:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+}
+
+async fn open_store(installation: &Installation, database: &TestDatabase) -> Store {
+    let ring = fs::read_to_string(installation.master_key_file()).unwrap();
+    let vault = Vault::new(MasterKeys::parse(&ring).unwrap());
+    Store::open(database.url(), vault, StoreOptions::default())
+        .await
+        .unwrap()
 }
 
 /// A small request for a model.

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use store::AttemptRow;
 use testkit::code_assist::Generation;
+use testkit::process::Installation;
 
 use super::desk::{Desk, FINE, MODEL, chat, one_process};
 use crate::sdk::{PACKAGES, client, setting};
+use crate::world::attempts_until;
 
 /// The second call is answered by the process of the first, and gets nothing of that.
 #[test]
@@ -144,6 +147,53 @@ fn calls_with_caps_of_all_sizes_are_answered_by_one_process() {
         .map(|asked| asked.body["request"]["session_id"].to_string())
         .collect();
     assert_eq!(sessions.len(), 1, "of one process");
+}
+
+/// An answer that may be long is had as a stream and told whole, by the usage of all of it; one that breaks off is booked by
+/// what had come.
+#[test]
+fn p51_p59_a_long_answer_is_gathered_from_what_the_program_streams() {
+    let one = |installation: Installation| installation.set("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX", "1");
+    let Some(desk) = Desk::with(&[FINE], one) else {
+        return;
+    };
+    let mut body = chat("one two three ((play pieces=3))");
+    body["max_tokens"] = json!(30_000);
+    let told = desk.post("/v1/chat/completions", &body).json();
+    let choice = &told["choices"][0];
+    assert_eq!(
+        (&choice["message"]["content"], &choice["finish_reason"]),
+        (&json!("one two three"), &json!("stop")),
+        "{told}"
+    );
+    assert_eq!(told["object"], "chat.completion");
+    let counted = &told["usage"];
+    assert!(counted["completion_tokens"].as_u64() > Some(0), "{told}");
+    let messages = json!({"model": MODEL, "max_tokens": 30_000,
+        "messages": [{"role": "user", "content": "one two three ((play cut=1))"}]});
+    let broken = desk.post("/v1/messages", &messages);
+    assert!(broken.status >= 500, "{}", broken.json());
+    let mut rows = attempts_until(&desk.installation, &desk.database, |rows| rows.len() == 2);
+    rows.sort_by_key(|row| row.started_at_ms);
+    let [whole, cut] = &rows[..] else {
+        panic!("{rows:?}")
+    };
+    let tokens = |row: &AttemptRow| row.usage.map(|usage| (usage.input_tokens, usage.output_tokens));
+    let told = (
+        counted["prompt_tokens"].as_i64(),
+        counted["completion_tokens"].as_i64(),
+    );
+    assert_eq!(
+        (whole.outcome.as_str(), whole.usage_source.as_str()),
+        ("ok", "provider")
+    );
+    assert_eq!(
+        tokens(whole).map(|(input, output)| (Some(input), Some(output))),
+        Some(told)
+    );
+    assert_eq!(cut.usage_source, "estimated", "{cut:?}");
+    let (input, output) = tokens(cut).unwrap();
+    assert!(input > 0 && output > 0, "{cut:?}");
 }
 
 /// By each kind of client's own library, from the process of one tenant.

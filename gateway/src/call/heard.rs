@@ -1,0 +1,126 @@
+//! What is known of what an attempt used: what its provider told, and, where that is nothing or not all, about as much as
+//! was heard of the answer.
+//!
+//! A provider that told of nothing at all, as it had nothing to tell, is believed; a guess stands where it told no count.
+
+use bytes::Bytes;
+use dialect::{Dialect, Usage, tokens_of, weigh};
+
+use crate::ledger::Outcome;
+
+/// What was heard of an answer, to its end or until it broke off.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Heard {
+    /// The last usage that the provider told.
+    pub(super) told: Option<Usage>,
+    /// By how many events the model said something, each of which has a token at least.
+    pub(super) said_events: u64,
+    /// About how many tokens that is by the length of what it said.
+    pub(super) said_tokens: u64,
+    /// About how many were sent; `None` where that does not show, and where nothing is to be guessed.
+    pub(super) input_tokens: Option<u64>,
+}
+
+/// What goes by that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Metered {
+    pub(super) usage: Option<Usage>,
+    /// Whether the provider told nothing of it.
+    pub(super) is_guess: bool,
+}
+
+impl From<Option<Usage>> for Heard {
+    fn from(told: Option<Usage>) -> Self {
+        Self {
+            told,
+            ..Self::default()
+        }
+    }
+}
+
+impl Heard {
+    /// The whole, or the part, of an answer to this request of a client.
+    pub(super) fn of(told: Option<Usage>, said_bytes: u64, asked: (Dialect, &Bytes)) -> Self {
+        Self {
+            told,
+            said_events: 0,
+            said_tokens: tokens_of(said_bytes),
+            input_tokens: told.map_or_else(|| sent_tokens(asked), |_| None),
+        }
+    }
+
+    /// By how the attempt ended. Of one that broke off the provider's last word may have come before it had made anything.
+    pub(super) fn metered(self, outcome: Outcome) -> Metered {
+        let Self {
+            told,
+            said_events,
+            said_tokens,
+            input_tokens,
+        } = self;
+        let has_ended = matches!(outcome, Outcome::Ok | Outcome::ProviderError);
+        let usage = told.map(|told| Usage {
+            output_tokens: if has_ended {
+                told.output_tokens
+            } else {
+                told.output_tokens.max(said_events)
+            },
+            ..told
+        });
+        let said_tokens = said_tokens.max(said_events);
+        let is_heard = outcome == Outcome::Ok || said_tokens > 0;
+        let guess = input_tokens.filter(|_| is_heard).map(|input_tokens| Usage {
+            input_tokens,
+            output_tokens: said_tokens,
+            ..Usage::default()
+        });
+        Metered {
+            usage: usage.or(guess),
+            is_guess: usage.is_none() && guess.is_some(),
+        }
+    }
+}
+
+/// About how many tokens a client's request is.
+pub(super) fn sent_tokens((dialect, body): (Dialect, &Bytes)) -> Option<u64> {
+    weigh(dialect, body).tokens_about()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(input_tokens: u64, output_tokens: u64) -> Usage {
+        Usage {
+            input_tokens,
+            output_tokens,
+            ..Usage::default()
+        }
+    }
+
+    #[test]
+    fn p51_only_what_nobody_told_is_guessed() {
+        let heard = |told, said, input_tokens| Heard {
+            told,
+            said_events: said,
+            said_tokens: said / 2,
+            input_tokens,
+        };
+        let told = |input, output| Some(usage(input, output));
+        let table = [
+            (heard(told(9, 5), 7, None), Outcome::Ok, told(9, 5), false),
+            (heard(told(0, 0), 7, Some(3)), Outcome::Ok, told(0, 0), false),
+            (heard(told(9, 1), 7, None), Outcome::Cut, told(9, 7), false),
+            (heard(told(9, 8), 7, None), Outcome::ClientGone, told(9, 8), false),
+            (heard(None, 7, Some(3)), Outcome::Ok, told(3, 7), true),
+            (heard(None, 0, Some(3)), Outcome::Ok, told(3, 0), true),
+            (heard(None, 7, Some(3)), Outcome::Cut, told(3, 7), true),
+            // Nothing came, or nobody can say how much was sent.
+            (heard(None, 0, Some(3)), Outcome::Cut, None, false),
+            (heard(None, 7, None), Outcome::Ok, None, false),
+        ];
+        for (heard, outcome, usage, is_guess) in table {
+            let metered = Metered { usage, is_guess };
+            assert_eq!(heard.metered(outcome), metered, "{heard:?} {outcome:?}");
+        }
+    }
+}
