@@ -386,10 +386,8 @@ fn gateway(source: &Source, spool: SpoolSettings) -> Result<GatewaySettings, Fai
 }
 
 fn keep_alive(source: &Source) -> Result<KeepAlive, Failure> {
-    let every = source.given("TOLLGATE_KEEP_ALIVE");
-    let every = every
-        .map(|_| source.duration("TOLLGATE_KEEP_ALIVE"))
-        .transpose()?;
+    let every = source.duration("TOLLGATE_KEEP_ALIVE")?;
+    let every = (!every.is_zero()).then_some(every);
     let early = source.flag("TOLLGATE_KEEP_ALIVE_EARLY")?;
     if early && every.is_none() {
         let message = "TOLLGATE_KEEP_ALIVE_EARLY needs TOLLGATE_KEEP_ALIVE";

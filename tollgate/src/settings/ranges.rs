@@ -47,7 +47,7 @@ pub(super) const RANGES: &[(&str, Range)] = &[
     ("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT", Time(100, 7 * DAY)),
     ("TOLLGATE_ON_CANCEL_TIMEOUT", Time(0, HOUR)),
     ("TOLLGATE_ATTEMPTS_MAX", Number(1, 100)),
-    ("TOLLGATE_KEEP_ALIVE", Time(10, HOUR)),
+    ("TOLLGATE_KEEP_ALIVE", Time(0, HOUR)),
     ("TOLLGATE_ATTEMPTS_TIMEOUT", Time(0, HOUR)),
     ("TOLLGATE_GOOGLE_AHEAD", Time(0, HOUR)),
     ("TOLLGATE_DRAIN_TIMEOUT", Time(0, DAY)),
@@ -66,10 +66,6 @@ pub(super) const RANGES: &[(&str, Range)] = &[
 pub(super) fn check(source: &Source) -> Result<(), Failure> {
     for (name, range) in RANGES {
         let text = source.text(name);
-        // One that is not set, and has no default.
-        if text.is_empty() {
-            continue;
-        }
         let fits = match range {
             Number(least, most) => {
                 let number: u64 = source.parsed(name, "a number")?;

@@ -76,7 +76,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT", "1h", "For a whole answer: for the provider to send it, and for the client to take it."),
     setting("TOLLGATE_ON_CANCEL", "", "What is done with streams whose clients leave, by provider, such as `openai=drain,groq=abort`, where that is other than the catalogue says, which is `abort` for all: the stream is closed, and what was made of it by then is booked as an estimate. `drain` reads it on for its true usage, of 100 streams at the same time; `free` closes it and books no tokens."),
     setting("TOLLGATE_ON_CANCEL_TIMEOUT", "60s", "For a stream that is read on to end. What is left then is closed."),
-    setting("TOLLGATE_KEEP_ALIVE", "", "Gives the client of a stream a sign of life when nothing has come for it for so long, such as `15s`: a comment, in Anthropic's dialect a `ping`, in Gemini's an empty line. Without it there are none but the provider's own."),
+    setting("TOLLGATE_KEEP_ALIVE", "0s", "Gives the client of a stream a sign of life when nothing has come for it for so long, such as `15s`: a comment, in Anthropic's dialect a `ping`, in Gemini's an empty line. With 0 there are none but the provider's own."),
     setting("TOLLGATE_KEEP_ALIVE_EARLY", "false", "`true` gives them before the provider has begun to answer, too. From the first on the status is 200: what goes wrong after it is told as an event of the stream, and headers that tell of the provider are missing."),
     setting("TOLLGATE_ATTEMPTS_MAX", "3", "Attempts that a call makes at most, with one credential or target after the other, while providers fail. 1 for no further one."),
     setting("TOLLGATE_ATTEMPTS_TIMEOUT", "60s", "After the request, for a further attempt to begin."),
