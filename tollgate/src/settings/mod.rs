@@ -385,9 +385,16 @@ fn gateway(source: &Source, spool: SpoolSettings) -> Result<GatewaySettings, Fai
     })
 }
 
+/// More often nobody needs a sign of life.
+const KEEP_ALIVE_MIN: Duration = Duration::from_millis(10);
+
 fn keep_alive(source: &Source) -> Result<KeepAlive, Failure> {
     let every = source.duration("TOLLGATE_KEEP_ALIVE")?;
     let every = (!every.is_zero()).then_some(every);
+    if every.is_some_and(|every| every < KEEP_ALIVE_MIN) {
+        let message = "TOLLGATE_KEEP_ALIVE is 0, or at least 10ms";
+        return Err(Failure::new(Kind::Settings, message));
+    }
     let early = source.flag("TOLLGATE_KEEP_ALIVE_EARLY")?;
     if early && every.is_none() {
         let message = "TOLLGATE_KEEP_ALIVE_EARLY needs TOLLGATE_KEEP_ALIVE";
