@@ -1,11 +1,10 @@
 //! Attempts into SQLite: many rows a statement, since each statement is a round trip to SQLite's thread, which costs more
 //! than the row.
 //!
-//! Half of what SQLite then does for a row is to take over its values, texts above all: each is copied on its way. But the
-//! rows of a busy gateway are mostly alike: the same tenant asks the same model with the same key. Rows that are alike
-//! are told their texts together, once a statement.
+//! Its places are all `?`. Places with numbers, by which rows that are alike could share their texts, make the driver look up
+//! a name for each of them in a list, which takes much longer than the texts do.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use sqlx::pool::PoolOptions;
@@ -20,27 +19,20 @@ use crate::usage::{Hour, Sums};
 
 /// Rows that one statement takes.
 const TOGETHER: usize = 32;
-/// What rows may have alike.
-const SHARED: &str = "tenant_id, key_id, credential_id, provider, model_name, model, dialect, outcome, operation, \
-                      usage_source, price_version";
-/// What each has of its own.
-const OWN: &str = "attempt_id, call_id, attempt_number, streamed, started_at_ms, duration_us, first_byte_us, status, \
-                   input_tokens, cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, \
-                   reasoning_tokens, audio_input_tokens, audio_output_tokens, image_output_tokens, cost_nano, \
-                   reserved_tokens";
+const COLUMNS: &str = "tenant_id, attempt_id, call_id, attempt_number, key_id, credential_id, provider, model_name, model, \
+                       dialect, streamed, started_at_ms, duration_us, first_byte_us, status, outcome, input_tokens, \
+                       cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, \
+                       audio_input_tokens, audio_output_tokens, image_output_tokens, operation, usage_source, cost_nano, \
+                       price_version, reserved_tokens";
 
-/// The values of `SHARED`.
-type Shared<'a> = [Option<&'a str>; 11];
-
-/// One way to book rows: with how many at once, and whether these are alike.
+/// What books so many rows at once.
 struct Booking {
     how_many: String,
     which: String,
 }
 
-static ONE: LazyLock<Booking> = LazyLock::new(|| Booking::of_any(1));
-static ANY: LazyLock<Booking> = LazyLock::new(|| Booking::of_any(TOGETHER));
-static ALIKE: LazyLock<Booking> = LazyLock::new(Booking::of_alike);
+static ONE: LazyLock<Booking> = LazyLock::new(|| Booking::of(1));
+static MANY: LazyLock<Booking> = LazyLock::new(|| Booking::of(TOGETHER));
 static ADD: LazyLock<String> = LazyLock::new(|| {
     let places = vec!["?"; width(Hour::COLUMNS) + width(Sums::COLUMNS)];
     add_sql(&format!("VALUES ({})", places.join(", ")))
@@ -85,31 +77,10 @@ pub(super) async fn append(
 }
 
 impl Booking {
-    fn of_any(rows: usize) -> Self {
-        let row = format!("({})", vec!["?"; width(SHARED) + width(OWN)].join(", "));
-        Self::of(&vec![row; rows])
-    }
-
-    /// Each row takes the first values, and then its own.
-    fn of_alike() -> Self {
-        let places = |from: usize, count: usize| (from..from + count).map(|place| format!("?{place}"));
-        let (shared, own) = (width(SHARED), width(OWN));
-        let rows: Vec<String> = (0..TOGETHER)
-            .map(|row| {
-                let row: Vec<String> = places(1, shared)
-                    .chain(places(1 + shared + row * own, own))
-                    .collect();
-                format!("({})", row.join(", "))
-            })
-            .collect();
-        Self::of(&rows)
-    }
-
-    fn of(rows: &[String]) -> Self {
-        let how_many = format!(
-            "INSERT INTO attempts ({SHARED}, {OWN}) VALUES {} {ONCE}",
-            rows.join(", ")
-        );
+    fn of(rows: usize) -> Self {
+        let row = format!("({})", vec!["?"; width(COLUMNS)].join(", "));
+        let rows = vec![row; rows].join(", ");
+        let how_many = format!("INSERT INTO attempts ({COLUMNS}) VALUES {rows} {ONCE}");
         Self {
             which: format!("{how_many} RETURNING attempt_id"),
             how_many,
@@ -129,76 +100,40 @@ fn queries<'q>(
     rows: &[AttemptRow<&'q str>],
     ask: Ask,
 ) -> impl Iterator<Item = (Query<'q, Sqlite, SqliteArguments>, u64)> {
-    let mut alike = BTreeMap::<Shared<'q>, Vec<&AttemptRow<&'q str>>>::new();
-    for row in rows {
-        alike.entry(shared(row)).or_default().push(row);
-    }
-    let mut queries = Vec::with_capacity(rows.len() / TOGETHER + 1);
-    let mut others = Vec::new();
-    for (shared, rows) in &alike {
-        let (blocks, rest) = rows.as_chunks::<TOGETHER>();
-        queries.extend(blocks.iter().map(|block| {
-            let query = bind_shared(ALIKE.query(ask), shared);
-            (
-                block.iter().fold(query, |query, row| bind_own(query, row)),
-                TOGETHER as u64,
-            )
-        }));
-        others.extend(rest.iter().map(|row| (*shared, *row)));
-    }
-    let bind =
-        |query, (shared, row): &(Shared<'q>, &AttemptRow<&'q str>)| bind_own(bind_shared(query, shared), row);
-    let (blocks, rest) = others.as_chunks::<TOGETHER>();
-    queries.extend(
-        blocks
-            .iter()
-            .map(|block| (block.iter().fold(ANY.query(ask), bind), TOGETHER as u64)),
-    );
-    queries.extend(rest.iter().map(|row| (bind(ONE.query(ask), row), 1)));
-    queries.into_iter()
+    let (blocks, rest) = rows.as_chunks::<TOGETHER>();
+    let blocks = blocks.iter().map(move |block| {
+        let query = block.iter().fold(MANY.query(ask), bind);
+        (query, TOGETHER as u64)
+    });
+    blocks.chain(rest.iter().map(move |row| (bind(ONE.query(ask), row), 1)))
 }
 
 fn width(columns: &str) -> usize {
     columns.split(',').count()
 }
 
-fn shared<'q>(row: &AttemptRow<&'q str>) -> Shared<'q> {
-    [
-        Some(row.tenant_id),
-        Some(row.key_id),
-        row.credential_id,
-        Some(row.provider),
-        Some(row.model_name),
-        Some(row.model),
-        Some(row.dialect),
-        Some(row.outcome),
-        Some(row.operation),
-        Some(row.usage_source),
-        row.price_version,
-    ]
-}
-
-fn bind_shared<'q>(
-    query: Query<'q, Sqlite, SqliteArguments>,
-    shared: &Shared<'q>,
-) -> Query<'q, Sqlite, SqliteArguments> {
-    shared.iter().fold(query, |query, text| query.bind(*text))
-}
-
-fn bind_own<'q>(
+fn bind<'q>(
     query: Query<'q, Sqlite, SqliteArguments>,
     row: &AttemptRow<&'q str>,
 ) -> Query<'q, Sqlite, SqliteArguments> {
     let usage = row.usage;
     query
+        .bind(row.tenant_id)
         .bind(row.attempt_id)
         .bind(row.call_id)
         .bind(row.attempt_number)
+        .bind(row.key_id)
+        .bind(row.credential_id)
+        .bind(row.provider)
+        .bind(row.model_name)
+        .bind(row.model)
+        .bind(row.dialect)
         .bind(i64::from(row.streamed))
         .bind(row.started_at_ms)
         .bind(row.duration_us)
         .bind(row.first_byte_us)
         .bind(row.status)
+        .bind(row.outcome)
         .bind(usage.map(|usage| usage.input_tokens))
         .bind(usage.map(|usage| usage.cached_input_tokens))
         .bind(usage.map(|usage| usage.cache_write_tokens))
@@ -208,6 +143,9 @@ fn bind_own<'q>(
         .bind(usage.map(|usage| usage.audio_input_tokens))
         .bind(usage.map(|usage| usage.audio_output_tokens))
         .bind(usage.map(|usage| usage.image_output_tokens))
+        .bind(row.operation)
+        .bind(row.usage_source)
         .bind(row.cost_nano)
+        .bind(row.price_version)
         .bind(row.reserved_tokens)
 }
