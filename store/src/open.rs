@@ -158,6 +158,17 @@ impl Store {
             }
         }
     }
+
+    /// The same, for what looks at so many rows that it may take longer than other statements.
+    pub(crate) async fn begin_long_read(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        let mut transaction = self.begin_read().await?;
+        if matches!(self.database, Database::Postgres(_)) {
+            sqlx::query("SET LOCAL statement_timeout = '3600s'")
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok(transaction)
+    }
 }
 
 impl Database {

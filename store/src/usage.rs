@@ -289,13 +289,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn usage_differences(&self, since_at_ms: i64) -> Result<Vec<UsageDifference>, StoreError> {
         let hour = since_at_ms.div_euclid(HOUR_MS);
-        let mut transaction = self.begin_read().await?;
-        if matches!(self.database, Database::Postgres(_)) {
-            // It looks at every row.
-            sqlx::query("SET LOCAL statement_timeout = '3600s'")
-                .execute(&mut *transaction)
-                .await?;
-        }
+        let mut transaction = self.begin_long_read().await?;
         let rows = sqlx::query(DIFFERENCES)
             .bind(hour)
             .bind(ids_from(hour.saturating_mul(HOUR_MS)))

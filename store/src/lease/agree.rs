@@ -13,7 +13,7 @@ use sqlx::any::AnyRow;
 
 use crate::error::{StoreError, unreadable};
 use crate::given::Sql;
-use crate::open::{Database, Store};
+use crate::open::Store;
 use crate::row::Columns;
 
 /// A window of a limit of which leases and rows tell different things.
@@ -119,13 +119,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer, or a row makes no sense.
     pub async fn disagreements(&self, ends_after_ms: i64) -> Result<Vec<Disagreement>, StoreError> {
-        let mut transaction = self.begin_read().await?;
-        if matches!(self.database, Database::Postgres(_)) {
-            // It looks at many rows.
-            sqlx::query("SET LOCAL statement_timeout = '3600s'")
-                .execute(&mut *transaction)
-                .await?;
-        }
+        let mut transaction = self.begin_long_read().await?;
         let rows = sqlx::query(DISAGREEMENTS.of(&self.database))
             .bind(ends_after_ms)
             .bind(CLOCKS_MS)

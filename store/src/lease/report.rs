@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use crate::error::{StoreError, unreadable};
 use crate::given::Sql;
-use crate::open::{Database, Store};
+use crate::open::Store;
 use crate::row::Columns;
 
 /// One window of one limit, and the sums of all its leases.
@@ -98,13 +98,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer, or a row makes no sense.
     pub async fn lease_differences(&self, ends_after_ms: i64) -> Result<Vec<WindowReport>, StoreError> {
-        let mut transaction = self.begin_read().await?;
-        if matches!(self.database, Database::Postgres(_)) {
-            // It looks at every row.
-            sqlx::query("SET LOCAL statement_timeout = '3600s'")
-                .execute(&mut *transaction)
-                .await?;
-        }
+        let mut transaction = self.begin_long_read().await?;
         let rows = sqlx::query(DIFFERENCES.of(&self.database))
             .bind(None::<&str>)
             .bind(ends_after_ms)
