@@ -18,7 +18,8 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
 use crate::answer::{self, Body};
-use crate::client::{call, early, health, models, presented_key};
+use crate::client::early::{self, Answering};
+use crate::client::{call, health, models, presented_key};
 use crate::front;
 use crate::limits::FrontLimits;
 use crate::panic;
@@ -213,9 +214,10 @@ impl ForCallers {
         limits: FrontLimits,
         (call_id, started): (CallId, Instant),
         stream_wanted: Option<Arc<AtomicBool>>,
-    ) -> impl Future<Output = Result<Response<Body>, Refusal>> {
+    ) -> Answering {
         let (http::request::Parts { headers, uri, .. }, mut body) = request.into_parts();
-        async move {
+        // In a box, since it is large, and all that is put around it would move it once more.
+        Box::pin(async move {
             let query = uri.query().filter(|_| dialect == Dialect::GeminiGenerate);
             let call = Request {
                 call_id,
@@ -236,7 +238,7 @@ impl ForCallers {
                 Self::Models => Box::pin(models::list(&worker, &call)).await,
                 Self::Model(name) => Box::pin(models::one(&worker, &call, name)).await,
             }
-        }
+        })
     }
 
     fn in_path(&self) -> InPath<'_> {

@@ -75,6 +75,7 @@ impl Patient {
             has_frames: AtomicBool::new(false),
         });
         let deadline = connected + limits.head_timeout;
+        let looked_at = deadline.min(connected + limits.idle_timeout);
         let patient = Self {
             stream: Box::pin(stream),
             turns: turns.clone(),
@@ -83,7 +84,7 @@ impl Patient {
             begun: false,
             ended: 0,
             is_writing: false,
-            timer: Box::pin(tokio::time::sleep_until(deadline)),
+            timer: Box::pin(tokio::time::sleep_until(looked_at)),
         };
         (patient, turns)
     }
@@ -111,20 +112,21 @@ impl Patient {
         }
     }
 
-    /// Waits until the client has taken too long. The timer is moved only when it has fired or stands too late, so that
-    /// a busy connection does not set it for each of its requests. It runs during a request too: nobody may ask here
-    /// again when that ends.
+    /// Waits until the client has taken too long. The timer is moved, and the time looked at, only when it has fired or
+    /// stands too late, so that a busy connection does not do so for each of its requests. It runs during a request too,
+    /// and never for longer than the connection may be idle: nobody may ask here again when the request ends.
     fn poll_too_long(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            let now = Instant::now();
-            let due = if self.is_in_turn() {
-                now + self.limits.idle_timeout
-            } else if now >= self.deadline {
-                return Poll::Ready(());
-            } else {
-                self.deadline
-            };
-            if self.timer.is_elapsed() || self.timer.deadline() > due {
+            let is_in_turn = self.is_in_turn();
+            let is_too_late = !is_in_turn && self.timer.deadline() > self.deadline;
+            if self.timer.is_elapsed() || is_too_late {
+                let now = Instant::now();
+                let idle = now + self.limits.idle_timeout;
+                let due = match is_in_turn {
+                    true => idle,
+                    false if now >= self.deadline => return Poll::Ready(()),
+                    false => idle.min(self.deadline),
+                };
                 self.timer.as_mut().reset(due);
             }
             ready!(self.timer.as_mut().poll(context));

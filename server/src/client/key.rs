@@ -21,14 +21,15 @@ pub(crate) fn presented_key<'a>(
     headers: &'a HeaderMap,
     query: Option<&'a str>,
 ) -> Result<Option<&'a str>, Refusal> {
-    let authorizations = headers.get_all(AUTHORIZATION).iter().map(|value| (value, true));
-    let bare = BARE
-        .into_iter()
-        .flat_map(|name| headers.get_all(name).iter().map(|value| (value, false)));
-    let in_headers = authorizations.chain(bare).map(|(value, has_scheme)| {
+    // All of them are gone through once: a map of headers takes longer to look four of them up.
+    let in_headers = headers.iter().filter_map(|(name, value)| {
+        let has_scheme = *name == AUTHORIZATION;
+        if !has_scheme && !BARE.contains(name) {
+            return None;
+        }
         // What is not even text is a key that nobody has.
         let text = value.to_str().unwrap_or_default().trim();
-        if has_scheme { without_scheme(text) } else { text }
+        Some(if has_scheme { without_scheme(text) } else { text })
     });
     let in_query = query
         .into_iter()
