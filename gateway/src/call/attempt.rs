@@ -149,7 +149,16 @@ pub(super) async fn attempt(call: Call<'_>, mut settlement: Settlement) -> Resul
             Err(Unlimited { refusal, .. }) => return Err(settlement.refuse(refusal, Outcome::Refused)),
         };
         let begun = Instant::now();
-        match one(call, &candidate, ready, &mut settlement, &mut tries, waited).await {
+        match one(
+            call,
+            &candidate,
+            ready,
+            &mut settlement,
+            (&mut tries, begun),
+            waited,
+        )
+        .await
+        {
             Ok(mut reply) => {
                 candidate.answered(&mut reply, begun);
                 return Ok(reply);
@@ -251,7 +260,7 @@ async fn one(
     candidate: &Candidate<'_>,
     Ready { prepared, limited }: Ready,
     settlement: &mut Settlement,
-    tries: &mut Tries,
+    (tries, sent): (&mut Tries, Instant),
     waited: Duration,
 ) -> Result<Reply, Box<Failure>> {
     let Parcel {
@@ -268,7 +277,6 @@ async fn one(
         }
     };
     let number = tries.begin();
-    let sent = Instant::now();
     let rates = limited.rates;
     let begun = record(call, candidate, dialect, number, sent);
     if let Err(refusal) = settlement.attempt(begun, limited, &call.caller.prices).await {

@@ -128,7 +128,7 @@ impl Worker {
         F: Future<Output = Result<RequestBody, Refusal>>,
     {
         let directory = self.gateway.directory();
-        let caller = identify(directory, request.key, now_ms()).await?;
+        let caller = identify(directory, request.key, record.started_at_ms).await?;
         record.caller(caller.tenant.id.clone(), caller.key.id.clone());
         let waiting = Instant::now();
         let settings = self.gateway.settings();

@@ -166,7 +166,11 @@ pub(super) async fn relay(
         envelope,
         body: sent_body,
     };
-    let rest = again::retry_after(&head.headers);
+    let rest = if status.is_success() {
+        None
+    } else {
+        again::retry_after(&head.headers)
+    };
     let (whole, came) = match whole::take(body, status, crossing, between, settlement).await {
         Ok(taken) => taken,
         Err(failed) => {

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use http::header::HOST;
 use http::{Request, Response};
@@ -88,9 +89,9 @@ pub(super) async fn exchange(
     place: &Arc<Place>,
     connector: &Connector,
     (base_url, may_go): (&BaseUrl, MayGo<'_>),
-    mut request: Sent,
+    (mut request, now): (Sent, Instant),
 ) -> Result<Answered, SendFault> {
-    while let Some(mut stream) = place.stream() {
+    while let Some(mut stream) = place.stream(now) {
         if stream.sender.ready().await.is_ok() {
             in_time(may_go)?;
             match over_http2(&mut stream, base_url, request).await {

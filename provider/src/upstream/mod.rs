@@ -255,18 +255,18 @@ impl Upstreams {
         } else {
             first_byte_whole
         };
-        let place = self.pool.place(&errand);
+        let now = Instant::now();
+        let place = self.pool.place(&errand, now);
         let (base_url, may_go) = (errand.base_url, errand.may_go);
         let connector = match base_url.trust() {
             Trust::Operator => &self.for_operators,
             Trust::Tenant => &self.for_tenants,
         };
         let request = request::build(errand, content_type)?;
-        let deadline = Instant::now() + total;
-        let mut timer = Box::pin(tokio::time::sleep(first_byte.min(total)));
+        let mut timer = Box::pin(tokio::time::sleep_until((now + first_byte.min(total)).into()));
         let exchanged = tokio::select! {
             biased;
-            exchanged = exchange::exchange(&place, connector, (base_url, may_go), request) => exchanged,
+            exchanged = exchange::exchange(&place, connector, (base_url, may_go), (request, now)) => exchanged,
             () = timer.as_mut() => return Err(SendFault::FirstByteTimeout),
         };
         let (response, busy) = exchanged?;
@@ -275,7 +275,7 @@ impl Upstreams {
         }
         // What keeps the connection busy while it is worked on, may do so for as long as it may be worked on in silence.
         let quiet = gap.max(first_byte_whole);
-        Answer::new(response, busy, gap, quiet, deadline, timer)
+        Answer::new(response, busy, gap, quiet, now + total, timer)
     }
 }
 

@@ -84,9 +84,8 @@ impl Pool {
     }
 
     /// The place of this errand's credential, as it is now.
-    pub(super) fn place(&self, errand: &Errand<'_>) -> Arc<Place> {
+    pub(super) fn place(&self, errand: &Errand<'_>, now: Instant) -> Arc<Place> {
         let mut kept = locked(&self.0);
-        let now = Instant::now();
         if now.duration_since(kept.swept) >= SWEEP {
             kept.sweep(now);
         }
@@ -147,7 +146,6 @@ impl Place {
     /// and those that are not needed grow old and are closed.
     pub(super) fn take(&self) -> Option<http1::SendRequest<Pieces>> {
         let mut open = locked(&self.open);
-        open.used = Some(Instant::now());
         while let Some(Idle { sender, .. }) = open.idle.pop() {
             if !sender.is_closed() {
                 return Some(sender);
@@ -167,9 +165,8 @@ impl Place {
 
     /// Room on an HTTP/2 connection, where there is some. The one made first comes first, so that those that are not needed
     /// grow old and are closed.
-    pub(super) fn stream(&self) -> Option<Stream> {
+    pub(super) fn stream(&self, now: Instant) -> Option<Stream> {
         let mut open = locked(&self.open);
-        let now = Instant::now();
         open.used = Some(now);
         open.shared.retain(|shared| !shared.sender.is_closed());
         let shared = open.shared.iter_mut().find(|shared| shared.has_room())?;
