@@ -111,11 +111,11 @@ async fn many_attempts_are_booked_together(database: TestDatabase) {
     assert_eq!(booked, rows);
 }
 
-/// The index is by id, which begins with the time of the call; what counts is when the attempt began.
 /// Most rows of a busy gateway share most of their texts; each has to come back as it was told all the same.
 async fn rows_that_are_alike_keep_what_is_their_own(database: TestDatabase) {
     let world = World::new(database).await;
-    let rows: Vec<AttemptRow> = (0..100)
+    // Of some there are enough for a statement of their own.
+    let rows: Vec<AttemptRow> = (0..400)
         .map(|number| AttemptRow {
             model: if number % 4 == 0 {
                 format!("model-{number}")
@@ -135,7 +135,7 @@ async fn rows_that_are_alike_keep_what_is_their_own(database: TestDatabase) {
         })
         .collect();
     let told_before = &rows[37..44];
-    for (told, new) in [(told_before, 7), (rows.as_slice(), 93), (rows.as_slice(), 0)] {
+    for (told, new) in [(told_before, 7), (rows.as_slice(), 393), (rows.as_slice(), 0)] {
         let appended = world.store.append_attempts(told).await.unwrap();
         assert_eq!(appended, Appended { new, refused: 0 });
     }
@@ -145,6 +145,7 @@ async fn rows_that_are_alike_keep_what_is_their_own(database: TestDatabase) {
     }
 }
 
+/// The index is by id, which begins with the time of the call; what counts is when the attempt began.
 async fn what_began_since_then_is_found_whenever_its_call_began(database: TestDatabase) {
     let world = World::new(database).await;
     let began = |called_ms_before: i64, started_at_ms: i64| {
