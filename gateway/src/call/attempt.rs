@@ -278,7 +278,8 @@ async fn one(
     };
     let number = tries.begin();
     let rates = limited.rates;
-    let begun = record(call, candidate, dialect, number, sent);
+    let attempt_id = call.request.call_id.of_attempt(number);
+    let begun = record(call, candidate, dialect, (attempt_id.clone(), number), sent);
     if let Err(refusal) = settlement.attempt(begun, limited, &call.caller.prices).await {
         return Err(refusal.into());
     }
@@ -289,7 +290,7 @@ async fn one(
         call,
         candidate,
         (dialect, pieces, streamed, &path),
-        number,
+        &attempt_id,
         &may_go,
     )
     .await
@@ -394,7 +395,7 @@ async fn send(
     call: Call<'_>,
     candidate: &Candidate<'_>,
     (dialect, body, streamed, path): (Dialect, Vec<Bytes>, bool, &str),
-    number: u32,
+    attempt_id: &str,
     may_go: MayGo<'_>,
 ) -> Result<provider::Answer, SendFault> {
     let Call {
@@ -418,7 +419,7 @@ async fn send(
             model: &candidate.target.model,
             body: &body,
             framing: framing(request, dialect, streamed),
-            attempt_id: &request.call_id.of_attempt(number),
+            attempt_id,
         };
         // In a box, since it is large and rare: all calls would carry room for it.
         return Box::pin(asking.send()).await;
@@ -434,7 +435,7 @@ async fn send(
         path,
         body,
         streamed,
-        attempt_id: &request.call_id.of_attempt(number),
+        attempt_id,
         client_headers: request.headers,
         timeouts: &worker.gateway.settings().timeouts,
         may_go,
@@ -455,10 +456,11 @@ fn record(
     call: Call<'_>,
     candidate: &Candidate<'_>,
     dialect: Dialect,
-    number: u32,
+    (id, number): (String, u32),
     started: Instant,
 ) -> AttemptRecord {
     AttemptRecord {
+        id,
         number,
         provider: candidate.target.provider.clone(),
         model: candidate.target.model.clone(),

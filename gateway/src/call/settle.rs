@@ -206,6 +206,8 @@ impl Open {
         let intended = self.place.intend(&row)?;
         drop(row);
         let intent = Some(intended.sequence);
+        // Most calls have one, and streams keep it for long.
+        self.record.attempts.reserve_exact(1);
         self.record.attempts.push(AttemptRecord { intent, ..attempt });
         self.place.made_safe(&intended).await
     }

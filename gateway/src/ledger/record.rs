@@ -41,6 +41,8 @@ pub struct CallRecord {
 
 /// One try of one target with one credential.
 pub struct AttemptRecord {
+    /// As [`CallId::of_attempt`] makes it.
+    pub id: String,
     pub number: u32,
     pub provider: String,
     pub model: String,
@@ -231,7 +233,7 @@ impl CallRecord {
     /// The row that books an attempt of this call.
     pub(crate) fn row<'a>(&'a self, attempt: &'a AttemptRecord) -> AttemptRow<Cow<'a, str>> {
         AttemptRow {
-            attempt_id: self.call_id.of_attempt(attempt.number).into(),
+            attempt_id: attempt.id.as_str().into(),
             call_id: self.call_id.as_str().into(),
             attempt_number: i64::from(attempt.number),
             tenant_id: self.tenant_id.as_deref().unwrap_or_default().into(),

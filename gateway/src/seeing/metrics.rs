@@ -362,6 +362,7 @@ mod tests {
     fn attempt(model: &str, outcome: Outcome) -> AttemptRecord {
         let now = Instant::now();
         AttemptRecord {
+            id: "call-1".to_owned(),
             number: 1,
             provider: "custom".to_owned(),
             model: model.to_owned(),

@@ -16,7 +16,11 @@ use super::{Errand, SendFault};
 use crate::catalog::AuthStyle;
 
 /// A body in pieces, of a known length, so that it is sent with `content-length`.
-pub(super) struct Pieces(VecDeque<Bytes>);
+///
+/// In a box, so that a request is small: a connection keeps room for 32 of them for as long as it lasts, which would be
+/// more than eight kilobytes, and so three pages of memory instead of two.
+#[expect(clippy::box_collection, reason = "see above")]
+pub(super) struct Pieces(Box<VecDeque<Bytes>>);
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(super) const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
@@ -37,7 +41,7 @@ const ANTHROPIC_VERSION_USUAL: HeaderValue = HeaderValue::from_static("2023-06-0
 pub(super) fn build(errand: Errand<'_>, content_type: HeaderValue) -> Result<Sent, SendFault> {
     let uri = errand.base_url.target(errand.path).ok_or(SendFault::BadRequest)?;
     let headers = headers(&errand, content_type)?;
-    let mut request = Box::new(Request::new(Pieces(errand.body.into())));
+    let mut request = Box::new(Request::new(Pieces(Box::new(errand.body.into()))));
     *request.method_mut() = errand.method;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
