@@ -5,6 +5,7 @@
 
 use crate::gemini_generate::Framing;
 use crate::json::Limits;
+use crate::needle::Needle;
 use crate::neutral::{
     BadAnswer, Event, Fault, Heading, Losses, OwnedHeading, Profile, Reply, Request, Target, Written,
 };
@@ -295,7 +296,7 @@ impl StreamMeter for Meter {
         self.meter().next_number()
     }
 
-    fn said_under(&self) -> &'static [u8] {
+    fn said_under(&self) -> &'static Needle {
         self.meter().said_under()
     }
 }

@@ -15,6 +15,7 @@ mod envelope;
 pub mod gemini_generate;
 pub mod json;
 mod look;
+mod needle;
 pub mod neutral;
 pub mod openai_chat;
 pub mod openai_responses;

@@ -4,8 +4,8 @@
 //! that a stream that breaks never leaves half an event with the client.
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::memmem;
 
+use crate::needle::Needle;
 use crate::said::said_bytes;
 use crate::sse::{self, EventSearch, StreamLimits, StreamTooLarge};
 use crate::usage::Usage;
@@ -33,10 +33,12 @@ pub trait StreamMeter {
     }
 
     /// The member of an event, with its quotes, under which what the model says stands.
-    fn said_under(&self) -> &'static [u8] {
-        b"\"delta\""
+    fn said_under(&self) -> &'static Needle {
+        &DELTA
     }
 }
+
+pub(crate) static DELTA: Needle = Needle::new(b"\"delta\"");
 
 /// How a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,10 +225,9 @@ impl<M: StreamMeter> StreamRelay<M> {
 
 /// Whether a member of one of these names is a string, and not an empty one. It is looked for without parsing: a quote inside
 /// a text is escaped, so a text cannot look like a name.
-pub(crate) fn has_text(event: &[u8], names: &[&[u8]]) -> bool {
+pub(crate) fn has_text(event: &[u8], names: &[Needle]) -> bool {
     names.iter().any(|name| {
-        memmem::find_iter(event, name).any(|at| {
-            let after = event.get(at.saturating_add(name.len())..).unwrap_or_default();
+        name.behind_each_in(event).any(|after| {
             let value = after
                 .trim_ascii_start()
                 .strip_prefix(b":")

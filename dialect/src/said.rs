@@ -1,7 +1,9 @@
 //! How much a model has said in an event that passes by, found without parsing it: for whoever has to guess what was used,
 //! where a provider does not tell.
 
-use memchr::{memchr2, memmem};
+use memchr::memchr2;
+
+use crate::needle::Needle;
 
 /// Members that hold what a model has written, in whichever dialect.
 const TEXTS: [&[u8]; 9] = [
@@ -18,11 +20,11 @@ const TEXTS: [&[u8]; 9] = [
 
 /// The bytes of text, as they are written, in all that stands under this name (with its quotes) in the event: a text, or
 /// the members of [`TEXTS`] inside of it. What is no JSON has no more text in it than it has bytes.
-pub(crate) fn said_bytes(event: &[u8], name: &[u8]) -> u64 {
+pub(crate) fn said_bytes(event: &[u8], name: &Needle) -> u64 {
     let mut rest = event;
     let mut said = 0;
-    while let Some(at) = memmem::find(rest, name) {
-        rest = rest.get(at + name.len()..).unwrap_or_default();
+    while let Some(at) = name.find_in(rest) {
+        rest = rest.get(at + name.text().len()..).unwrap_or_default();
         if let Some(value) = after_colon(rest) {
             let (bytes, after) = text_of(value);
             said += bytes;
@@ -105,7 +107,7 @@ mod tests {
 
     #[test]
     fn p51_what_a_model_says_is_found_in_each_dialects_events() {
-        let table: [(&[u8], &str, &str); 9] = [
+        let table: [(&'static [u8], &str, &str); 9] = [
             (
                 b"\"delta\"",
                 r#"data: {"id":"x","choices":[{"index":0,"delta":{"role":"assistant","content":"four"},"finish_reason":null}]}"#,
@@ -146,7 +148,7 @@ mod tests {
         ];
         for (name, event, expected) in table {
             assert_eq!(
-                said_bytes(event.as_bytes(), name),
+                said_bytes(event.as_bytes(), &Needle::new(name)),
                 expected.len() as u64,
                 "{event}"
             );
@@ -156,7 +158,7 @@ mod tests {
     proptest! {
         #[test]
         fn p51_no_event_says_more_than_its_bytes(event in "(\"delta\"|[\\[\\]{}:\",\\\\a]|\"text\"|\"parts\"){0,40}") {
-            prop_assert!(said_bytes(event.as_bytes(), b"\"delta\"") <= event.len() as u64);
+            prop_assert!(said_bytes(event.as_bytes(), &Needle::new(b"\"delta\"")) <= event.len() as u64);
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::usage::Counts;
+use crate::needle::Needle;
 use crate::relay::{self, StreamEnd, StreamMeter};
 use crate::sse::{self, StreamLimits};
 use crate::usage::Usage;
@@ -71,8 +71,13 @@ impl StreamMeter for EventMeter {
     }
 
     fn says(&self, event: &[u8]) -> bool {
-        const SAID: [&[u8]; 3] = [b"\"text\"", b"\"thinking\"", b"\"partial_json\""];
-        memmem::find(event, b"\"content_block_delta\"").is_some() && relay::has_text(event, &SAID)
+        static PIECE: Needle = Needle::new(b"\"content_block_delta\"");
+        static SAID: [Needle; 3] = [
+            Needle::new(b"\"text\""),
+            Needle::new(b"\"thinking\""),
+            Needle::new(b"\"partial_json\""),
+        ];
+        PIECE.is_in(event) && relay::has_text(event, &SAID)
     }
 
     fn is_done(&self) -> bool {
@@ -93,5 +98,6 @@ impl EventMeter {
 /// Whether an event can hold anything that matters: most hold a few letters of text, and are not worth parsing. A quote
 /// inside a text is escaped, so a text cannot look like one of these names.
 fn may_matter(event: &[u8]) -> bool {
-    memmem::find(event, b"\"message_").is_some() || memmem::find(event, b"\"error\"").is_some()
+    static NAMES: [Needle; 2] = [Needle::new(b"\"message_"), Needle::new(b"\"error\"")];
+    NAMES.iter().any(|name| name.is_in(event))
 }

@@ -1,12 +1,12 @@
 //! Reading usage from an answer, whole or one chunk of a stream, and how a stream ended.
 
-use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::wire::{Number, Str, object};
 use super::words;
 use crate::json::scan_answer;
+use crate::needle::Needle;
 use crate::relay::{self, StreamEnd, StreamMeter};
 use crate::sse;
 use crate::tier::TierWord;
@@ -123,14 +123,15 @@ fn of_kind(details: Option<&[Detail<'_>]>, is_kind: fn(&str) -> bool) -> u64 {
 
 /// Whether there is something of the answer in a chunk.
 pub(super) fn says(chunk: &[u8]) -> bool {
-    const PARTS: [&[u8]; 5] = [
-        b"\"functionCall\"",
-        b"\"inlineData\"",
-        b"\"fileData\"",
-        b"\"executableCode\"",
-        b"\"codeExecutionResult\"",
+    static TEXT: [Needle; 1] = [Needle::new(b"\"text\"")];
+    static PARTS: [Needle; 5] = [
+        Needle::new(b"\"functionCall\""),
+        Needle::new(b"\"inlineData\""),
+        Needle::new(b"\"fileData\""),
+        Needle::new(b"\"executableCode\""),
+        Needle::new(b"\"codeExecutionResult\""),
     ];
-    relay::has_text(chunk, &[b"\"text\""]) || PARTS.iter().any(|part| memmem::find(chunk, part).is_some())
+    relay::has_text(chunk, &TEXT) || PARTS.iter().any(|part| part.is_in(chunk))
 }
 
 impl ChunkMeter {
@@ -178,7 +179,8 @@ impl StreamMeter for ChunkMeter {
         self.usage
     }
 
-    fn said_under(&self) -> &'static [u8] {
-        b"\"parts\""
+    fn said_under(&self) -> &'static Needle {
+        static PARTS: Needle = Needle::new(b"\"parts\"");
+        &PARTS
     }
 }

@@ -1,10 +1,10 @@
 //! What one event of a stream says about the stream as a whole.
 
-use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::meter::Metered;
+use crate::needle::Needle;
 use crate::sse;
 use crate::usage::Usage;
 
@@ -72,16 +72,14 @@ impl Event {
 /// Vendors write `"usage":null` and `"finish_reason":null` into every chunk, so the values are looked at too. A quote
 /// inside a text is escaped, so a text cannot look like one of these names.
 fn may_matter(event: &[u8]) -> bool {
-    memmem::find(event, b"[DONE]").is_some()
-        || memmem::find(event, b"error").is_some()
-        || has_value(event, b"\"usage\"")
-        || has_value(event, b"\"finish_reason\"")
+    static WORDS: [Needle; 2] = [Needle::new(b"[DONE]"), Needle::new(b"error")];
+    static MEMBERS: [Needle; 2] = [Needle::new(b"\"usage\""), Needle::new(b"\"finish_reason\"")];
+    WORDS.iter().any(|word| word.is_in(event)) || MEMBERS.iter().any(|name| has_value(event, name))
 }
 
 /// Whether a member of this name is there with any value but null.
-fn has_value(event: &[u8], name: &[u8]) -> bool {
-    memmem::find_iter(event, name).any(|at| {
-        let rest = event.get(at + name.len()..).unwrap_or_default();
+fn has_value(event: &[u8], name: &Needle) -> bool {
+    name.behind_each_in(event).any(|rest| {
         let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b':');
         let value = rest
             .iter()

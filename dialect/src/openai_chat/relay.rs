@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::event::{Event, Seen};
+use crate::needle::Needle;
 use crate::relay::{self, StreamEnd, StreamMeter};
 use crate::sse::StreamLimits;
 use crate::usage::Usage;
@@ -11,14 +12,14 @@ use crate::usage::Usage;
 pub type StreamRelay = crate::relay::StreamRelay<ChunkMeter>;
 
 /// What a delta may hold of what the model says, some of it by vendors other than OpenAI.
-const SAID: [&[u8]; 7] = [
-    b"\"content\"",
-    b"\"reasoning_content\"",
-    b"\"reasoning\"",
-    b"\"refusal\"",
-    b"\"arguments\"",
-    b"\"transcript\"",
-    b"\"data\"",
+static SAID: [Needle; 7] = [
+    Needle::new(b"\"content\""),
+    Needle::new(b"\"reasoning_content\""),
+    Needle::new(b"\"reasoning\""),
+    Needle::new(b"\"refusal\""),
+    Needle::new(b"\"arguments\""),
+    Needle::new(b"\"transcript\""),
+    Needle::new(b"\"data\""),
 ];
 
 /// Reads the chunks of a stream.

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::meter::Counts;
+use crate::needle::Needle;
 use crate::relay::{self, StreamEnd, StreamMeter};
 use crate::sse::{self, StreamLimits};
 use crate::tier::{self, TierWord};
@@ -76,7 +76,7 @@ impl StreamMeter for EventMeter {
     }
 
     fn says(&self, event: &[u8]) -> bool {
-        relay::has_text(event, &[b"\"delta\""])
+        relay::has_text(event, std::slice::from_ref(&relay::DELTA))
     }
 
     fn is_done(&self) -> bool {
@@ -94,10 +94,11 @@ impl StreamMeter for EventMeter {
 
 /// The number that an event has, found without parsing it. Inside a text its name would stand behind a backslash.
 fn number_of(event: &[u8]) -> Option<u64> {
-    const NAME: &[u8] = b"\"sequence_number\":";
-    let at = memmem::find_iter(event, NAME)
+    static NAME: Needle = Needle::new(b"\"sequence_number\":");
+    let at = NAME
+        .places_in(event)
         .find(|at| at.checked_sub(1).and_then(|before| event.get(before)) != Some(&b'\\'))?;
-    let value = event.get(at + NAME.len()..)?.trim_ascii_start();
+    let value = event.get(at + NAME.text().len()..)?.trim_ascii_start();
     let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
     std::str::from_utf8(value.get(..digits)?).ok()?.parse().ok()
 }
@@ -105,11 +106,11 @@ fn number_of(event: &[u8]) -> Option<u64> {
 /// Whether an event can hold anything that matters: most hold a few letters of text, and are not worth parsing. A quote
 /// inside a text is escaped, so a text cannot look like one of these names.
 fn may_matter(event: &[u8]) -> bool {
-    const NAMES: [&[u8]; 4] = [
-        b"\"response.completed\"",
-        b"\"response.incomplete\"",
-        b"\"response.failed\"",
-        b"\"error\"",
+    static NAMES: [Needle; 4] = [
+        Needle::new(b"\"response.completed\""),
+        Needle::new(b"\"response.incomplete\""),
+        Needle::new(b"\"response.failed\""),
+        Needle::new(b"\"error\""),
     ];
-    NAMES.iter().any(|name| memmem::find(event, name).is_some())
+    NAMES.iter().any(|name| name.is_in(event))
 }
