@@ -57,6 +57,8 @@ changes! {
     system_anywhere: bool,
     prefill: bool,
     parallel_tools: bool,
+    forced_calls_with_thinking: bool,
+    several_answers: bool,
     stream_options: bool,
     reasoning: ReasoningField,
     think_tags: bool,

@@ -41,6 +41,14 @@ impl Calls {
         }
     }
 
+    /// Of one of several answers with this id, the first of which is 0.
+    pub(super) fn of_choice(id: &str, choice: u32) -> Self {
+        match choice {
+            0 => Self::of_answer(id),
+            _ => Self::of_answer(&format!("{choice}_{id}")),
+        }
+    }
+
     /// The id of the next call, and whether it was made here. An id that is there already, or is only the function's
     /// name, tells no calls apart.
     pub(super) fn next(&mut self, given: Option<&str>, name: &str) -> (String, bool) {

@@ -19,7 +19,7 @@ pub enum Method {
 }
 
 /// Google's bound of `candidateCount`.
-const CHOICES_MAX: u64 = 8;
+pub(super) const CHOICES_MAX: u64 = 8;
 
 /// The model and the method of a path's last piece, `{model}:{method}`, where the model may be spelled with the
 /// collection that it is from: `gemini-x`, `models/gemini-x`, `publishers/google/models/gemini-x`. `None` for all else.

@@ -47,7 +47,11 @@ object! {
 #[derive(Debug, Clone, Default)]
 pub struct ChunkMeter {
     failed: bool,
-    finished: bool,
+    /// The prompt was held back: there is no candidate.
+    blocked: bool,
+    /// Which candidates have begun, and which have ended: a bit for each.
+    begun: u64,
+    finished: u64,
     usage: Option<Usage>,
 }
 
@@ -65,6 +69,7 @@ struct Chunk<'a> {
 
 #[derive(Deserialize)]
 struct Finished<'a> {
+    index: Option<Number>,
     #[serde(borrow, rename = "finishReason")]
     reason: Option<Str<'a>>,
 }
@@ -142,10 +147,16 @@ impl ChunkMeter {
         };
         self.usage = chunk.usage.and_then(|counts| counts.usage()).or(self.usage);
         let is_reason = |reason: &Str<'_>| !matches!(reason.as_str(), "" | "0" | "FINISH_REASON_UNSPECIFIED");
-        let mut candidates = chunk.candidates.iter().flatten();
         self.failed |= chunk.error.is_some();
-        self.finished |= candidates.any(|candidate| candidate.reason.as_ref().is_some_and(is_reason))
-            || chunk.feedback.is_some_and(|feedback| feedback.reason.is_some());
+        self.blocked |= chunk.feedback.is_some_and(|feedback| feedback.reason.is_some());
+        for candidate in chunk.candidates.iter().flatten() {
+            let index = candidate.index.and_then(Number::count).unwrap_or(0);
+            let place = 1_u64 << index.min(63);
+            self.begun |= place;
+            if candidate.reason.as_ref().is_some_and(is_reason) {
+                self.finished |= place;
+            }
+        }
     }
 }
 
@@ -159,7 +170,8 @@ impl StreamMeter for ChunkMeter {
     }
 
     fn end(&self) -> StreamEnd {
-        match (self.failed, self.finished) {
+        let is_complete = self.blocked || self.finished != 0 && self.finished == self.begun;
+        match (self.failed, is_complete) {
             (true, _) => StreamEnd::ProviderError,
             (false, true) => StreamEnd::Complete,
             (false, false) => StreamEnd::Cut,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::{
-    Arguments, Block, Delta, Event, Fault, Finish, Part, Raw, Reasoning, Reply, Start, Text, ToolCall,
+    Arguments, Block, Choice, Delta, Event, Fault, Finish, Part, Raw, Reasoning, Reply, Start, Text, ToolCall,
 };
 
 /// Gathers the events of a stream.
@@ -21,6 +21,8 @@ pub struct Collector {
     raw: Vec<Raw>,
     fault: Option<Fault>,
     ended: bool,
+    /// Answers beside the first, by their numbers.
+    others: BTreeMap<u32, Collector>,
 }
 
 /// Why a stream is no answer.
@@ -58,6 +60,7 @@ impl Collector {
             Event::Finish(finish) => self.finish = Some(finish),
             Event::Fault(fault) => self.fault = Some(fault),
             Event::Raw(raw) => self.raw.push(raw),
+            Event::Other { choice, event } => self.others.entry(choice).or_default().event(*event),
             Event::KeepAlive => {}
             Event::End => self.ended = true,
         }
@@ -77,14 +80,26 @@ impl Collector {
             return Err(Unfinished::Fault(fault));
         }
         let finish = self.finish.filter(|_| self.ended).ok_or(Unfinished::Cut)?;
+        let others = self.others.into_values().map(Self::choice);
         Ok(Reply {
             id: self.start.id,
             model: self.start.model,
             created_s: self.start.created_s,
             parts: self.parts,
             finish,
+            others: others.collect::<Result<_, _>>()?,
             usage: self.usage,
             service_tier: self.start.service_tier,
+            logprobs: joined(self.logprobs),
+            raw: self.raw,
+        })
+    }
+
+    /// An answer beside the first: without an end of its own the stream has broken off.
+    fn choice(self) -> Result<Choice, Unfinished> {
+        Ok(Choice {
+            parts: self.parts,
+            finish: self.finish.ok_or(Unfinished::Cut)?,
             logprobs: joined(self.logprobs),
             raw: self.raw,
         })
@@ -196,10 +211,26 @@ pub fn events(reply: Reply, out: &mut Vec<Event>) {
         usage: reply.usage,
         service_tier: reply.service_tier,
     }));
-    out.extend(reply.raw.into_iter().map(Event::Raw));
-    let mut logprobs = reply.logprobs;
+    let first = Choice {
+        parts: reply.parts,
+        finish: reply.finish,
+        logprobs: reply.logprobs,
+        raw: reply.raw,
+    };
+    for (choice, answer) in (0..).zip(std::iter::once(first).chain(reply.others)) {
+        let mut events = Vec::new();
+        choice_events(answer, &mut events);
+        out.extend(events.into_iter().map(|event| event.of(choice)));
+    }
+    out.extend(reply.usage.map(Event::Usage));
+    out.push(Event::End);
+}
+
+fn choice_events(choice: Choice, out: &mut Vec<Event>) {
+    out.extend(choice.raw.into_iter().map(Event::Raw));
+    let mut logprobs = choice.logprobs;
     let mut block = 0;
-    for part in reply.parts {
+    for part in choice.parts {
         let is_text = matches!(part, Part::Text(_));
         let Some((kind, mut deltas)) = block_of(part) else {
             continue;
@@ -212,9 +243,7 @@ pub fn events(reply: Reply, out: &mut Vec<Event>) {
         out.push(Event::Close { block });
         block += 1;
     }
-    out.extend(reply.usage.map(Event::Usage));
-    out.push(Event::Finish(reply.finish));
-    out.push(Event::End);
+    out.push(Event::Finish(choice.finish));
 }
 
 fn block_of(part: Part) -> Option<(Block, Vec<Delta>)> {
@@ -330,6 +359,20 @@ mod tests {
                 Part::Raw(raw("{\"type\":\"new\"}")),
             ],
             finish: Finish::ToolCall,
+            others: vec![
+                Choice {
+                    parts: vec![Part::text("other")],
+                    finish: Finish::End,
+                    logprobs: Some(raw("{\"content\":[2]}")),
+                    raw: vec![raw("\"own\"")],
+                },
+                Choice {
+                    parts: vec![Part::ToolCall(call(Arguments::Json("{}".to_owned())))],
+                    finish: Finish::MaxTokens,
+                    logprobs: None,
+                    raw: Vec::new(),
+                },
+            ],
             usage: Some(crate::Usage {
                 input_tokens: 3,
                 ..crate::Usage::default()

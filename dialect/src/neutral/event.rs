@@ -4,6 +4,9 @@
 //! (Chat Completions mixes the arguments of several calls); [`Event::Usage`] whenever the provider tells it, each time
 //! replacing what was told before; [`Event::Finish`] once; [`Event::End`] once, when the provider's own sign of the end
 //! was seen. A [`Event::Fault`] ends the stream in their place. A stream that stops without [`Event::End`] was cut.
+//!
+//! Where a client asked for several answers, those beside the first come as [`Event::Other`], mixed with its events, each
+//! with blocks and a [`Event::Finish`] of its own.
 
 use super::request::ServiceTier;
 use super::{Citation, Fault, Finish, Raw, Seal};
@@ -31,6 +34,12 @@ pub enum Event {
     KeepAlive,
     /// Something that only its own dialect understands.
     Raw(Raw),
+    /// What another answer than the first holds: blocks, which are numbered within it, its finish, or raw members.
+    Other {
+        /// From 1, as its provider numbers it.
+        choice: u32,
+        event: Box<Event>,
+    },
     End,
 }
 
@@ -40,6 +49,17 @@ impl Event {
         self.said_bytes() > 0
     }
 
+    /// As an event of this answer, of which the first is 0.
+    pub(crate) fn of(self, choice: u32) -> Self {
+        match choice {
+            0 => self,
+            _ => Self::Other {
+                choice,
+                event: Box::new(self),
+            },
+        }
+    }
+
     /// How much the model says in it, in bytes of text.
     pub(crate) fn said_bytes(&self) -> u64 {
         match self {
@@ -47,6 +67,7 @@ impl Event {
                 delta: Delta::Text(text) | Delta::Arguments(text),
                 ..
             } => text.len() as u64,
+            Self::Other { event, .. } => event.said_bytes(),
             _ => 0,
         }
     }

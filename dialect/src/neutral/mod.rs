@@ -39,7 +39,8 @@ pub use foreign::{foreign, is_openais};
 pub use loss::{Loss, Losses};
 pub use names::Names;
 pub use raw::Raw;
-pub use reply::{Finish, Reply};
+pub(crate) use reply::ChoiceRef;
+pub use reply::{Choice, Finish, Reply};
 pub use request::{
     CacheMark, Effort, OutputFormat, Request, Sampling, ServiceTier, Thinking, ThinkingAmount,
 };

@@ -15,6 +15,8 @@ pub struct Reply {
     pub created_s: Option<u64>,
     pub parts: Vec<Part>,
     pub finish: Finish,
+    /// Further answers to the same request, where the client asked for several. The first one's is above and below.
+    pub others: Vec<Choice>,
     /// `None` where the provider reports none: unknown, which is not zero.
     pub usage: Option<Usage>,
     pub service_tier: Option<ServiceTier>,
@@ -22,6 +24,25 @@ pub struct Reply {
     pub logprobs: Option<Raw>,
     /// Members that have no slot here.
     pub raw: Vec<Raw>,
+}
+
+/// One of several answers to the same request: what they do not share.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    pub parts: Vec<Part>,
+    pub finish: Finish,
+    pub logprobs: Option<Raw>,
+    /// Members of the answer's own that have no slot here.
+    pub raw: Vec<Raw>,
+}
+
+/// The first answer or another, for those who write them alike.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChoiceRef<'a> {
+    pub(crate) parts: &'a [Part],
+    pub(crate) finish: &'a Finish,
+    pub(crate) logprobs: Option<&'a Raw>,
+    pub(crate) raw: &'a [Raw],
 }
 
 /// Why the answer ends where it does.
@@ -50,6 +71,43 @@ pub enum Finish {
     BadToolCall(String),
     /// A word that no document names; as it was spelled.
     Other(String),
+}
+
+impl Reply {
+    /// All answers, the first one first.
+    pub(crate) fn choices(&self) -> impl Iterator<Item = ChoiceRef<'_>> {
+        let first = ChoiceRef {
+            parts: &self.parts,
+            finish: &self.finish,
+            logprobs: self.logprobs.as_ref(),
+            raw: &self.raw,
+        };
+        let others = self.others.iter().map(|choice| ChoiceRef {
+            parts: &choice.parts,
+            finish: &choice.finish,
+            logprobs: choice.logprobs.as_ref(),
+            raw: &choice.raw,
+        });
+        std::iter::once(first).chain(others)
+    }
+
+    /// Does the same to each answer, as if it were the only one.
+    pub(crate) fn each_choice(&mut self, mut change: impl FnMut(&mut Self)) {
+        change(self);
+        for mut other in std::mem::take(&mut self.others) {
+            self.swap(&mut other);
+            change(self);
+            self.swap(&mut other);
+            self.others.push(other);
+        }
+    }
+
+    fn swap(&mut self, other: &mut Choice) {
+        std::mem::swap(&mut self.parts, &mut other.parts);
+        std::mem::swap(&mut self.finish, &mut other.finish);
+        std::mem::swap(&mut self.logprobs, &mut other.logprobs);
+        std::mem::swap(&mut self.raw, &mut other.raw);
+    }
 }
 
 impl Finish {

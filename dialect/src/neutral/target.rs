@@ -39,6 +39,10 @@ pub struct Profile {
     pub prefill: bool,
     /// Whether `parallel_tool_calls` and its like are taken.
     pub parallel_tools: bool,
+    /// Whether a call of a tool can be forced while the model thinks.
+    pub forced_calls_with_thinking: bool,
+    /// Whether several answers can be asked for at once.
+    pub several_answers: bool,
     /// Whether `stream_options.include_usage` is taken.
     pub stream_options: bool,
     /// Where an OpenAI-like provider has reasoning, both ways.
@@ -206,6 +210,8 @@ impl Default for Profile {
             system_anywhere: true,
             prefill: false,
             parallel_tools: true,
+            forced_calls_with_thinking: true,
+            several_answers: true,
             stream_options: true,
             reasoning: ReasoningField::None,
             think_tags: false,

@@ -39,7 +39,7 @@ impl<'a> Texts<'a> {
 
     pub fn of_reply(reply: &'a Reply) -> Self {
         let mut texts = Self::default();
-        texts.parts(&reply.parts);
+        reply.choices().for_each(|choice| texts.parts(choice.parts));
         texts
     }
 

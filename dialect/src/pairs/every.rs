@@ -68,7 +68,7 @@ use Way::{Again, Crossed, Passed, Used};
 
 /// What is left out of a way, or is said in other words: how that shows, in which files where it is not in any (how their
 /// names begin), and why.
-const LEFT_OUT: [(Way, &str, &[&str], &str); 30] = [
+const LEFT_OUT: [(Way, &str, &[&str], &str); 29] = [
     (
         Crossed,
         "it holds what one vendor alone has",
@@ -83,12 +83,6 @@ const LEFT_OUT: [(Way, &str, &[&str], &str); 30] = [
     ),
     (Again, "the member `model`", &["bedrock-invoke-"], "the same"),
     (Crossed, "the member `model`", &["bedrock-invoke-"], "the same"),
-    (
-        Again,
-        "`n` cannot be expressed",
-        &["n-choices-"],
-        "one answer is all that others have, and this dialect alone is passed on as it came",
-    ),
     (
         Crossed,
         ", max_tokens: None became Some",

@@ -8,9 +8,9 @@ use super::cases::{assistant, call, of, result, system, tooled, user};
 use super::face::{FACES, Face, heading};
 use super::gist::{differences, of_reply, of_request};
 use super::table::{undone, write};
-use crate::Usage;
 use crate::neutral::collect::{self, Collector};
-use crate::neutral::{Finish, Part, Profile, Reply, Request, Role, ToolChoice, Turn};
+use crate::neutral::{Choice, Finish, Part, Profile, Reply, Request, Role, ToolChoice, Turn};
+use crate::{Dialect, Usage};
 
 /// Text that is one: vendors refuse what is blank.
 fn text() -> impl Strategy<Value = String> {
@@ -99,6 +99,7 @@ prop_compose! {
             created_s: None,
             parts,
             finish,
+            others: Vec::new(),
             usage: Some(usage),
             service_tier: None,
             logprobs: None,
@@ -172,4 +173,34 @@ proptest! {
             prop_assert_eq!(differences(&told, &returned), Vec::<&str>::new(), "{} > {}: {:?} {:?}", one.folder, other.folder, told, returned);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn each_of_several_answers_is_the_same_after_the_way_there_and_back(
+        mut reply in any_reply(),
+        others in proptest::collection::vec(any_reply(), 1..4),
+    ) {
+        let choice = |other: Reply| Choice { parts: other.parts, finish: other.finish, logprobs: None, raw: Vec::new() };
+        reply.others = others.into_iter().map(choice).collect();
+        let several = |face: &&Face| matches!(face.dialect, Dialect::OpenaiChat | Dialect::GeminiGenerate);
+        for (one, other) in ways().filter(|(one, other)| several(one) && several(other)) {
+            let told = answered_through(one, &reply);
+            let returned = answered_through(one, &answered_through(other, &told));
+            prop_assert_eq!(each(told), each(returned), "{} > {}", one.folder, other.folder);
+            let told = streamed_through(one, reply.clone());
+            let returned = streamed_through(one, streamed_through(other, told.clone()));
+            prop_assert_eq!(told.others.len(), reply.others.len());
+            prop_assert_eq!(each(told), each(returned), "{} > {}, streamed", one.folder, other.folder);
+        }
+    }
+}
+
+/// What each of the answers says.
+fn each(mut reply: Reply) -> Vec<String> {
+    let mut said = Vec::new();
+    reply.each_choice(|choice| said.push(format!("{:?}", of_reply(choice))));
+    said
 }

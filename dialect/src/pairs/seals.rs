@@ -82,6 +82,7 @@ fn sealed() -> Vec<(Dialect, Reply)> {
         created_s: None,
         parts,
         finish: Finish::ToolCall,
+        others: Vec::new(),
         usage: None,
         service_tier: None,
         logprobs: None,

@@ -178,7 +178,8 @@ impl Crossing {
         } else {
             self.provider.read_reply(body, &self.profile)?
         };
-        match reply.finish.fault() {
+        let fault = reply.choices().find_map(|choice| choice.finish.fault());
+        match fault {
             Some(fault) => Err(BadAnswer::Fault(fault)),
             None => Ok(reply),
         }

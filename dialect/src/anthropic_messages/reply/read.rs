@@ -34,6 +34,7 @@ pub fn read_reply(body: &[u8], _profile: &Profile) -> Result<Reply, BadAnswer> {
         created_s: None,
         parts,
         finish,
+        others: Vec::new(),
         usage: usage.and_then(read::<Counts>).and_then(Counts::usage),
         service_tier: usage
             .and_then(read::<Tier>)

@@ -103,6 +103,8 @@ impl StreamWriter {
                 }
                 self.tell(out);
             }
+            // No request of this dialect asks for several.
+            Event::Other { .. } => {}
             Event::End => self.end(out),
         }
     }

@@ -17,6 +17,7 @@ fn answering(parts: Vec<Part>, finish: Finish) -> Reply {
         created_s: None,
         parts,
         finish,
+        others: Vec::new(),
         usage: None,
         service_tier: None,
         logprobs: None,

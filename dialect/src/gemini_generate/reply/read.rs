@@ -6,7 +6,7 @@ use super::super::fault::fault_of;
 use super::super::wire::Str;
 use super::super::{citations, read_part};
 use crate::Dialect;
-use crate::neutral::{BadAnswer, Finish, Part, Profile, Raw, Reply};
+use crate::neutral::{BadAnswer, Choice, Finish, Part, Profile, Raw, Reply};
 
 /// Reads an answer.
 ///
@@ -28,6 +28,7 @@ pub fn read_reply(body: &[u8], _profile: &Profile) -> Result<Reply, BadAnswer> {
         created_s: answer.created.as_ref().and_then(|time| seconds(time.as_str())),
         parts: Vec::new(),
         finish: blocked.unwrap_or(Finish::End),
+        others: Vec::new(),
         usage: answer.usage.as_ref().and_then(|counts| counts.usage()),
         service_tier: answer.tier(),
         logprobs: None,
@@ -38,27 +39,39 @@ pub fn read_reply(body: &[u8], _profile: &Profile) -> Result<Reply, BadAnswer> {
         reply.raw.push(raw);
     }
     read_part::gather(answer.rest, "", &mut reply.raw);
-    if !candidates.is_empty() {
-        read_candidate(candidates.swap_remove(0), &mut reply);
+    candidates.sort_by_key(|candidate| candidate.index.unwrap_or(0));
+    let mut choices = (0..)
+        .zip(candidates)
+        .map(|(number, candidate)| read_candidate(candidate, Calls::of_choice(&reply.id, number)));
+    if let Some(first) = choices.next() {
+        reply.others = choices.collect();
+        reply.parts = first.parts;
+        reply.finish = first.finish;
+        reply.logprobs = first.logprobs;
+        reply.raw.extend(first.raw);
     }
     Ok(reply)
 }
 
-fn read_candidate(mut candidate: Candidate<'_>, reply: &mut Reply) {
-    let mut calls = Calls::of_answer(&reply.id);
+fn read_candidate(mut candidate: Candidate<'_>, mut calls: Calls) -> Choice {
+    let (mut parts, mut raw) = (Vec::new(), Vec::new());
     // Some that were recorded tell no reason; they came whole.
     let finish = candidate.finish().unwrap_or(Finish::End);
-    gather_candidate(&mut candidate, &mut reply.raw);
+    gather_candidate(&mut candidate, &mut raw);
     let content = candidate.content.unwrap_or_default();
     for part in content.parts.unwrap_or_default().0 {
-        read_part::push(part, &mut calls, &mut reply.parts, &mut reply.raw);
+        read_part::push(part, &mut calls, &mut parts, &mut raw);
     }
-    reply.parts.retain(|part| !read_part::is_nothing(part));
-    citations::place(candidate.grounding, candidate.citations, &mut reply.parts);
+    parts.retain(|part| !read_part::is_nothing(part));
+    citations::place(candidate.grounding, candidate.citations, &mut parts);
     let logprobs = |json: &serde_json::value::RawValue| {
         Raw::new(Dialect::GeminiGenerate, "logprobsResult", json.to_owned())
     };
-    reply.logprobs = candidate.logprobs.map(logprobs);
-    let has_call = reply.parts.iter().any(|part| matches!(part, Part::ToolCall(_)));
-    reply.finish = finish.by_content(has_call);
+    let has_call = parts.iter().any(|part| matches!(part, Part::ToolCall(_)));
+    Choice {
+        parts,
+        finish: finish.by_content(has_call),
+        logprobs: candidate.logprobs.map(logprobs),
+        raw,
+    }
 }

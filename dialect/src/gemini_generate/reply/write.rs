@@ -7,11 +7,13 @@ use super::super::citations::Gathered;
 use super::super::{logprobs, words, write_part};
 use crate::Dialect;
 use crate::json::{ObjectWriter, write_array};
-use crate::neutral::{Finish, Heading, Part, Raw, Reply, Seal, carry};
+use crate::neutral::{ChoiceRef, Finish, Heading, Part, Raw, Reply, Seal, carry};
 use crate::usage::Usage;
 
 /// The members of a candidate that come with its end.
 pub(in crate::gemini_generate) struct Ending<'a> {
+    /// Which of the candidates it is.
+    pub(in crate::gemini_generate) number: u32,
     pub(in crate::gemini_generate) finish: &'a Finish,
     /// Whether the answer holds nothing that could be read.
     pub(in crate::gemini_generate) is_empty: bool,
@@ -34,7 +36,11 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
     // A prompt that was held back has no candidates at all.
     let is_blocked_prompt = reply.parts.is_empty() && own(&reply.raw, "promptFeedback").is_some();
     if !is_blocked_prompt {
-        write_array([reply], object.begin("candidates"), write_candidate);
+        write_array(
+            (0..).zip(reply.choices()),
+            object.begin("candidates"),
+            write_candidate,
+        );
     }
     for raw in reply
         .raw
@@ -53,7 +59,7 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
     out
 }
 
-fn write_candidate(reply: &Reply, out: &mut Vec<u8>) {
+fn write_candidate((number, choice): (u32, ChoiceRef<'_>), out: &mut Vec<u8>) {
     let mut object = ObjectWriter::new(out);
     let mut content = object.object("content");
     let written = |part: &&Part| {
@@ -61,18 +67,19 @@ fn write_candidate(reply: &Reply, out: &mut Vec<u8>) {
     };
     let mut thoughts = Thoughts::default();
     write_array(
-        reply.parts.iter().filter(written),
+        choice.parts.iter().filter(written),
         content.begin("parts"),
         |part, out| write_answer_part(part, &mut thoughts, out),
     );
     content.member("role", "model");
     content.end();
     let ending = Ending {
-        finish: &reply.finish,
-        is_empty: reply.parts.is_empty(),
-        citations: &Gathered::add_all(&reply.parts),
-        logprobs: reply.logprobs.as_ref(),
-        raw: &reply.raw,
+        number,
+        finish: choice.finish,
+        is_empty: choice.parts.is_empty(),
+        citations: &Gathered::add_all(choice.parts),
+        logprobs: choice.logprobs,
+        raw: choice.raw,
     };
     ending.write(&mut object);
     object.end();
@@ -122,7 +129,7 @@ impl Ending<'_> {
         if own(self.raw, "candidates.finishMessage").is_none() {
             object.optional("finishMessage", message);
         }
-        object.member("index", &0);
+        object.member("index", &self.number);
         let is_told = ["candidates.groundingMetadata", "candidates.citationMetadata"];
         if is_told.iter().all(|name| own(self.raw, name).is_none()) {
             self.citations.write(object);

@@ -1,12 +1,13 @@
 //! Writing a request out of the neutral middle, for Gemini.
 
+use super::super::look::CHOICES_MAX;
 use super::super::words;
 use super::contents::Contents;
 use super::{config, tools};
 use crate::Dialect;
 use crate::json::ObjectWriter;
 use crate::neutral::{Losses, Profile, Raw, Request, Target, ThinkingStyle, Written, check, foreign};
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 
 /// Writes a request for the model of the target. Model and streaming are told by the path, not by the body.
 ///
@@ -61,9 +62,13 @@ fn drop_what_has_no_place(request: &Request, profile: &Profile, losses: &mut Los
     if request.cache.is_some() {
         losses.mention("cache_control");
     }
-    if request.choices.is_some_and(|choices| choices > 1) {
-        // An answer of the neutral middle is one.
+    let choices = request.choices.unwrap_or(1);
+    if choices > 1 && !profile.several_answers {
         return Err(Losses::refuse("n"));
+    }
+    if choices > CHOICES_MAX {
+        let message = format!("this model gives at most {CHOICES_MAX} answers to a request");
+        return Err(Refusal::new(Code::InvalidValue, message).param("n"));
     }
     Ok(())
 }

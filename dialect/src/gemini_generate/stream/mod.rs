@@ -1,6 +1,7 @@
 //! Streams: `streamGenerateContent`, as server-sent events or as one JSON array.
 
 mod array;
+mod candidate;
 mod partial;
 mod read;
 mod write;

@@ -29,6 +29,9 @@ pub enum Framing {
 pub struct StreamWriter {
     heading: OwnedHeading,
     framing: Framing,
+    /// Which of the candidates is written; that which is not the first has no members of the whole answer.
+    number: u32,
+    others: Vec<Self>,
     has_written: bool,
     has_ended: bool,
     /// Blocks that are open, and calls that wait for one that was opened before them.
@@ -67,6 +70,8 @@ impl StreamWriter {
         Self {
             heading,
             framing,
+            number: 0,
+            others: Vec::new(),
             has_written: false,
             has_ended: false,
             blocks: Vec::new(),
@@ -105,7 +110,26 @@ impl StreamWriter {
             Event::KeepAlive => out.extend_from_slice(Dialect::GeminiGenerate.keep_alive()),
             Event::Raw(raw) if raw.origin == Dialect::GeminiGenerate => self.raw.push(raw.clone()),
             Event::Raw(_) => {}
+            Event::Other { choice, event } => self.other(*choice, event, out),
             Event::End => self.end(out),
+        }
+    }
+
+    /// Another candidate is written like the first, into chunks of its own.
+    fn other(&mut self, choice: u32, event: &Event, out: &mut Vec<u8>) {
+        let known = self.others.iter().position(|other| other.number == choice);
+        let at = known.unwrap_or_else(|| {
+            let other = Self::new(self.heading.clone(), self.framing);
+            self.others.push(Self {
+                number: choice,
+                ..other
+            });
+            self.others.len() - 1
+        });
+        if let Some(other) = self.others.get_mut(at) {
+            other.has_written = self.has_written;
+            other.write(event, out);
+            self.has_written = other.has_written;
         }
     }
 
@@ -229,7 +253,9 @@ impl StreamWriter {
         let list = object.begin("candidates");
         list.extend_from_slice(b"[{\"content\":{\"parts\":[");
         part(list);
-        list.extend_from_slice(b"],\"role\":\"model\"},\"index\":0}]");
+        list.extend_from_slice(b"],\"role\":\"model\"},\"index\":");
+        crate::json::write(&self.number, list);
+        list.extend_from_slice(b"}]");
         let usage = self.usage.filter(|_| std::mem::take(&mut self.is_usage_new));
         write_answer_members(usage.as_ref(), &self.heading.model, &self.heading.id, &mut object);
         object.end();
@@ -238,25 +264,24 @@ impl StreamWriter {
 
     fn end(&mut self, out: &mut Vec<u8>) {
         self.has_ended = true;
-        for writing in std::mem::take(&mut self.blocks) {
-            self.write_call(&writing, out);
+        self.release(out);
+        self.others.sort_by_key(|other| other.number);
+        let mut others = std::mem::take(&mut self.others);
+        for other in &mut others {
+            other.has_written = self.has_written;
+            other.release(out);
+            self.has_written = other.has_written;
         }
-        let finish = self.finish.take().unwrap_or(Finish::End);
         let (own, raw): (Vec<_>, Vec<_>) = std::mem::take(&mut self.raw)
             .into_iter()
             .partition(|raw| !raw.name.contains('.'));
+        self.raw = raw;
         let is_blocked_prompt = !self.has_content && own.iter().any(|raw| raw.name == "promptFeedback");
         let start = self.begin(out);
         let mut object = ObjectWriter::new(out);
         if !is_blocked_prompt {
-            let ending = Ending {
-                finish: &finish,
-                is_empty: !self.has_content,
-                citations: &self.citations,
-                logprobs: self.logprobs.as_ref(),
-                raw: &raw,
-            };
-            write_array([ending], object.begin("candidates"), |ending, out| {
+            let endings = std::iter::once(&*self).chain(&others).map(Self::ending);
+            write_array(endings, object.begin("candidates"), |ending, out| {
                 let mut object = ObjectWriter::new(out);
                 object.json("content", r#"{"parts":[{"text":""}],"role":"model"}"#);
                 ending.write(&mut object);
@@ -276,6 +301,24 @@ impl StreamWriter {
         self.end_chunk(start, out);
         if self.framing == Framing::Array {
             out.extend_from_slice(b"]");
+        }
+    }
+
+    /// Writes the calls that still wait.
+    fn release(&mut self, out: &mut Vec<u8>) {
+        for writing in std::mem::take(&mut self.blocks) {
+            self.write_call(&writing, out);
+        }
+    }
+
+    fn ending(&self) -> Ending<'_> {
+        Ending {
+            number: self.number,
+            finish: self.finish.as_ref().unwrap_or(&Finish::End),
+            is_empty: !self.has_content,
+            citations: &self.citations,
+            logprobs: self.logprobs.as_ref(),
+            raw: &self.raw,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The rules of a stream of Google's, held against what was recorded and against what is written here.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::Usage;
@@ -29,8 +31,8 @@ fn chunks(stream: &[u8], is_array: bool) -> Result<Vec<Value>, String> {
     Ok(chunks)
 }
 
-/// Whether a stream is one: whole answers in pieces, the reason for the end once and in the last, usage with it; or an
-/// error, and nothing after it.
+/// Whether a stream is one: whole answers in pieces, the reason for the end once for each candidate and in the last, usage
+/// with it; or an error, and nothing after it.
 pub(crate) fn check(stream: &[u8], is_array: bool) -> Result<(), String> {
     let chunks = chunks(stream, is_array)?;
     let (last, others) = chunks.split_last().ok_or("there is nothing in it")?;
@@ -39,7 +41,8 @@ pub(crate) fn check(stream: &[u8], is_array: bool) -> Result<(), String> {
         if chunk.get("error").is_some() {
             return Err("an error is not the last".to_owned());
         }
-        if !chunk["candidates"][0]["finishReason"].is_null() {
+        let mut candidates = chunk["candidates"].as_array().into_iter().flatten();
+        if candidates.any(|candidate| !candidate["finishReason"].is_null()) {
             return Err("a reason for the end is not in the last".to_owned());
         }
     }
@@ -62,7 +65,15 @@ pub(crate) fn check(stream: &[u8], is_array: bool) -> Result<(), String> {
             Err("the error is none of Google's".to_owned())
         };
     }
-    let has_reason = last["candidates"][0]["finishReason"].is_string();
+    let number = |candidate: &Value| candidate["index"].as_u64().unwrap_or(0);
+    let all = chunks
+        .iter()
+        .flat_map(|chunk| chunk["candidates"].as_array().into_iter().flatten());
+    let all: BTreeSet<_> = all.map(number).collect();
+    let ended = last["candidates"].as_array().into_iter().flatten();
+    let ended = ended.filter(|candidate| candidate["finishReason"].is_string());
+    let ended: BTreeSet<_> = ended.map(number).collect();
+    let has_reason = !ended.is_empty() && ended == all;
     let is_blocked = chunks.len() == 1 && last["promptFeedback"]["blockReason"].is_string();
     if !has_reason && !is_blocked {
         return Err("the last has no reason for the end".to_owned());
@@ -71,9 +82,6 @@ pub(crate) fn check(stream: &[u8], is_array: bool) -> Result<(), String> {
 }
 
 fn check_candidate(candidate: &Value) -> Result<(), String> {
-    if candidate["index"].as_u64().is_some_and(|index| index != 0) {
-        return Err("there is a second candidate".to_owned());
-    }
     let content = &candidate["content"];
     if content.get("parts").is_some() && content["role"] != "model" {
         return Err("somebody else speaks".to_owned());
@@ -100,10 +108,9 @@ fn check_candidate(candidate: &Value) -> Result<(), String> {
 /// Whether all calls come whole, which is how they come unless a client of Vertex asks for pieces.
 pub(crate) fn check_complete_calls(stream: &[u8], is_array: bool) -> Result<(), String> {
     for chunk in chunks(stream, is_array)? {
-        for part in chunk["candidates"][0]["content"]["parts"]
-            .as_array()
-            .into_iter()
-            .flatten()
+        let candidates = chunk["candidates"].as_array().into_iter().flatten();
+        for part in
+            candidates.flat_map(|candidate| candidate["content"]["parts"].as_array().into_iter().flatten())
         {
             if let Some(call) = part.get("functionCall")
                 && !(call["name"].is_string()

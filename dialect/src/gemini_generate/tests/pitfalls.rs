@@ -346,10 +346,19 @@ fn p17_p26_p42_what_cannot_be_said_is_told_or_refused_by_name() {
     asked.stop = vec![String::new(); 6];
     assert_eq!(refused(&asked, &third()), (Code::InvalidValue, Some("stop")));
     let several = Request {
-        choices: Some(2),
+        choices: Some(9),
         ..request(vec![user("q")])
     };
-    assert_eq!(refused(&several, &third()), (Code::CannotTranslate, Some("n")));
+    assert_eq!(refused(&several, &third()), (Code::InvalidValue, Some("n")));
+    let alone = Profile {
+        several_answers: false,
+        ..third()
+    };
+    let two = Request {
+        choices: Some(2),
+        ..several
+    };
+    assert_eq!(refused(&two, &alone), (Code::CannotTranslate, Some("n")));
     let prefill = request(vec![
         user("q"),
         Turn::new(Role::Assistant, vec![Part::text("The")]),

@@ -6,6 +6,8 @@ mod stop;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use self::free_text::TextReader;
 use self::schema_tool::SchemaTool;
 use self::stop::StopCutter;
@@ -23,6 +25,8 @@ pub struct Undo {
     pub free_text_tools: Vec<String>,
     /// Stop sequences that the provider was not told of: the gateway itself ends the text there.
     pub stop: Vec<String>,
+    /// How many answers were asked for; 0 where nothing was said.
+    pub choices: u64,
     /// How far a stream has come.
     pub(crate) stream: Stream,
 }
@@ -33,6 +37,8 @@ pub(crate) struct Stream {
     /// The free-text calls that are open.
     free_text: Vec<(u32, TextReader)>,
     stop: Option<StopCutter>,
+    /// The same of answers beside the first, by their numbers.
+    others: BTreeMap<u32, Undo>,
 }
 
 impl Undo {
@@ -45,6 +51,12 @@ impl Undo {
 
     /// Turns a whole answer back.
     pub fn reply(&self, reply: &mut Reply) {
+        if !self.is_empty() {
+            reply.each_choice(|reply| self.choice(reply));
+        }
+    }
+
+    fn choice(&self, reply: &mut Reply) {
         if let Some(tool) = &self.schema_tool {
             schema_tool::turn_back(tool, reply);
         }
@@ -71,6 +83,9 @@ impl Undo {
             out.push(event);
             return;
         }
+        if let Event::Other { choice, event } = event {
+            return self.other(choice, *event, out);
+        }
         let mut events = Vec::new();
         match &self.schema_tool {
             Some(tool) => self.stream.schema_tool.event(tool, event, &mut events),
@@ -93,9 +108,32 @@ impl Undo {
         }
     }
 
-    /// Whether the answer was ended at a stop sequence: what the provider still sends is of no interest but for its usage.
+    fn other(&mut self, choice: u32, event: Event, out: &mut Vec<Event>) {
+        let known = self.stream.others.remove(&choice);
+        let mut undo = known.unwrap_or_else(|| self.anew());
+        let mut events = Vec::new();
+        undo.events(event, &mut events);
+        out.extend(events.into_iter().map(|event| event.of(choice)));
+        self.stream.others.insert(choice, undo);
+    }
+
+    /// The same for an answer that has not begun.
+    fn anew(&self) -> Self {
+        Self {
+            names: self.names.clone(),
+            schema_tool: self.schema_tool.clone(),
+            free_text_tools: self.free_text_tools.clone(),
+            stop: self.stop.clone(),
+            choices: 0,
+            stream: Stream::default(),
+        }
+    }
+
+    /// Whether each answer was ended at a stop sequence: what the provider still sends is of no interest but for its usage.
     pub fn is_cut(&self) -> bool {
-        self.stream.stop.as_ref().is_some_and(StopCutter::is_cut)
+        let is_cut = self.stream.stop.as_ref().is_some_and(StopCutter::is_cut);
+        let others = self.stream.others.values().filter(|other| other.is_cut()).count();
+        is_cut && others as u64 + 1 >= self.choices
     }
 
     /// Turns names, and calls of free-text tools, back.

@@ -4,5 +4,5 @@ mod read;
 mod write;
 
 pub use read::read_reply;
-pub(super) use read::{read_pages, seconds, tells_logprobs};
+pub(super) use read::{mark, read_pages, seconds, tells_logprobs};
 pub use write::write_reply;

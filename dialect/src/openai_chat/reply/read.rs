@@ -7,9 +7,9 @@ use super::super::meter::Metered;
 use super::super::parts::{cite, raw, raws, read_assistant};
 use super::super::words::{read_finish, read_tier};
 use crate::json::{Members, WrongType};
-use crate::neutral::{BadAnswer, Citation, Finish, Part, Profile, Raw, Reply};
+use crate::neutral::{BadAnswer, Choice, Citation, Finish, Part, Profile, Raw, Reply};
 
-/// Reads an answer. Of several choices the first counts: no request that crosses dialects asks for more.
+/// Reads an answer.
 ///
 /// # Errors
 /// When it is no answer, or an error.
@@ -19,54 +19,75 @@ pub fn read_reply(body: &[u8], profile: &Profile) -> Result<Reply, BadAnswer> {
     if members.take("error").is_some() && choices.is_empty() {
         return Err(BadAnswer::Fault(read_fault(200, body)));
     }
-    let first = choices
-        .first()
-        .ok_or_else(|| BadAnswer::Malformed("it has no choices".to_owned()))?;
-    let mut choice = Members::read(first.get()).ok_or(WrongType("choices"))?;
-    if let Some(error) = choice.take("error") {
-        return Err(BadAnswer::Fault(read_error(200, error)));
-    }
     let id = members.text("id")?.unwrap_or_default();
-    let (mut parts, mut rest) = read_message(&mut choice, &id, profile)?;
-    if let Some(pages) = members.take("citations") {
-        cite(&mut parts, read_pages(pages));
-        rest.push(raw("citations", pages));
-    }
-    let word = choice.text("finish_reason")?;
-    let reply = Reply {
+    let mut choices = read_choices(&choices, &id, profile)?.into_iter();
+    let first = choices
+        .next()
+        .ok_or_else(|| BadAnswer::Malformed("it has no choices".to_owned()))?;
+    let mut reply = Reply {
         id,
         model: members.text("model")?.unwrap_or_default(),
         created_s: members.take("created").and_then(seconds),
-        finish: finish(word.as_deref(), &parts),
-        parts,
+        finish: first.finish,
+        parts: first.parts,
+        others: choices.collect(),
         usage: Metered::look(body).and_then(|metered| metered.usage),
         service_tier: members.text("service_tier")?.and_then(|word| read_tier(&word)),
-        logprobs: choice
-            .take("logprobs")
-            .filter(|json| tells_logprobs(json))
-            .map(|json| raw("logprobs", json)),
-        raw: Vec::new(),
+        logprobs: first.logprobs,
+        raw: first.raw,
     };
+    if let Some(pages) = members.take("citations") {
+        cite(&mut reply.parts, read_pages(pages));
+        reply.raw.push(raw("citations", pages));
+    }
     for known in ["object", "usage", "x_groq"] {
         members.take(known);
     }
-    choice.take("index");
-    rest.extend(raws(members));
-    rest.extend(prefixed("choices.", raws(choice)));
-    Ok(Reply { raw: rest, ..reply })
+    reply.raw.extend(raws(members));
+    Ok(reply)
 }
 
-fn read_message(
-    choice: &mut Members<'_>,
-    id: &str,
-    profile: &Profile,
-) -> Result<(Vec<Part>, Vec<Raw>), BadAnswer> {
+/// The choices in the order of their numbers, which some vendors leave out.
+fn read_choices(choices: &[&RawValue], id: &str, profile: &Profile) -> Result<Vec<Choice>, BadAnswer> {
+    let mut read = Vec::with_capacity(choices.len());
+    for json in choices {
+        let mut choice = Members::read(json.get()).ok_or(WrongType("choices"))?;
+        let number: u64 = choice.read_member("index").ok().flatten().unwrap_or_default();
+        read.push((number, choice));
+    }
+    read.sort_by_key(|(number, _)| *number);
+    (0..)
+        .zip(read)
+        .map(|(number, (_, choice))| read_choice(choice, mark(id, number), profile))
+        .collect()
+}
+
+fn read_choice(mut choice: Members<'_>, mark: u32, profile: &Profile) -> Result<Choice, BadAnswer> {
+    if let Some(error) = choice.take("error") {
+        return Err(BadAnswer::Fault(read_error(200, error)));
+    }
     let mut message: Members<'_> = choice.read_member("message")?.unwrap_or_default();
-    let mark = crc32fast::hash(id.as_bytes());
     let made_id = |number: usize| format!("call_{mark:08x}{number}");
     let parts = read_assistant(&mut message, profile.think_tags, &made_id)?;
     message.take("role");
-    Ok((parts, prefixed("choices.message.", raws(message))))
+    let word = choice.text("finish_reason")?;
+    let logprobs = choice.take("logprobs").filter(|json| tells_logprobs(json));
+    let mut rest = prefixed("choices.message.", raws(message));
+    rest.extend(prefixed("choices.", raws(choice)));
+    Ok(Choice {
+        finish: finish(word.as_deref(), &parts),
+        parts,
+        logprobs: logprobs.map(|json| raw("logprobs", json)),
+        raw: rest,
+    })
+}
+
+/// What stands in the ids that are made for the calls of an answer's choice.
+pub(in crate::openai_chat) fn mark(id: &str, choice: u32) -> u32 {
+    match choice {
+        0 => crc32fast::hash(id.as_bytes()),
+        _ => crc32fast::hash(format!("{id} {choice}").as_bytes()),
+    }
 }
 
 fn prefixed(prefix: &str, mut raws: Vec<Raw>) -> Vec<Raw> {

@@ -8,7 +8,8 @@ use crate::Dialect;
 use crate::json::{ObjectWriter, write_array};
 use crate::neutral::carry::{self, CarriedSeal};
 use crate::neutral::{
-    Arguments, Finish, Heading, Media, MediaSource, Part, Raw, Reasoning, Reply, Seal, ToolCall, data_url,
+    Arguments, ChoiceRef, Finish, Heading, Media, MediaSource, Part, Raw, Reasoning, Reply, Seal, ToolCall,
+    data_url,
 };
 
 const OWN: Dialect = Dialect::OpenaiChat;
@@ -20,9 +21,6 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
     } else {
         &reply.model
     };
-    let shown = Shown::of(reply);
-    let (reason, native) = write_finish(&reply.finish, !shown.refusal.is_empty());
-    let has_native = has_own(&reply.raw, "choices.native_finish_reason");
     let mut body = Vec::with_capacity(1_024);
     let mut object = ObjectWriter::new(&mut body);
     object
@@ -30,22 +28,7 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
         .member("object", "chat.completion");
     object.member("created", &reply.created_s.unwrap_or(heading.created_s));
     object.member("model", model);
-    write_array([()], object.begin("choices"), |(), out| {
-        let mut choice = ObjectWriter::new(out);
-        choice.member("index", &0);
-        let mut message = choice.object("message");
-        shown.write(&mut message);
-        write_own(&reply.raw, "choices.message.", &mut message);
-        message.end();
-        match &reply.logprobs {
-            Some(raw) => write_logprobs(raw, choice.begin("logprobs")),
-            None => choice.begin("logprobs").extend_from_slice(b"null"),
-        }
-        choice.member("finish_reason", reason);
-        choice.optional("native_finish_reason", native.filter(|_| !has_native));
-        write_own(&reply.raw, "choices.", &mut choice);
-        choice.end();
-    });
+    write_array((0..).zip(reply.choices()), object.begin("choices"), write_choice);
     if let Some(usage) = &reply.usage {
         write_usage(usage, object.begin("usage"));
     }
@@ -53,6 +36,26 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
     write_own(&reply.raw, "", &mut object);
     object.end();
     body
+}
+
+fn write_choice((number, choice): (u32, ChoiceRef<'_>), out: &mut Vec<u8>) {
+    let shown = Shown::of(choice);
+    let (reason, native) = write_finish(choice.finish, !shown.refusal.is_empty());
+    let has_native = has_own(choice.raw, "choices.native_finish_reason");
+    let mut object = ObjectWriter::new(out);
+    object.member("index", &number);
+    let mut message = object.object("message");
+    shown.write(&mut message);
+    write_own(choice.raw, "choices.message.", &mut message);
+    message.end();
+    match choice.logprobs {
+        Some(raw) => write_logprobs(raw, object.begin("logprobs")),
+        None => object.begin("logprobs").extend_from_slice(b"null"),
+    }
+    object.member("finish_reason", reason);
+    object.optional("native_finish_reason", native.filter(|_| !has_native));
+    write_own(choice.raw, "choices.", &mut object);
+    object.end();
 }
 
 fn has_own(raws: &[Raw], name: &str) -> bool {
@@ -86,9 +89,9 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(reply: &'a Reply) -> Self {
+    fn of(choice: ChoiceRef<'a>) -> Self {
         let mut shown = Self::default();
-        for part in &reply.parts {
+        for part in choice.parts {
             match part {
                 Part::Text(text) => {
                     let before = shown.text.get_or_insert_default();
@@ -115,7 +118,7 @@ impl<'a> Shown<'a> {
                 Part::ToolResult(_) | Part::Raw(_) => {}
             }
         }
-        if let Finish::Refused(Some(explanation)) = &reply.finish
+        if let Finish::Refused(Some(explanation)) = choice.finish
             && shown.refusal.is_empty()
         {
             shown.refusal.clone_from(explanation);

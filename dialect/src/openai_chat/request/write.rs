@@ -55,15 +55,22 @@ pub fn write_request(
     write_thinking(request.thinking.as_ref(), profile, losses, &mut object)?;
     write_output(&request.output, is_native, &mut object);
     write_stop(request, &mut undo, &mut object);
+    if is_several(request) {
+        object.optional("n", request.choices);
+        undo.choices = request.choices.unwrap_or_default();
+    }
     write_logprobs(request, &mut object);
     write_rest(request, profile, losses, &mut object)?;
     object.end();
     Ok(Written { body, undo })
 }
 
+fn is_several(request: &Request) -> bool {
+    request.choices.is_some_and(|choices| choices > 1)
+}
+
 fn refuse_impossible(request: &Request, profile: &Profile) -> Result<(), Refusal> {
-    // An answer that crosses dialects is one.
-    if request.choices.is_some_and(|choices| choices > 1) {
+    if is_several(request) && !profile.several_answers {
         return Err(Losses::refuse("n"));
     }
     let ends_with_answer = request.turns.last().is_some_and(|turn| {

@@ -1,5 +1,6 @@
 //! Streamed answers, to and from neutral events.
 
+mod choice;
 mod chunk;
 mod read;
 mod write;

@@ -24,6 +24,9 @@ const OWN: Dialect = Dialect::OpenaiChat;
 #[derive(Debug)]
 pub struct StreamWriter {
     heading: OwnedHeading,
+    /// Which of the choices is written; that which is not the first tells neither usage nor the end.
+    number: u32,
+    others: Vec<Self>,
     /// Whether the client asked for usage.
     usage_asked: bool,
     /// All of a chunk before its choices.
@@ -75,6 +78,8 @@ impl StreamWriter {
     pub fn new(heading: OwnedHeading, usage_asked: bool) -> Self {
         Self {
             heading,
+            number: 0,
+            others: Vec::new(),
             usage_asked,
             head: Vec::new(),
             blocks: Vec::new(),
@@ -106,6 +111,7 @@ impl StreamWriter {
             Event::Fault(fault) => self.fault(fault, out),
             Event::KeepAlive => out.extend_from_slice(Dialect::OpenaiChat.keep_alive()),
             Event::Raw(_) => {}
+            Event::Other { choice, event } => self.other(*choice, event, out),
             Event::End => self.end(out),
         }
     }
@@ -116,12 +122,42 @@ impl StreamWriter {
         }
         self.usage = start.usage;
         self.make_head(start);
+        self.begin_message(out);
+    }
+
+    fn begin_message(&mut self, out: &mut Vec<u8>) {
         self.chunk(out, |delta| {
             delta
                 .member("role", "assistant")
                 .member("content", "")
                 .json("refusal", "null");
         });
+    }
+
+    /// Another choice is written like the first, with the same head.
+    fn other(&mut self, choice: u32, event: &Event, out: &mut Vec<u8>) {
+        if let Event::Finish(finish) = event
+            && let Some(fault) = finish.fault()
+        {
+            return self.fault(&fault, out);
+        }
+        if self.head.is_empty() {
+            self.start(&Start::default(), out);
+        }
+        let known = self.others.iter().position(|other| other.number == choice);
+        let at = known.unwrap_or_else(|| {
+            let mut other = Self {
+                number: choice,
+                head: self.head.clone(),
+                ..Self::new(self.heading.clone(), self.usage_asked)
+            };
+            other.begin_message(out);
+            self.others.push(other);
+            self.others.len() - 1
+        });
+        if let Some(other) = self.others.get_mut(at) {
+            other.write(event, out);
+        }
     }
 
     fn make_head(&mut self, start: &Start) {
@@ -162,7 +198,9 @@ impl StreamWriter {
         }
         sse::begin_event(None, out);
         out.extend_from_slice(&self.head);
-        out.extend_from_slice(b"{\"index\":0,\"delta\":");
+        out.extend_from_slice(b"{\"index\":");
+        write(&self.number, out);
+        out.extend_from_slice(b",\"delta\":");
     }
 
     fn open(&mut self, block: u32, kind: &Block, out: &mut Vec<u8>) {

@@ -1,6 +1,8 @@
 //! A strict reading of what a stream of Chat Completions is: what it finds against one is a list, so that recordings of
 //! vendors who break a rule can be held to all others.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::sse::{Events, StreamLimits, data};
@@ -16,7 +18,7 @@ pub(crate) enum Breach {
     NoRole,
     /// A role in a later one.
     RoleAgain,
-    /// More than one choice in a chunk, or one that is not number 0.
+    /// More than one choice in a chunk, or one without a number.
     OtherChoice,
     /// A call whose number is not the next.
     CallNumber,
@@ -40,15 +42,22 @@ pub(crate) enum Breach {
 struct Checker {
     found: Vec<Breach>,
     head: Option<[Value; 4]>,
+    /// By their numbers.
+    choices: BTreeMap<u64, Choice>,
+    usage_told: bool,
+    ended: bool,
+    failed: bool,
+}
+
+#[derive(Default)]
+struct Choice {
+    found: Vec<Breach>,
     chunks: usize,
     /// By their numbers.
     calls: Vec<(usize, String)>,
     finished: bool,
     /// The answer was as long as it may be, and may end anywhere.
     is_cut: bool,
-    usage_told: bool,
-    ended: bool,
-    failed: bool,
 }
 
 /// What a stream breaks, each rule once, in order.
@@ -100,8 +109,30 @@ impl Checker {
                 self.expect(chunk["usage"].is_object() && !self.usage_told, Breach::EmptyChunk);
                 self.usage_told = true;
             }
-            Some([choice]) if choice["index"] == 0 => self.choice(choice),
+            Some([choice]) if choice["index"].is_u64() => {
+                let number = choice["index"].as_u64().unwrap();
+                self.choices.entry(number).or_default().choice(choice);
+            }
             _ => self.found.push(Breach::OtherChoice),
+        }
+    }
+
+    fn finish(&mut self) {
+        self.expect(self.ended, Breach::NoEnd);
+        self.expect(self.failed || !self.choices.is_empty(), Breach::NoFinish);
+        for (_, mut choice) in std::mem::take(&mut self.choices) {
+            if !self.failed {
+                choice.finish();
+            }
+            self.found.append(&mut choice.found);
+        }
+    }
+}
+
+impl Choice {
+    fn expect(&mut self, holds: bool, breach: Breach) {
+        if !holds {
+            self.found.push(breach);
         }
     }
 
@@ -150,10 +181,6 @@ impl Checker {
     }
 
     fn finish(&mut self) {
-        self.expect(self.ended, Breach::NoEnd);
-        if self.failed {
-            return;
-        }
         self.expect(self.finished, Breach::NoFinish);
         let are_json = self
             .calls
@@ -172,6 +199,11 @@ fn the_checker_finds_what_is_wrong() {
     };
     let first = chunk(r#"{"index":0,"delta":{"role":"assistant"},"finish_reason":null}"#);
     let last = chunk(r#"{"index":0,"delta":{},"finish_reason":"stop"}"#);
+    let other = |delta: &str, finish: &str| {
+        chunk(&format!(
+            r#"{{"index":1,"delta":{delta},"finish_reason":{finish}}}"#
+        ))
+    };
     let done = "data: [DONE]\n\n";
     assert_eq!(check(format!("{first}{last}{done}").as_bytes()), []);
     for (stream, expected) in [
@@ -181,6 +213,22 @@ fn the_checker_finds_what_is_wrong() {
         (format!("{first}{last}"), vec![Breach::NoEnd]),
         (format!("{first}{last}{done}{done}"), vec![Breach::AfterEnd]),
         (format!("{last}{done}"), vec![Breach::NoRole]),
+        (done.to_owned(), vec![Breach::NoFinish]),
+        (
+            format!(
+                "{first}{}{last}{done}",
+                other("{\"role\":\"assistant\"}", "\"stop\"")
+            ),
+            vec![],
+        ),
+        (
+            format!("{first}{last}{}{done}", other("{\"role\":\"assistant\"}", "null")),
+            vec![Breach::NoFinish],
+        ),
+        (
+            format!("{first}{last}{}{done}", other("{}", "\"stop\"")),
+            vec![Breach::NoRole],
+        ),
         (
             format!("{first}{}{last}{done}", chunk("")),
             vec![Breach::EmptyChunk],

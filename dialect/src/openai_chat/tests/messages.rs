@@ -41,6 +41,7 @@ fn reply(parts: Vec<Part>, finish: Finish) -> Reply {
         created_s: None,
         parts,
         finish,
+        others: Vec::new(),
         usage: None,
         service_tier: None,
         logprobs: None,

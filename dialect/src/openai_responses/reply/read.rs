@@ -56,6 +56,7 @@ pub fn read_reply(body: &[u8], _profile: &Profile) -> Result<Reply, BadAnswer> {
         model: body.model.unwrap_or_default(),
         created_s: body.created_at.and_then(seconds),
         finish: finish(words::read_finish(status, reason.as_deref()), &parts),
+        others: Vec::new(),
         logprobs: output.iter().find_map(|item| read_logprobs(item)),
         parts,
         usage: body.usage.and_then(|counts| counts.usage(tier)),

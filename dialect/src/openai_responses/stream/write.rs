@@ -65,7 +65,8 @@ impl StreamWriter {
             Event::KeepAlive => return out.extend_from_slice(Dialect::OpenaiResponses.keep_alive()),
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish(finish) => self.finish = Some(finish.clone()),
-            Event::Raw(_) => {}
+            // No request of this dialect asks for several answers.
+            Event::Raw(_) | Event::Other { .. } => {}
             Event::Open { .. } | Event::Delta { .. } | Event::Close { .. } | Event::Fault(_) | Event::End => {
                 self.start(&Start::default(), out);
             }
@@ -76,7 +77,12 @@ impl StreamWriter {
             Event::Close { block } => self.close(*block, out),
             Event::Fault(fault) => self.fail(fault, out),
             Event::End => self.end(out),
-            Event::Start(_) | Event::KeepAlive | Event::Usage(_) | Event::Finish(_) | Event::Raw(_) => {}
+            Event::Start(_)
+            | Event::KeepAlive
+            | Event::Usage(_)
+            | Event::Finish(_)
+            | Event::Raw(_)
+            | Event::Other { .. } => {}
         }
     }
 

@@ -44,7 +44,8 @@ pub(super) fn collect(events: &[Event]) -> Told {
                 assert!(open.is_empty() && told.finish.is_some());
                 told.has_ended = true;
             }
-            Event::KeepAlive | Event::Raw(_) => {}
+            // An answer of this dialect is one.
+            Event::KeepAlive | Event::Raw(_) | Event::Other { .. } => {}
         }
     }
     told

@@ -331,6 +331,7 @@ fn the_same_events_are_written_the_same_and_a_whole_answer_says_the_same() {
         created_s: None,
         parts: told.parts,
         finish: told.finish.unwrap(),
+        others: Vec::new(),
         usage: told.usage,
         service_tier: None,
         logprobs: Some(raw(
