@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Part, Raw, Role, ToolCall, Turn};
+use super::{Effort, Part, Profile, Raw, Request, Role, ThinkingAmount, ThinkingStyle, ToolCall, Turn};
 use crate::refusal::{Code, Refusal};
 
 /// How a dialect wants its turns.
@@ -58,6 +58,34 @@ pub fn stop(sequences: &[String]) -> Result<(), Refusal> {
         return Err(Refusal::new(Code::InvalidValue, message).param("stop"));
     }
     Ok(())
+}
+
+/// Checks that no call is forced upon a model that thinks, where its vendor refuses that. Who has said how much it shall
+/// think is not answered as if nothing had been said.
+///
+/// # Errors
+/// When one is.
+pub fn forced_call(request: &Request, profile: &Profile) -> Result<(), Refusal> {
+    if profile.forced_calls_with_thinking || profile.thinking == ThinkingStyle::None {
+        return Ok(());
+    }
+    let thinks =
+        |amount: &ThinkingAmount| amount.is_chosen() && *amount != ThinkingAmount::Effort(Effort::None);
+    if request.forces_call()
+        && request
+            .thinking
+            .as_ref()
+            .is_some_and(|thinking| thinks(&thinking.amount))
+    {
+        return Err(forced_while_thinking());
+    }
+    Ok(())
+}
+
+pub(crate) fn forced_while_thinking() -> Refusal {
+    let message = "this model cannot be forced to call a tool while it thinks: leave `tool_choice` to it, or ask for no \
+                   reasoning";
+    Refusal::new(Code::CannotTranslate, message).param("tool_choice")
 }
 
 /// Checks that every call has its result, before the model speaks again, and every result its call.

@@ -85,6 +85,20 @@ pub enum Effort {
     Other(String),
 }
 
+impl ThinkingAmount {
+    /// Whether the client has said how much, and does not leave that to the model.
+    pub(crate) fn is_chosen(&self) -> bool {
+        *self != Self::Free
+    }
+}
+
+impl Request {
+    /// Whether a call of a tool is wanted for certain.
+    pub(crate) fn forces_call(&self) -> bool {
+        self.tool_choice.as_ref().is_some_and(ToolChoice::is_forced)
+    }
+}
+
 impl Effort {
     /// By OpenAI's word for it.
     pub(crate) fn of_word(word: &str) -> Self {

@@ -46,6 +46,16 @@ pub enum ToolChoice {
     },
 }
 
+impl ToolChoice {
+    /// Whether the client wants a call for certain.
+    pub fn is_forced(&self) -> bool {
+        matches!(
+            self,
+            Self::Required | Self::Tool(_) | Self::Among { required: true, .. }
+        )
+    }
+}
+
 /// The model asks the client to run a tool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolCall {

@@ -1,6 +1,7 @@
 //! Calls of tools, and their results.
 
 use super::*;
+use crate::refusal::Code;
 
 const SIGNATURE: &str = "c2lnbmF0dXJlIG9mIGEgdGhvdWdodA==";
 
@@ -386,16 +387,39 @@ fn p16_a_call_is_not_forced_on_a_model_that_thinks() {
     let members =
         json!({"tools": [tool(OpenaiChat, "look")], "tool_choice": "required", "reasoning_effort": "high"});
     let body = request(OpenaiChat, members);
-    let sent = asked(OpenaiChat, AnthropicMessages, &body);
-    let thinks = sent
-        .get("thinking")
-        .is_some_and(|thinking| thinking["type"] != "disabled");
-    let forced = matches!(sent["tool_choice"]["type"].as_str(), Some("any" | "tool"));
-    assert!(forced && !thinks, "{sent}");
-    assert_ne!(
-        lost(OpenaiChat, AnthropicMessages, &Profile::default(), &body),
-        ""
+    let usual = Profile::default();
+    let refusal = refused(OpenaiChat, AnthropicMessages, &usual, &body);
+    assert_eq!(
+        (refusal.code, refusal.named()),
+        (Code::CannotTranslate, Some("tool_choice"))
     );
+    // Who leaves to the model how much it thinks has not asked for thoughts.
+    let members = json!({"tools": [tool(GeminiGenerate, "look")], "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
+        "generationConfig": {"thinkingConfig": {"thinkingBudget": -1}}});
+    let free = request(GeminiGenerate, members);
+    let sent = asked(GeminiGenerate, AnthropicMessages, &free);
+    assert_eq!(sent["tool_choice"]["type"], "any");
+    assert_eq!(sent.get("thinking"), None);
+    assert_eq!(
+        lost(GeminiGenerate, AnthropicMessages, &usual, &free),
+        "reasoning"
+    );
+    // Others than Anthropic refuse it too, and most do not.
+    let refusing = Profile {
+        forced_calls_with_thinking: false,
+        ..Profile::default()
+    };
+    let members = json!({"tools": [tool(AnthropicMessages, "look")], "tool_choice": {"type": "any"},
+        "thinking": {"type": "enabled", "budget_tokens": 2_000}});
+    let body = request(AnthropicMessages, members);
+    for provider in [OpenaiChat, OpenaiResponses] {
+        let refusal = refused(AnthropicMessages, provider, &refusing, &body);
+        assert_eq!(refusal.named(), Some("tool_choice"), "{provider:?}");
+        assert_eq!(
+            asked(AnthropicMessages, provider, &body)["tool_choice"],
+            "required"
+        );
+    }
 }
 
 #[test]

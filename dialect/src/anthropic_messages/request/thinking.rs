@@ -1,5 +1,6 @@
 //! How much a model is told to think, in the way in which it is told, and within the cap.
 
+use crate::neutral::check::forced_while_thinking;
 use crate::neutral::{Effort, Efforts, Losses, Profile, Request, ThinkingAmount, ThinkingStyle};
 use crate::refusal::Refusal;
 
@@ -25,7 +26,7 @@ pub(super) enum Switch {
 const ANSWER_TOKENS_MIN: u64 = 1_024;
 
 impl Plan {
-    /// `hindrance` says that something else in the request does not go together with thinking.
+    /// `hindrance` says that something else than a forced call does not go together with thinking in this request.
     pub(super) fn new(
         request: &Request,
         profile: &Profile,
@@ -57,7 +58,10 @@ impl Plan {
                 plan.by_budget(wanted, min, losses)?;
             }
         }
-        if hindrance && plan.is_on() {
+        if plan.is_on() && request.forces_call() && thinking.amount.is_chosen() {
+            return Err(forced_while_thinking());
+        }
+        if plan.is_on() && (hindrance || request.forces_call()) {
             losses.drop("reasoning")?;
             plan.switch = None;
         }

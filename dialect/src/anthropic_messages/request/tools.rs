@@ -57,14 +57,6 @@ pub(super) fn marks(request: &Request) -> usize {
     sent(request).iter().filter(|tool| tool.cache.is_some()).count()
 }
 
-/// Whether the client wants a call for certain, which does not go together with thinking.
-pub(super) fn is_forced(choice: Option<&ToolChoice>) -> bool {
-    matches!(
-        choice,
-        Some(ToolChoice::Required | ToolChoice::Tool(_) | ToolChoice::Among { required: true, .. })
-    )
-}
-
 enum Sent<'a> {
     Tool(&'a Tool),
     Schema(&'a SchemaTool<'a>),

@@ -15,7 +15,7 @@ use super::output::Form;
 use super::part::{Blocks, Marks, marks_of};
 use super::sampling::write_sampling;
 use super::thinking::{Plan, Switch};
-use super::tools::{is_forced, marks, write_tools};
+use super::tools::{marks, write_tools};
 
 const OWN: Dialect = Dialect::AnthropicMessages;
 
@@ -34,9 +34,8 @@ pub fn write_request(
     refuse_unsaid(request)?;
     let profile = target.profile;
     let conversation = arrange(request, profile, losses)?;
-    let hindrance = is_forced(request.tool_choice.as_ref())
-        || conversation.has_prefill()
-        || conversation.calls_without_thought() && !is_adaptive(profile);
+    let hindrance =
+        conversation.has_prefill() || conversation.calls_without_thought() && !is_adaptive(profile);
     let plan = Plan::new(request, profile, hindrance, losses)?;
     let form = Form::new(request, profile, plan.is_on(), losses)?;
     let mut undo = Undo::default();

@@ -520,7 +520,7 @@ fn p16_p17_tool_choice() {
         tools: vec![tool("a")],
         tool_choice: Some(ToolChoice::Required),
         thinking: Some(Thinking {
-            amount: ThinkingAmount::Effort(Effort::High),
+            amount: ThinkingAmount::Free,
             show: None,
         }),
         ..asking("q")
@@ -528,6 +528,19 @@ fn p16_p17_tool_choice() {
     let outcome = written(&request);
     assert_eq!(outcome.body["thinking"], Value::Null);
     assert_eq!(outcome.lost, ["reasoning"]);
+    for (amount, is_refused) in [
+        (ThinkingAmount::Effort(Effort::High), true),
+        (ThinkingAmount::Budget(2_000), true),
+        (ThinkingAmount::Effort(Effort::None), false),
+    ] {
+        let request = Request {
+            thinking: Some(Thinking { amount, show: None }),
+            ..request.clone()
+        };
+        let refusal = write(&request, &Profile::default()).err();
+        let named = refusal.map(|refusal| refusal.named());
+        assert_eq!(named, is_refused.then_some(Some("tool_choice")));
+    }
     assert_eq!(
         written(&Request {
             tool_choice: Some(ToolChoice::Auto),

@@ -29,6 +29,7 @@ pub fn write_request(
     foreign(request, OWN, losses)?;
     check::tools(&request.turns)?;
     check::stop(&request.stop)?;
+    check::forced_call(request, target.profile)?;
     refuse_impossible(request, target.profile)?;
     note_marks(request, target.profile, losses);
     let profile = target.profile;

@@ -30,6 +30,7 @@ pub fn write_request(
 ) -> Result<Written, Refusal> {
     foreign(request, Dialect::OpenaiResponses, losses)?;
     check::stop(&request.stop)?;
+    check::forced_call(request, target.profile)?;
     drop_unknown_here(request, losses)?;
     let mut undo = Undo {
         stop: request.stop.clone(),
