@@ -1,14 +1,22 @@
 //! Which call a result answers, though Google often gives calls no ids: the gateway makes them, and knows its own again.
 //!
-//! Ids that were made never go to Google. They hold what keeps them apart for as long as a conversation lasts: the id of
-//! the answer that holds the call, or the call's number in the conversation.
+//! No id goes to Google that Google did not give: those that it gave are marked on their way through a client of another
+//! dialect, so that they are known when they come back, and those of other vendors, or of clients, are not taken for its own.
+//! Ids that were made hold what keeps them apart for as long as a conversation lasts: the id of the answer that holds the
+//! call, or the call's number in the conversation.
+
+use crate::neutral::ToolCall;
 
 /// How ids begin that were made here. No vendor's do.
 const MADE: &str = "call_tlg_";
+/// How those begin that Google gave.
+const GIVEN: &str = "call_tlgg_";
 
 /// The calls of a conversation, or of an answer, in their order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Calls {
+    /// Whether they are an answer's, whose ids are Google's own.
+    is_answer: bool,
     /// Between the prefix and the number.
     origin: String,
     made: usize,
@@ -22,9 +30,15 @@ struct Call {
     is_answered: bool,
 }
 
-/// Whether an id was made here.
-pub(super) fn is_made(id: &str) -> bool {
-    id.starts_with(MADE)
+/// An id as Google gave it; `None` for one that it did not give.
+pub(super) fn given(id: &str) -> Option<&str> {
+    id.strip_prefix(GIVEN)
+}
+
+/// The id of a call as a client of this dialect gets it: none where no vendor gave one.
+pub(super) fn shown(call: &ToolCall) -> Option<&str> {
+    let is_vendors = |id: &&str| !call.id_is_ours && !id.starts_with(MADE);
+    given(&call.id).or_else(|| Some(call.id.as_str()).filter(is_vendors))
 }
 
 impl Calls {
@@ -36,6 +50,7 @@ impl Calls {
             origin.push('_');
         }
         Self {
+            is_answer: true,
             origin,
             ..Self::default()
         }
@@ -53,9 +68,12 @@ impl Calls {
     /// name, tells no calls apart.
     pub(super) fn next(&mut self, given: Option<&str>, name: &str) -> (String, bool) {
         let is_open = |id: &str| self.seen.iter().any(|call| call.id == id && !call.is_answered);
-        let given = given.filter(|id| !id.is_empty() && *id != name && !is_open(id));
+        let given = given.filter(|id| !id.is_empty() && *id != name);
+        let mark = if self.is_answer { GIVEN } else { "" };
+        let given = given.map(|id| format!("{mark}{id}")).filter(|id| !is_open(id));
+        let id_is_ours = given.is_none();
         let id = match given {
-            Some(id) => id.to_owned(),
+            Some(id) => id,
             None => format!("{MADE}{}{}", self.origin, self.made),
         };
         self.made += 1;
@@ -64,7 +82,7 @@ impl Calls {
             name: name.to_owned(),
             is_answered: false,
         });
-        (id, given.is_none())
+        (id, id_is_ours)
     }
 
     /// The id of the call that a result answers: the one with its id, or the first of its name that has no answer yet.

@@ -42,7 +42,8 @@ fn summary(origin: Dialect) -> Part {
 /// Answers with seals, each by the only vendor to whom they mean something.
 fn sealed() -> Vec<(Dialect, Reply)> {
     let signed = |name: &str| {
-        let mut part = call("call_1", name, "{}");
+        // As one that Google gave is known again.
+        let mut part = call("call_tlgg_call_1", name, "{}");
         if let Part::ToolCall(call) = &mut part {
             call.seal = seal(Dialect::GeminiGenerate);
         }

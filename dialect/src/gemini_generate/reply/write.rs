@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::calls::is_made;
+use super::super::calls::shown;
 use super::super::citations::Gathered;
 use super::super::{logprobs, words, write_part};
 use crate::Dialect;
@@ -96,9 +96,8 @@ fn write_answer_part(part: &Part, thoughts: &mut Thoughts, out: &mut Vec<u8>) {
             write_part::reasoning(reasoning, carried(reasoning.seal.as_ref()).as_deref(), out);
         }
         Part::ToolCall(call) => {
-            let id = Some(call.id.as_str()).filter(|_| !call.id_is_ours && !is_made(&call.id));
             let seal = thoughts.beside(call.seal.as_ref());
-            write_part::call(call, id, &call.name, seal.as_deref(), out);
+            write_part::call(call, shown(call), &call.name, seal.as_deref(), out);
         }
         part => write_part::part(part, out),
     }

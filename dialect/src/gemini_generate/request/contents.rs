@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::super::calls::is_made;
+use super::super::calls::given;
 use super::super::read_part::NO_SEAL;
 use super::super::{words, write_part};
 use super::write::is_third;
@@ -176,13 +176,13 @@ impl<'r> Contents<'r> {
             Piece::Media(media) => write_part::media(media, out),
             Piece::Call { call, wants_seal } => {
                 let name = sent_name(&call.name);
-                let id = Some(call.id.as_str()).filter(|_| !call.id_is_ours && !is_made(&call.id));
+                let id = given(&call.id);
                 let seal = write_part::own_seal(call.seal.as_ref());
                 let seal = seal.or_else(|| wants_seal.then_some(NO_SEAL));
                 write_part::call(call, id, &name, seal, out);
             }
             Piece::Result { result, name } => {
-                let id = Some(result.call_id.as_str()).filter(|id| !is_made(id));
+                let id = given(&result.call_id);
                 write_part::result(result, id, &sent_name(name), self.is_third, out);
             }
         }

@@ -3,7 +3,7 @@
 //! Text goes on as it comes. A call goes when all of its arguments are there, for clients of this dialect know no pieces
 //! of one, and in the order in which calls were opened. The reason for the end and usage stand in the last chunk.
 
-use super::super::calls::is_made;
+use super::super::calls::shown;
 use super::super::citations::Gathered;
 use super::super::reply::{Ending, Thoughts, carried, write_answer_members};
 use super::super::{fault, refusal, write_part};
@@ -237,10 +237,9 @@ impl StreamWriter {
 
     fn write_call(&mut self, writing: &Writing, out: &mut Vec<u8>) {
         if let Kind::Call(call) = &writing.kind {
-            let id = Some(call.id.as_str()).filter(|_| !call.id_is_ours && !is_made(&call.id));
             let seal = self.thoughts.beside(call.seal.as_ref());
             self.part(out, |out| {
-                write_part::call(call, id, &call.name, seal.as_deref(), out)
+                write_part::call(call, shown(call), &call.name, seal.as_deref(), out)
             });
         }
     }

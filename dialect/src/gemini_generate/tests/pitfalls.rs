@@ -100,11 +100,14 @@ fn after_calls(calls: Vec<ToolCall>, turns: Vec<Turn>) -> Request {
 fn p10_p11_p12_results_stand_in_call_order_under_the_functions_name_and_ids_go_back_where_google_gave_them() {
     let calls = vec![
         call("call_tlg_r_0", "a", "{}"),
-        call("g1", "b", "{}"),
-        call("g2", "a", ""),
+        call("call_tlgg_g1", "b", "{}"),
+        call("call_of_a_client", "a", ""),
     ];
     let results = vec![
-        Turn::new(Role::User, vec![Part::ToolResult(result("g2", "third"))]),
+        Turn::new(
+            Role::User,
+            vec![Part::ToolResult(result("call_of_a_client", "third"))],
+        ),
         Turn::new(
             Role::User,
             vec![
@@ -112,7 +115,10 @@ fn p10_p11_p12_results_stand_in_call_order_under_the_functions_name_and_ids_go_b
                 Part::text("and now?"),
             ],
         ),
-        Turn::new(Role::User, vec![Part::ToolResult(result("g1", "{\"x\": 1.0}"))]),
+        Turn::new(
+            Role::User,
+            vec![Part::ToolResult(result("call_tlgg_g1", "{\"x\": 1.0}"))],
+        ),
     ];
     let found = body(&after_calls(calls, results), &second());
     let contents = found["contents"].as_array().unwrap();
@@ -122,12 +128,20 @@ fn p10_p11_p12_results_stand_in_call_order_under_the_functions_name_and_ids_go_b
         json!({"role":"user","parts":[
             {"functionResponse":{"name":"a","response":{"result":"first"}}},
             {"functionResponse":{"id":"g1","name":"b","response":{"x":1.0}}},
-            {"functionResponse":{"id":"g2","name":"a","response":{"result":"third"}}},
+            {"functionResponse":{"name":"a","response":{"result":"third"}}},
         ]})
     );
     assert_eq!(contents[3], json!({"role":"user","parts":[{"text":"and now?"}]}));
     assert_eq!(
         contents[1]["parts"][0],
+        json!({"functionCall":{"name":"a","args":{}}})
+    );
+    assert_eq!(
+        contents[1]["parts"][1],
+        json!({"functionCall":{"id":"g1","name":"b","args":{}}})
+    );
+    assert_eq!(
+        contents[1]["parts"][2],
         json!({"functionCall":{"name":"a","args":{}}})
     );
 }
@@ -550,7 +564,7 @@ fn results_hold_errors_and_media_as_the_model_takes_them() {
     let inline = json!({"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgoA"}});
     assert_eq!(
         third_generation[2]["parts"],
-        json!([{"functionResponse":{"id":"1","name":"f","response":{"result":"seen"},"parts":[inline]}}])
+        json!([{"functionResponse":{"name":"f","response":{"result":"seen"},"parts":[inline]}}])
     );
     let before = answer(vec![image()], false, &second());
     assert_eq!(before[2]["parts"][0]["functionResponse"].get("parts"), None);

@@ -91,6 +91,16 @@ fn normal(value: &mut Value) {
 /// Takes away what the documented normal form leaves out or spells in another way.
 fn normal_request(mut value: Value) -> Value {
     normal(&mut value);
+    // A client of this dialect gives no ids that are known for Google's, and is passed on as it came.
+    for content in value["contents"].as_array_mut().into_iter().flatten() {
+        for part in content["parts"].as_array_mut().into_iter().flatten() {
+            for kind in ["functionCall", "functionResponse"] {
+                part.get_mut(kind)
+                    .and_then(Value::as_object_mut)
+                    .map(|call| call.remove("id"));
+            }
+        }
+    }
     let members = value.as_object_mut().unwrap();
     if let Some(system) = members
         .get_mut("systemInstruction")

@@ -12,6 +12,9 @@ use crate::neutral::{
     Turn,
 };
 
+/// How ids are marked that Google gave.
+const GIVEN: &str = "call_tlgg_";
+
 fn any_seal() -> impl Strategy<Value = Option<Seal>> {
     proptest::option::of("[A-Za-z0-9]{8}").prop_map(|data| {
         data.map(|data| Seal {
@@ -64,7 +67,7 @@ fn any_round() -> impl Strategy<Value = Vec<Turn>> {
         }
         let mut results = Vec::new();
         for (number, (name, key, seal, text, is_error)) in calls.into_iter().enumerate() {
-            let id = format!("id-{number}");
+            let id = format!("{GIVEN}id-{number}");
             answer.push(Part::ToolCall(ToolCall {
                 id: id.clone(),
                 id_is_ours: false,
@@ -228,6 +231,13 @@ proptest! {
         let (written, lost) = written(&request, &third()).unwrap();
         prop_assert_eq!(lost, None);
         let again = read_request(&written.body, "m", false).unwrap();
+        // To Google the ids go as it gave them.
+        for part in request.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
+            let (Part::ToolCall(ToolCall { id, .. }) | Part::ToolResult(ToolResult { call_id: id, .. })) = part else {
+                continue;
+            };
+            *id = id.replace(GIVEN, "");
+        }
         prop_assert_eq!(again, request);
     }
 

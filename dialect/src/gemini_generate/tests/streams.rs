@@ -209,7 +209,11 @@ fn p10_calls_of_one_name_have_ids_of_their_own() {
         .collect();
     assert_eq!(
         ids,
-        [("call_tlg_r_0", true), ("call_tlg_r_1", true), ("x", false)]
+        [
+            ("call_tlg_r_0", true),
+            ("call_tlg_r_1", true),
+            ("call_tlgg_x", false)
+        ]
     );
 }
 
