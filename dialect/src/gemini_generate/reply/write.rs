@@ -18,7 +18,8 @@ pub(in crate::gemini_generate) struct Ending<'a> {
     /// Whether the answer holds nothing that could be read.
     pub(in crate::gemini_generate) is_empty: bool,
     pub(in crate::gemini_generate) citations: &'a Gathered,
-    pub(in crate::gemini_generate) logprobs: Option<&'a Raw>,
+    /// Of a stream, those of each of its pieces.
+    pub(in crate::gemini_generate) logprobs: &'a [Raw],
     pub(in crate::gemini_generate) raw: &'a [Raw],
 }
 
@@ -78,7 +79,7 @@ fn write_candidate((number, choice): (u32, ChoiceRef<'_>), out: &mut Vec<u8>) {
         finish: choice.finish,
         is_empty: choice.parts.is_empty(),
         citations: &Gathered::add_all(choice.parts),
-        logprobs: choice.logprobs,
+        logprobs: choice.logprobs.map_or(&[], std::slice::from_ref),
         raw: choice.raw,
     };
     ending.write(&mut object);
@@ -133,9 +134,7 @@ impl Ending<'_> {
         if is_told.iter().all(|name| own(self.raw, name).is_none()) {
             self.citations.write(object);
         }
-        if let Some(raw) = self.logprobs {
-            logprobs::write(raw, object);
-        }
+        logprobs::write(self.logprobs, object);
         for raw in self.raw.iter().filter(|raw| is_own(raw)) {
             if let Some(name) = raw.name.strip_prefix("candidates.") {
                 object.json(name, raw.json.get());

@@ -45,7 +45,8 @@ pub struct StreamWriter {
     citations: Gathered,
     text_before: usize,
     thoughts: Thoughts,
-    logprobs: Option<Raw>,
+    /// As they came, with each piece of the text.
+    logprobs: Vec<Raw>,
     raw: Vec<Raw>,
 }
 
@@ -82,7 +83,7 @@ impl StreamWriter {
             citations: Gathered::default(),
             text_before: 0,
             thoughts: Thoughts::default(),
-            logprobs: None,
+            logprobs: Vec::new(),
             raw: Vec::new(),
         }
     }
@@ -198,7 +199,7 @@ impl StreamWriter {
                 let citation: &Citation = citation;
                 self.citations.add(citation, text, self.text_before);
             }
-            (_, Delta::Logprobs(raw)) => self.logprobs = Some(raw.clone()),
+            (_, Delta::Logprobs(raw)) => self.logprobs.push(raw.clone()),
             _ => {}
         }
     }
@@ -316,7 +317,7 @@ impl StreamWriter {
             finish: self.finish.as_ref().unwrap_or(&Finish::End),
             is_empty: !self.has_content,
             citations: &self.citations,
-            logprobs: self.logprobs.as_ref(),
+            logprobs: &self.logprobs,
             raw: &self.raw,
         }
     }
