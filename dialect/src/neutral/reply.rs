@@ -1,8 +1,9 @@
 //! What a model answers.
 
 use super::request::ServiceTier;
-use super::{Fault, FaultKind, Part, Raw};
+use super::{Arguments, Fault, FaultKind, Part, Raw, ToolCall};
 use crate::Usage;
+use crate::json::Members;
 
 /// One whole answer, whatever dialect it came in.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +112,20 @@ impl Reply {
 }
 
 impl Finish {
+    /// Whether the answer ends where there was no more room, or where a filter stopped it: what is not whole then never will be.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self, Self::MaxTokens | Self::ContextFull | Self::Blocked(_))
+    }
+
+    /// Whether a call may be handed out as one: clients run what they are given, whatever the reason for the end. Of an answer
+    /// that was cut, none whose arguments broke off.
+    pub(crate) fn hands_out(&self, call: &ToolCall) -> bool {
+        match &call.arguments {
+            Arguments::Json(json) => !self.is_cut() || Members::read(json).is_some(),
+            Arguments::Text(_) => true,
+        }
+    }
+
     /// The reason by what the answer holds: with a call for the client in it, an answer that was not cut or held back
     /// ends for that call, whatever word its vendor has for it.
     #[must_use]

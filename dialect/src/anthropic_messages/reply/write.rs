@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use crate::Dialect;
-use crate::json::{Members, ObjectWriter, write_array};
+use crate::json::{ObjectWriter, write_array};
 use crate::neutral::carry::{CarriedSeal, Place, of_text, opaque_for, tool_call_id};
-use crate::neutral::{Arguments, Finish, Heading, Part, Reasoning, Reply, ToolCall};
+use crate::neutral::{Finish, Heading, Part, Reasoning, Reply, ToolCall};
 
 use super::super::block::{
     input, joined, write_answer_text, write_call, write_raws, write_redacted, write_thinking,
@@ -80,17 +80,13 @@ fn write_reasoning(reasoning: &Reasoning, out: &mut Vec<u8>) {
 /// Blocks without anything in them are not to be sent back, so they are not given out; and a call whose arguments the
 /// cap cut off must not be run.
 fn is_shown(part: &Part, finish: &Finish) -> bool {
-    let is_cut = matches!(finish, Finish::MaxTokens | Finish::ContextFull);
     match part {
         Part::Text(text) => !text.text.is_empty() || text.seal.is_some(),
         Part::Refusal(text) => !text.is_empty(),
         Part::Reasoning(reasoning) => {
             reasoning.seal.is_some() || reasoning.texts.iter().any(|text| !text.is_empty())
         }
-        Part::ToolCall(call) => match &call.arguments {
-            Arguments::Json(json) => !is_cut || Members::read(json).is_some(),
-            Arguments::Text(_) => true,
-        },
+        Part::ToolCall(call) => finish.hands_out(call),
         Part::Raw(raw) => raw.origin == OWN,
         // An answer of Anthropic's has no pictures and no results.
         Part::Media(_) | Part::ToolResult(_) => false,

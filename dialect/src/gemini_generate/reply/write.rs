@@ -63,8 +63,14 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
 fn write_candidate((number, choice): (u32, ChoiceRef<'_>), out: &mut Vec<u8>) {
     let mut object = ObjectWriter::new(out);
     let mut content = object.object("content");
-    let written = |part: &&Part| {
-        !matches!(part, Part::Raw(raw) if !is_own(raw)) && !matches!(part, Part::ToolResult(_))
+    let written = |part: &&Part| match part {
+        Part::Raw(raw) => is_own(raw),
+        Part::ToolResult(_) => false,
+        Part::ToolCall(call) => choice.finish.hands_out(call),
+        Part::Reasoning(thought) => {
+            thought.seal.is_some() || thought.texts.iter().any(|text| !text.is_empty())
+        }
+        _ => true,
     };
     let mut thoughts = Thoughts::default();
     write_array(

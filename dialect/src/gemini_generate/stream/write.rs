@@ -1,14 +1,15 @@
 //! Writing a stream for a client of Gemini's, out of neutral events.
 //!
 //! Text goes on as it comes. A call goes when all of its arguments are there, for clients of this dialect know no pieces
-//! of one, and in the order in which calls were opened. The reason for the end and usage stand in the last chunk.
+//! of one, and in the order in which calls were opened. One whose arguments are none waits until it is told why the answer
+//! ends: it may have been cut. The reason for the end and usage stand in the last chunk.
 
 use super::super::calls::shown;
 use super::super::citations::Gathered;
 use super::super::reply::{Ending, Thoughts, carried, write_answer_members};
 use super::super::{fault, refusal, write_part};
 use crate::Dialect;
-use crate::json::{ObjectWriter, write_array};
+use crate::json::{Members, ObjectWriter, write_array};
 use crate::neutral::{
     Arguments, Block, Citation, Delta, Event, Fault, Finish, OwnedHeading, Raw, Seal, ToolCall,
 };
@@ -221,7 +222,10 @@ impl StreamWriter {
             }
         }
         // What is closed goes, up to the first call that is not.
-        let waits = |writing: &Writing| matches!(writing.kind, Kind::Call(_)) && !writing.is_closed;
+        let waits = |writing: &Writing| match &writing.kind {
+            Kind::Call(call) => !writing.is_closed || !is_whole(call),
+            _ => false,
+        };
         let ready = self.blocks.iter().position(waits).unwrap_or(self.blocks.len());
         let mut at = 0;
         for _ in 0..ready {
@@ -306,8 +310,11 @@ impl StreamWriter {
 
     /// Writes the calls that still wait.
     fn release(&mut self, out: &mut Vec<u8>) {
+        let finish = self.finish.clone().unwrap_or(Finish::End);
         for writing in std::mem::take(&mut self.blocks) {
-            self.write_call(&writing, out);
+            if matches!(&writing.kind, Kind::Call(call) if finish.hands_out(call)) {
+                self.write_call(&writing, out);
+            }
         }
     }
 
@@ -358,6 +365,14 @@ impl StreamWriter {
             }
             out.extend_from_slice(b"\r\n\r\n");
         }
+    }
+}
+
+/// Whether the arguments of a call are what they should be; none at all are too.
+fn is_whole(call: &ToolCall) -> bool {
+    match &call.arguments {
+        Arguments::Json(json) => json.trim().is_empty() || Members::read(json).is_some(),
+        Arguments::Text(_) => true,
     }
 }
 
