@@ -92,7 +92,15 @@ impl Plan {
                 }
                 Some(words::effort(&fit).to_owned())
             }
-            ThinkingAmount::Budget(tokens) => Some(words::effort(&Effort::of_budget(*tokens)).to_owned()),
+            ThinkingAmount::Budget(tokens) => {
+                let effort = Effort::of_budget(*tokens);
+                let fit = taken.fit(&effort);
+                if *fit == Effort::None {
+                    self.switch = Some(Switch::Disabled);
+                    return Ok(());
+                }
+                Some(words::effort(&fit).to_owned())
+            }
         };
         Ok(())
     }

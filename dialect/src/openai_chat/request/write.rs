@@ -209,7 +209,8 @@ fn write_thinking(
         ThinkingAmount::Effort(effort) => Some(effort.word()),
         ThinkingAmount::Budget(tokens) => {
             of_budget = Effort::of_budget(*tokens);
-            Some(of_budget.word())
+            fit = profile.efforts.fit(&of_budget);
+            Some(fit.word())
         }
     };
     if profile.thinking == ThinkingStyle::None {

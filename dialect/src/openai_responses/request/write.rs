@@ -160,7 +160,8 @@ fn write_reasoning(
         }
         ThinkingAmount::Budget(tokens) => {
             of_budget = Effort::of_budget(*tokens);
-            Some(of_budget.word())
+            fit = profile.efforts.fit(&of_budget);
+            Some(fit.word())
         }
     };
     if profile.thinking == ThinkingStyle::None {
