@@ -14,8 +14,6 @@ use crate::neutral::{
 use crate::openai_responses::words;
 use crate::refusal::{Code, Refusal};
 
-/// What a document without a name is called: one has to have a name.
-const FILE_NAME: &str = "document.pdf";
 const ASK_FOR_JSON: &str = "Answer with a JSON object.";
 
 /// Writes `instructions` and `input`.
@@ -35,6 +33,7 @@ pub(super) fn write_input(
     if let Some((first, rest)) = turns.split_first()
         && let Some(instructions) = plain_instructions(first)
         && !rest.is_empty()
+        && !is_needed_in_input(request, first, rest)
     {
         object.member("instructions", instructions);
         turns = rest;
@@ -50,11 +49,17 @@ pub(super) fn write_input(
     for turn in turns {
         items.turn(turn)?;
     }
-    if matches!(request.output, OutputFormat::JsonObject) && !mentions_json(request) {
+    if matches!(request.output, OutputFormat::JsonObject) && !mentions_json(turns) {
         items.message(&Role::System, &[&Part::text(ASK_FOR_JSON)], None)?;
     }
     items.out.push(b']');
     Ok(())
+}
+
+/// Whether the word JSON is in these instructions alone, of all that is said: beside the input it would not count.
+fn is_needed_in_input(request: &Request, first: &Turn, rest: &[Turn]) -> bool {
+    let wants_json = matches!(request.output, OutputFormat::JsonObject);
+    wants_json && mentions_json(std::slice::from_ref(first)) && !mentions_json(rest)
 }
 
 /// The text of a turn that holds one of the application's instructions and nothing else.
@@ -392,7 +397,10 @@ fn write_document(media: &Media, is_marked: bool, out: &mut Vec<u8>) -> Result<(
     let mut object = ObjectWriter::new(out);
     object.member("type", "input_file").member(member, &value);
     if member == "file_data" {
-        object.member("filename", media.name.as_deref().unwrap_or(FILE_NAME));
+        object.member(
+            "filename",
+            media.name.as_deref().unwrap_or_else(|| file_name(media)),
+        );
     }
     write_mark(is_marked, &mut object);
     object.end();
@@ -402,4 +410,16 @@ fn write_document(media: &Media, is_marked: bool, out: &mut Vec<u8>) -> Result<(
 /// Whether a file is stored with the vendor of this dialect, which has another one beside it.
 fn is_openais(origin: Dialect) -> bool {
     matches!(origin, Dialect::OpenaiResponses | Dialect::OpenaiChat)
+}
+
+/// What a document without a name is called, since one has to have a name; it tells the type, which vendors go by.
+fn file_name(media: &Media) -> &'static str {
+    match media.media_type.as_deref().unwrap_or_default() {
+        "text/plain" => "document.txt",
+        "text/csv" => "document.csv",
+        "text/markdown" => "document.md",
+        "text/html" => "document.html",
+        "application/json" => "document.json",
+        _ => "document.pdf",
+    }
 }

@@ -6,7 +6,7 @@ use crate::Dialect;
 use crate::json::{ObjectWriter, write, write_array};
 use crate::neutral::{
     Effort, Losses, OutputFormat, Part, Profile, Raw, Request, Target, Text, Thinking, ThinkingAmount,
-    ThinkingStyle, Undo, Written, check, foreign, is_openais, names,
+    ThinkingStyle, Turn, Undo, Written, check, foreign, is_openais, names,
 };
 use crate::openai_responses::words;
 use crate::refusal::{Code, Refusal};
@@ -32,6 +32,7 @@ pub fn write_request(
     check::stop(&request.stop)?;
     check::forced_call(request, target.profile)?;
     drop_unknown_here(request, losses)?;
+    mention_marks(request, losses);
     let mut undo = Undo {
         stop: request.stop.clone(),
         ..Undo::default()
@@ -108,6 +109,18 @@ fn drop_unknown_here(request: &Request, losses: &mut Losses) -> Result<(), Refus
         losses.drop(name)?;
     }
     Ok(())
+}
+
+/// Marks for the prompt cache have a place at the parts of messages alone.
+fn mention_marks(request: &Request, losses: &mut Losses) {
+    let is_marked = |part: &Part| matches!(part, Part::ToolCall(call) if call.cache.is_some());
+    let mut parts = request.turns.iter().flat_map(|turn| &turn.parts);
+    if request.cache.is_some()
+        || request.tools.iter().any(|tool| tool.cache.is_some())
+        || parts.any(is_marked)
+    {
+        losses.mention("cache_control");
+    }
 }
 
 fn write_sampling(
@@ -252,11 +265,12 @@ fn is_openai(raw: &Raw) -> bool {
     matches!(raw.origin, Dialect::OpenaiResponses | Dialect::OpenaiChat)
 }
 
-/// Whether any text of the conversation has the word JSON in it, without which a JSON object is not to be had.
-pub(super) fn mentions_json(request: &Request) -> bool {
+/// Whether any text of the input has the word JSON in it, without which a JSON object is not to be had. The instructions beside
+/// it do not count.
+pub(super) fn mentions_json(turns: &[Turn]) -> bool {
     let is_json = |four: &[u8]| four.eq_ignore_ascii_case(b"json");
-    let texts = request.turns.iter().flat_map(|turn| &turn.parts);
-    texts.into_iter().any(|part| match part {
+    let mut texts = turns.iter().flat_map(|turn| &turn.parts);
+    texts.any(|part| match part {
         Part::Text(Text { text, .. }) => text.as_bytes().windows(4).any(is_json),
         _ => false,
     })
