@@ -2,6 +2,8 @@
 //!
 //! A bad key is told as a bad request with a reason, and when to come back stands in a detail, not in a header.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -166,8 +168,24 @@ pub fn write_fault(fault: &Fault) -> (u16, Vec<u8>) {
         domain: None,
         retry_after_ms: fault.retry_after_ms,
     };
-    write_status(status, word, &fault.message, &details, &mut body);
+    write_status(status, word, &message(fault), &details, &mut body);
     (status, body)
+}
+
+/// The words by which Google's clients know what they have to shorten, before those of the provider.
+fn message(fault: &Fault) -> Cow<'_, str> {
+    let (known, before) = match fault.kind {
+        FaultKind::ContextTooLong => (
+            "input token count",
+            "The input token count exceeds the maximum number of tokens allowed",
+        ),
+        FaultKind::TooLarge => ("payload size exceeds", "Request payload size exceeds the limit"),
+        _ => return Cow::Borrowed(&fault.message),
+    };
+    if fault.message.contains(known) {
+        return Cow::Borrowed(&fault.message);
+    }
+    Cow::Owned(format!("{before}: {}", fault.message))
 }
 
 /// A fault as the last event of a stream.
