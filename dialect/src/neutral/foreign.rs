@@ -119,6 +119,8 @@ const GEMINI_GENERATE: &[Row] = &[
     ("generationConfig.enableEnhancedCivicAnswers", Fate::Drop, &["false"]),
     ("generationConfig.imageConfig",        Fate::Refuse, &[]),
     ("generationConfig.mediaResolution",    Fate::Drop,   &[]),
+    // A text out of a list (`text/x.enum`).
+    ("generationConfig.responseMimeType",   Fate::Refuse, &[]),
     ("generationConfig.responseModalities", Fate::Refuse, &["[\"TEXT\"]", "[]"]),
     ("generationConfig.speechConfig",       Fate::Refuse, &[]),
 ];
