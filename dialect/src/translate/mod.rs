@@ -9,6 +9,7 @@ mod found;
 mod gather;
 mod refused;
 mod stream;
+mod strict;
 mod user;
 
 pub use gather::SoFar;
@@ -109,6 +110,10 @@ impl Crossing {
         }
         request.user = request.user.map(|user| user::opaque(sent.tenant, &user));
         let mut losses = Losses::new(strict);
+        let is_openais = matches!(provider, Dialect::OpenaiChat | Dialect::OpenaiResponses);
+        if sent.dialect == Dialect::AnthropicMessages && is_openais {
+            strict::relax(&mut request, &mut losses)?;
+        }
         let written = provider.write_request(&request, target, &mut losses)?;
         let crossing = Self {
             client: sent.dialect,
