@@ -115,6 +115,7 @@ impl Crossing {
             strict::relax(&mut request, &mut losses)?;
         }
         let written = provider.write_request(&request, target, &mut losses)?;
+        let input_tokens = Self::input_tokens(sent, &written.undo);
         let crossing = Self {
             client: sent.dialect,
             provider,
@@ -124,14 +125,16 @@ impl Crossing {
             lossy: losses.header(),
             has_functions: request.has_functions,
             gathers,
-            input_tokens: Self::input_tokens(sent),
+            input_tokens,
             purpose: Purpose::Generate,
         };
         Ok((crossing, written.body))
     }
 
-    fn input_tokens(sent: Sent<'_>) -> Option<u64> {
-        let needs_it = sent.dialect == Dialect::AnthropicMessages;
+    /// Gemini's clients are told usage with the end, which does not come where the gateway itself ends the text.
+    fn input_tokens(sent: Sent<'_>, undo: &Undo) -> Option<u64> {
+        let is_ended_here = sent.dialect == Dialect::GeminiGenerate && !undo.stop.is_empty();
+        let needs_it = sent.dialect == Dialect::AnthropicMessages || is_ended_here;
         needs_it.then(|| weigh(sent.dialect, sent.body).tokens_about())?
     }
 
