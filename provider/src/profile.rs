@@ -334,6 +334,12 @@ mod tests {
             assert_eq!(with_cache_control, is("openrouter"), "{}", provider.name);
             let asks = !is("mistral perplexity");
             assert_eq!(profile.stream_options, asks, "{}", provider.name);
+            for model in ["some-model", "gemini-2.5-pro", "openai/gpt-oss-20b"] {
+                let several = provider.profile(model).several_answers;
+                assert_eq!(several, !is("echo gemini-cli groq"), "{}", provider.name);
+            }
+            let forced = profile.forced_calls_with_thinking;
+            assert_eq!(forced, !is("deepseek"), "{}", provider.name);
         }
     }
 
