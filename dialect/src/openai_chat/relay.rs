@@ -12,8 +12,10 @@ use crate::usage::Usage;
 pub type StreamRelay = crate::relay::StreamRelay<ChunkMeter>;
 
 /// What a delta may hold of what the model says, some of it by vendors other than OpenAI.
-static SAID: [Needle; 7] = [
+static SAID: [Needle; 8] = [
     Needle::new(b"\"content\""),
+    // Of a part of the content, or of OpenRouter's thoughts.
+    Needle::new(b"\"text\""),
     Needle::new(b"\"reasoning_content\""),
     Needle::new(b"\"reasoning\""),
     Needle::new(b"\"refusal\""),
