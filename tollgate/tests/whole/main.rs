@@ -45,6 +45,7 @@ mod replicas;
 mod rotate;
 mod scale;
 mod sdk;
+mod several;
 mod slow;
 mod soft;
 mod spool;
