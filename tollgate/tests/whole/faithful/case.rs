@@ -23,6 +23,8 @@ pub(crate) struct Case {
     pub(crate) model: String,
     pub(crate) request: Vec<u8>,
     pub(crate) status: u16,
+    /// Those of the answer that were recorded.
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) answer: Vec<u8>,
     pub(crate) form: Form,
 }
@@ -31,11 +33,18 @@ impl Case {
     /// The recorded answer, in pieces of this many bytes.
     pub(crate) fn play(&self, size: usize) -> Play {
         let pieces = self.answer.chunks(size.max(1)).map(<[u8]>::to_vec);
-        match self.form {
+        let play = match self.form {
             Form::Whole => Play::json(self.status, self.answer.clone()),
             Form::Events => Play::stream(pieces),
             Form::Array => Play::stream(pieces).header("content-type", "application/json"),
-        }
+        };
+        self.with_headers(play)
+    }
+
+    /// The play with the headers that were recorded.
+    pub(crate) fn with_headers(&self, play: Play) -> Play {
+        let headers = self.headers.iter();
+        headers.fold(play, |play, (name, value)| play.header(name, value))
     }
 
     /// The answer without the events that are not for this client, and without one that broke off.
@@ -72,6 +81,7 @@ impl Case {
             name: format!("{} cut after {kept} of {}", self.name, events.len()),
             model: self.model.clone(),
             request: self.request.clone(),
+            headers: self.headers.clone(),
             answer: events.into_iter().take(kept).flatten().collect(),
             ..*self
         })
@@ -94,6 +104,38 @@ impl Case {
             return None;
         }
         manner.usage(&self.said())
+    }
+
+    /// Where the ledger has to have the usage from: what a vendor told of an answer that came to its end is its own word. Of one
+    /// that broke off, and where nothing was told, it is a guess, if anything was heard; an error costs nothing.
+    pub(crate) fn usage_source(&self, manner: &dyn Manner) -> &'static str {
+        let is_told = self.usage(manner).is_some();
+        let is_named = self.said().iter().any(|data| manner.names_a_call(data));
+        let is_heard =
+            self.form == Form::Whole && self.status < 300 || is_named || self.said_events(manner) > 0;
+        let is_whole = self.is_complete(manner);
+        match (is_told, is_whole) {
+            (true, true) => "provider",
+            (true, false) => "estimated",
+            (false, _) if self.status >= 300 => "none",
+            (false, _) if !self.shows() => "unknown",
+            (false, true) if !self.fails() => "estimated",
+            (false, _) if is_heard => "estimated",
+            (false, _) => "unknown",
+        }
+    }
+
+    /// Whether the length of what was sent shows: what a vendor's own tools add to it does not.
+    fn shows(&self) -> bool {
+        let request = json(&self.request);
+        let mut tools = request["tools"].as_array().into_iter().flatten();
+        tools.all(|tool| matches!(tool["type"].as_str(), None | Some("function" | "custom")))
+    }
+
+    /// Whether it tells of an error.
+    fn fails(&self) -> bool {
+        let is_error = |said: &Value| said["error"].is_object() || said["response"]["error"].is_object();
+        self.said().iter().any(is_error)
     }
 
     /// All that it says, event by event.
@@ -191,6 +233,7 @@ fn read_case(folder: &Path, case: &Value, manner: &dyn Manner) -> Vec<Case> {
             model: case["model"].as_str().unwrap_or("recorded-1").to_owned(),
             request: recorded.unwrap_or_else(|| manner.own_request(form)),
             status,
+            headers: headers_of(case, form),
             answer,
             form,
         }
@@ -201,6 +244,18 @@ fn read_case(folder: &Path, case: &Value, manner: &dyn Manner) -> Vec<Case> {
         exchange(answer, if is_array { Form::Array } else { Form::Events })
     });
     whole.into_iter().chain(stream).collect()
+}
+
+/// Where an answer and a stream were recorded apart, only one of them had these headers: the one whose type they tell.
+fn headers_of(case: &Value, form: Form) -> Vec<(String, String)> {
+    let headers = case["response_headers"].as_object().into_iter().flatten();
+    let headers: Vec<_> = headers
+        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
+        .collect();
+    let kind = headers.iter().find(|(name, _)| name == "content-type");
+    let is_stream = kind.is_some_and(|(_, kind)| kind.starts_with("text/event-stream"));
+    let is_its_own = kind.is_none() || is_stream == (form == Form::Events);
+    if is_its_own { headers } else { Vec::new() }
 }
 
 fn fixtures() -> Option<PathBuf> {

@@ -69,9 +69,19 @@ impl Manner for Chat {
         let deltas = data["choices"].as_array().into_iter().flatten();
         deltas.map(|choice| &choice["delta"]).any(|delta| {
             let mut calls = delta["tool_calls"].as_array().into_iter().flatten();
+            let lists = ["content", "reasoning_details"].map(|name| delta[name].as_array());
+            let mut parts = lists.into_iter().flatten().flatten();
             OF_DELTAS.iter().any(|path| has_text(delta, path))
+                || parts.any(|part| has_text(part, "/text"))
                 || calls.any(|call| has_text(call, "/function/arguments"))
         })
+    }
+
+    fn names_a_call(&self, data: &Value) -> bool {
+        let choices = data["choices"].as_array().into_iter().flatten();
+        let mut calls =
+            choices.flat_map(|choice| choice["delta"]["tool_calls"].as_array().into_iter().flatten());
+        calls.any(|call| has_text(call, "/function/name"))
     }
 
     /// The last word counts.

@@ -10,7 +10,7 @@ mod responses;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use store::AttemptUsage;
+use store::{AttemptRow, AttemptUsage};
 use testkit::client::{self, Answer};
 use testkit::database::TestDatabase;
 use testkit::vendor::{Play, Vendor};
@@ -73,6 +73,11 @@ pub(crate) trait Manner {
     /// Whether the model says something by this event.
     fn says(&self, data: &Value) -> bool;
 
+    /// Whether a call is named by this event, which the model has written too, though no more than that.
+    fn names_a_call(&self, _data: &Value) -> bool {
+        false
+    }
+
     /// What an answer says was used: one value, or all of a stream.
     fn usage(&self, data: &[Value]) -> Option<AttemptUsage>;
 }
@@ -125,9 +130,14 @@ fn replay(manner: &dyn Manner, at_least: usize) {
         for (case, call_id) in &calls {
             let row = &ledger[call_id];
             let mut expected = case.usage(manner);
+            let source = case.usage_source(manner);
+            assert_eq!(
+                row.usage_source, source,
+                "{} that ended {}",
+                case.name, row.outcome
+            );
             if expected.is_none() {
-                // What nobody told is guessed, if at all.
-                assert_ne!(row.usage_source, "provider", "{}", case.name);
+                check_guess(case, row, manner);
                 continue;
             }
             // Of a stream that was cut off, what came after the vendor's last word on it is counted too.
@@ -209,6 +219,7 @@ impl<'a> Stage<'a> {
             assert!(says(&answer.body, "provider_credential_refused"), "{name}");
         } else {
             assert_eq!(answer.status, case.status, "{name}");
+            self.check_headers(case, &answer);
             let expected = case.expected_answer(self.manner);
             let (told, rest) = answer.body.split_at(expected.len().min(answer.body.len()));
             assert_eq!(text(told), text(&expected), "{name}: what the client gets");
@@ -222,6 +233,53 @@ impl<'a> Stage<'a> {
         }
         (answer.header("x-request-id").to_owned(), answer.body)
     }
+
+    /// Of the recorded headers those reach the client that are for it, as they are.
+    fn check_headers(&self, case: &Case, answer: &Answer) {
+        for (header, value) in &case.headers {
+            let told = answer.header(header);
+            if PASSED.contains(&header.as_str()) {
+                assert_eq!(told, value, "{}: {header}", case.name);
+            } else {
+                assert_ne!(told, value, "{}: {header} is the vendor's own", case.name);
+            }
+        }
+    }
+}
+
+/// What a client sees of a vendor's headers. All others tell of the gateway's own account there: its limits, its calls.
+const PASSED: [&str; 6] = [
+    "content-type",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "openai-processing-ms",
+    "openai-version",
+];
+
+/// What nobody told is guessed by the length of what was sent and said, or is nothing.
+fn check_guess(case: &Case, row: &AttemptRow, manner: &dyn Manner) {
+    let name = &case.name;
+    let Some(usage) = row.usage else {
+        assert_ne!(row.usage_source, "estimated", "{name}");
+        return;
+    };
+    assert_eq!(row.usage_source, "estimated", "{name}");
+    let guess = AttemptUsage {
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        ..AttemptUsage::default()
+    };
+    assert_eq!(usage, guess, "{name}");
+    // What is sent is the request, in which tools and forms of the answer are explained to the model once more.
+    let sent = i64::try_from(case.request.len().div_ceil(4)).unwrap();
+    assert!(
+        (sent..=2 * sent).contains(&usage.input_tokens),
+        "{name}: {usage:?}"
+    );
+    // Each event by which the model said something has a token at least, and none has more tokens than bytes.
+    let said = case.said_events(manner)..=i64::try_from(case.answer.len()).unwrap();
+    assert!(said.contains(&usage.output_tokens), "{name}: {usage:?}");
 }
 
 /// Whether an error of the gateway has this code; in Google's dialect they are written in capitals.

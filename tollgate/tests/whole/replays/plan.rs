@@ -142,6 +142,7 @@ fn play(case: &Case, form: Form) -> Play {
         };
         Play::stream(events.into_iter().take(said))
     };
+    let play = case.with_headers(play);
     match form {
         Form::Whole | Form::Stream => play,
         Form::Left => play.end(End::Hang),
