@@ -27,7 +27,7 @@ use crate::refusal::{Code, Refusal};
 use crate::spec::Spec;
 use crate::sse::{self, Events, StreamLimits};
 use crate::translate::{Crossing, Sent};
-use crate::{StreamEnd, StreamRelay, Usage, gemini_generate, splice};
+use crate::{Splicing, StreamEnd, StreamRelay, Usage};
 
 /// Mistakes of whose kind no document that goes in or out of this crate can be: headers, patience, whole answers for long
 /// ones, and counting, which is no answer.
@@ -164,6 +164,13 @@ impl Case {
         request.to_string().into_bytes()
     }
 
+    fn profile(&self) -> Profile {
+        let name = self.files.get("profile.txt");
+        name.map_or_else(Profile::default, |name| {
+            profile(std::str::from_utf8(name).unwrap())
+        })
+    }
+
     /// What has to come out.
     fn outputs(&self) -> Files {
         let mut out = Files::new();
@@ -176,12 +183,7 @@ impl Case {
     }
 
     fn cross(&self, out: &mut Files) {
-        let profile = self
-            .files
-            .get("profile.txt")
-            .map_or_else(Profile::default, |name| {
-                profile(std::str::from_utf8(name).unwrap())
-            });
+        let profile = self.profile();
         let request = self.request();
         let sent = Sent {
             tenant: "tenant",
@@ -209,12 +211,7 @@ impl Case {
         };
         if self.files.contains_key("request.json") {
             out.insert("sent.json", pretty(&body));
-            if let Some(lossy) = crossing.lossy() {
-                out.insert(
-                    "losses.txt",
-                    format!("{}\n", lossy.replace(", ", "\n")).into_bytes(),
-                );
-            }
+            insert_losses(crossing.lossy(), out);
         }
         if let Some(reply) = self.files.get("reply.json") {
             let (file, answer) = answered(&crossing, reply);
@@ -249,8 +246,7 @@ impl Case {
             }
             let end = translation.finish(&mut out);
             if end == StreamEnd::Cut {
-                let refusal = Refusal::new(Code::ProviderAnswerCut, "The answer broke off.");
-                out.push(translation.refuse(&refusal).into());
+                out.push(translation.refuse(&broken_off()).into());
             }
             (out.concat(), end, translation.usage())
         };
@@ -272,11 +268,20 @@ impl Case {
         let in_path = self.in_path();
         let envelope = dialect.look(&request, in_path, &Limits::default()).unwrap();
         if self.files.contains_key("request.json") {
-            let pieces = match dialect {
-                GeminiGenerate => gemini_generate::rename(&request.clone().into(), "theirs").unwrap(),
-                _ => splice(&request.clone().into(), &envelope, "theirs", false),
+            let profile = self.profile();
+            let splicing = Splicing {
+                dialect,
+                target: Target {
+                    model: "theirs",
+                    profile: &profile,
+                },
+                ask_usage: false,
+                cap: None,
+                strict: false,
             };
-            out.insert("sent.json", pieces.concat());
+            let spliced = splicing.of(&request.clone().into(), &envelope).unwrap();
+            out.insert("sent.json", spliced.pieces.concat());
+            insert_losses(spliced.lossy.as_deref(), out);
         }
         if let Some(reply) = self.files.get("reply.json") {
             let usage = dialect.usage_of(reply).unwrap();
@@ -347,6 +352,19 @@ impl Case {
             }
         }
         if bless { Vec::new() } else { differing }
+    }
+}
+
+fn broken_off() -> Refusal {
+    Refusal::new(Code::ProviderAnswerCut, "The answer broke off.")
+}
+
+fn insert_losses(lossy: Option<&str>, out: &mut Files) {
+    if let Some(lossy) = lossy {
+        out.insert(
+            "losses.txt",
+            format!("{}\n", lossy.replace(", ", "\n")).into_bytes(),
+        );
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Answer {
     pub(super) target: Target,
     pub(super) credential_name: Option<String>,
     pub(super) attempts: u32,
+    /// What of the request was lost on the way, as clients are told.
+    pub(super) lossy: Option<String>,
     /// What the answer has to be put through; none between equals.
     pub(super) crossing: Option<Box<Crossing>>,
     pub(super) provider_dialect: Dialect,
@@ -268,6 +270,7 @@ async fn one(
         pieces,
         streamed,
         path,
+        lossy,
         crossing,
     } = match prepared {
         Prepared::Send(parcel) => parcel,
@@ -314,6 +317,7 @@ async fn one(
         target: candidate.target.clone(),
         credential_name: candidate.credential.map(|credential| credential.name.clone()),
         attempts: number,
+        lossy,
         crossing,
         provider_dialect: dialect,
         sent,
@@ -351,6 +355,7 @@ fn estimated(candidate: &Candidate<'_>, body: Bytes) -> Answer {
         target: candidate.target.clone(),
         credential_name: candidate.credential.map(|credential| credential.name.clone()),
         attempts: 0,
+        lossy: None,
         crossing: None,
         provider_dialect: candidate.provider.dialect,
         sent: Instant::now(),

@@ -82,6 +82,7 @@ pub(super) async fn relay(
         target,
         credential_name,
         attempts,
+        lossy,
         crossing,
         provider_dialect,
         sent,
@@ -92,10 +93,6 @@ pub(super) async fn relay(
         headers,
         mut body,
     } = upstream;
-    let lossy = crossing
-        .as_ref()
-        .and_then(|crossing| crossing.lossy())
-        .map(str::to_owned);
     let crosses = crossing.is_some();
     let is_array = asked.in_path.is_array && !crosses;
     let mut head = ReplyHead {

@@ -94,6 +94,6 @@ pub(super) fn write_own(raw: &[Raw], prefix: &str, object: &mut ObjectWriter<'_>
 
 /// Whether the model is of the third generation or later: those want their signatures back, take media in results of
 /// tools, and are told to think by a level.
-pub(super) fn is_third(target: &Target<'_>) -> bool {
+pub(crate) fn is_third(target: &Target<'_>) -> bool {
     target.profile.thinking == ThinkingStyle::Effort
 }

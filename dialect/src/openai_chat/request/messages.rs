@@ -398,7 +398,7 @@ pub(in crate::openai_chat) fn write_google(signature: &str, object: &mut ObjectW
 }
 
 /// The same id for a call and its result, in a form that the provider takes.
-fn call_id(id: &str, rule: CallIds) -> std::borrow::Cow<'_, str> {
+pub(crate) fn call_id(id: &str, rule: CallIds) -> std::borrow::Cow<'_, str> {
     match rule {
         CallIds::Usual => names::fit(id, &CALL_ID),
         CallIds::Nine if id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) => id.into(),
