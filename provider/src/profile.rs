@@ -66,6 +66,7 @@ changes! {
     free_text_tools: bool,
     extra_content: bool,
     call_ids: CallIds,
+    openai_members: bool,
     user: bool,
 }
 
@@ -238,6 +239,22 @@ mod tests {
         assert_eq!(marks("gpt-5.6-luna"), CacheMarks::Breakpoint);
         for model in ["gpt-5", "gpt-5-mini", "gpt-5.5", "gpt-4o", "o3"] {
             assert_eq!(marks(model), CacheMarks::None, "{model}");
+        }
+    }
+
+    #[test]
+    fn p60_members_that_openai_alone_has_go_to_those_who_take_them() {
+        for (provider, takes) in [
+            ("openai", true),
+            ("azure", true),
+            ("openrouter", true),
+            ("groq", false),
+            ("mistral", false),
+            ("gemini_openai", false),
+            ("custom", false),
+            ("custom-responses", true),
+        ] {
+            assert_eq!(profile(provider, "any").openai_members, takes, "{provider}");
         }
     }
 

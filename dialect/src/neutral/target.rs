@@ -56,6 +56,8 @@ pub struct Profile {
     /// Whether signatures of thoughts stand in `extra_content.google`, both ways (Gemini's OpenAI endpoint).
     pub extra_content: bool,
     pub call_ids: CallIds,
+    /// Whether members of a request are taken that only OpenAI's dialects have in common (`prompt_cache_key`, `verbosity`).
+    pub openai_members: bool,
     /// Whether the provider can be told by whom of the caller's own users it is asked (`user`, `metadata.user_id`, or a
     /// label of Vertex's).
     pub user: bool,
@@ -215,6 +217,7 @@ impl Default for Profile {
             free_text_tools: true,
             extra_content: false,
             call_ids: CallIds::Usual,
+            openai_members: true,
             user: true,
         }
     }

@@ -119,6 +119,18 @@ fn profile(name: &str) -> Profile {
             json_schema_with_tools: false,
             ..usual
         },
+        "low_or_high" => Profile {
+            efforts: serde_json::from_str(r#"["low","high"]"#).unwrap(),
+            ..usual
+        },
+        "no_free_text" => Profile {
+            free_text_tools: false,
+            ..usual
+        },
+        "no_openai" => Profile {
+            openai_members: false,
+            ..usual
+        },
         "no_urls" => Profile {
             image_urls: false,
             ..usual

@@ -17,7 +17,7 @@ pub fn write_request(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Written, Refusal> {
-    foreign(request, Dialect::GeminiGenerate, losses)?;
+    foreign(request, Dialect::GeminiGenerate, target.profile, losses)?;
     check::stop(&request.stop)?;
     drop_what_has_no_place(request, target.profile, losses)?;
     let mut written = Written::default();

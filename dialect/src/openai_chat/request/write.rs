@@ -26,7 +26,7 @@ pub fn write_request(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Written, Refusal> {
-    foreign(request, OWN, losses)?;
+    foreign(request, OWN, target.profile, losses)?;
     check::tools(&request.turns)?;
     check::stop(&request.stop)?;
     refuse_impossible(request, target.profile)?;
@@ -309,8 +309,10 @@ fn write_rest(
             object.json("stream_options", r#"{"include_usage":true}"#);
         }
     }
-    let is_ours =
-        |raw: &&Raw| raw.origin == OWN || (raw.origin == Dialect::OpenaiResponses && is_openais(&raw.name));
+    let keeps_nothing = |raw: &Raw| raw.name == "store" && raw.json.get() == "false";
+    let is_shared =
+        |raw: &Raw| raw.origin == Dialect::OpenaiResponses && (is_openais(&raw.name) || keeps_nothing(raw));
+    let is_ours = |raw: &&Raw| raw.origin == OWN || (profile.openai_members && is_shared(raw));
     for raw in request.raw.iter().filter(is_ours) {
         object.json(&raw.name, raw.json.get());
     }
