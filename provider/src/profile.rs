@@ -276,6 +276,14 @@ mod tests {
             ("xai", "grok-3-mini", Medium, Low),
             ("groq", "openai/gpt-oss-120b", Xhigh, High),
             ("deepseek", "deepseek-v4-flash", None, Minimal),
+            ("gemini", "gemini-3-pro-preview", None, Low),
+            ("gemini", "gemini-3-pro-preview", Medium, Low),
+            ("gemini", "gemini-3.1-pro-preview", Medium, Medium),
+            ("gemini", "gemini-3.7-flash", Minimal, Low),
+            ("gemini", "gemini-3.7-flash-lite", Minimal, Minimal),
+            ("gemini", "gemini-3.1-flash-image", Low, Minimal),
+            ("vertex", "gemini-3-flash-preview", None, Minimal),
+            ("gemini", "gemini-flash-latest", Minimal, Low),
         ];
         for (provider, model, wanted, expected) in table {
             let fit = profile(provider, model).efforts.fit(&wanted).into_owned();

@@ -261,16 +261,20 @@ mod tests {
     #[test]
     fn each_writer_asks_for_what_the_model_takes_and_tells_what_it_changed() {
         use crate::neutral::{Losses, Part, Request, Role, Thinking, ThinkingAmount, Turn, Written};
-        use crate::{anthropic_messages, openai_chat, openai_responses};
+        use crate::{anthropic_messages, gemini_generate, openai_chat, openai_responses};
         type Write = fn(&Request, &Target<'_>, &mut Losses) -> Result<Written, crate::refusal::Refusal>;
         let profile = Profile {
             efforts: serde_json::from_str(r#"["low","high"]"#).unwrap(),
             ..Profile::default()
         };
-        let writers: [(Write, &str); 3] = [
+        let writers: [(Write, &str); 4] = [
             (openai_chat::write_request, "/reasoning_effort"),
             (openai_responses::write_request, "/reasoning/effort"),
             (anthropic_messages::write_request, "/output_config/effort"),
+            (
+                gemini_generate::write_request,
+                "/generationConfig/thinkingConfig/thinkingLevel",
+            ),
         ];
         for (write, place) in writers {
             for (wanted, told, is_lost) in [
@@ -294,7 +298,8 @@ mod tests {
                 let mut losses = Losses::new(false);
                 let written = write(&request, &target, &mut losses).unwrap();
                 let body: serde_json::Value = serde_json::from_slice(&written.body).unwrap();
-                assert_eq!(body.pointer(place).unwrap(), told, "{place}");
+                let word = body.pointer(place).and_then(|word| word.as_str()).unwrap();
+                assert_eq!(word.to_ascii_lowercase(), told, "{place}");
                 assert_eq!(!losses.lost().is_empty(), is_lost, "{place}");
             }
         }

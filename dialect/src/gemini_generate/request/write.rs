@@ -28,7 +28,13 @@ pub fn write_request(
     tools.write(request, target, losses, &mut written.undo, &mut object)?;
     config::write(request, target, &tools, losses, &mut object)?;
     if let Some(tier) = &request.service_tier {
-        object.optional("serviceTier", words::write_tier(tier));
+        match words::write_tier(tier) {
+            Some("") => {}
+            Some(word) => {
+                object.member("serviceTier", word);
+            }
+            None => losses.drop("service_tier")?,
+        }
     }
     if let Some(user) = request
         .user
