@@ -48,7 +48,7 @@ pub fn write_request(
     writer.write(request)?;
     let is_native = write_instructions(request, profile, &mut writer)?;
     messages.push(b']');
-    write_tools(request, profile, &mut undo, &mut object);
+    write_tools(request, profile, &mut undo, losses, &mut object)?;
     write_choice(request, profile, &mut undo, &mut object);
     write_parallel(request, profile, losses, &mut object)?;
     write_sampling(request, profile, losses, &mut object)?;

@@ -40,7 +40,7 @@ pub fn write_request(
     object.member("model", target.model);
     write_input(request, target.profile, &mut undo, losses, &mut object)?;
     write_sampling(request, target.profile, losses, &mut object)?;
-    write_tools(&request.tools, target.profile, &mut undo, &mut object);
+    write_tools(&request.tools, target.profile, &mut undo, losses, &mut object)?;
     if let Some(choice) = &request.tool_choice {
         write_tool_choice(
             choice,
