@@ -7,11 +7,14 @@ mod count;
 mod embed;
 mod found;
 mod gather;
+mod named;
 mod refused;
 mod stream;
 mod user;
 
 pub use gather::SoFar;
+#[cfg(test)]
+pub(crate) use named::in_words_of;
 pub use stream::Translation;
 
 use crate::codec::InPath;
@@ -109,7 +112,8 @@ impl Crossing {
         }
         request.user = request.user.map(|user| user::opaque(sent.tenant, &user));
         let mut losses = Losses::new(strict);
-        let written = provider.write_request(&request, target, &mut losses)?;
+        let written = provider.write_request(&request, target, &mut losses);
+        let written = written.map_err(|refusal| named::in_words_of(sent.dialect, refusal))?;
         let crossing = Self {
             client: sent.dialect,
             provider,

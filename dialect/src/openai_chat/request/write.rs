@@ -11,7 +11,7 @@ use crate::neutral::{
     Role, Target, Thinking, ThinkingAmount, ThinkingStyle, ToolCall, Undo, Written, check, foreign,
     is_openais,
 };
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 
 const OWN: Dialect = Dialect::OpenaiChat;
 /// So many stop sequences are taken; the gateway itself looks for more.
@@ -73,8 +73,10 @@ fn refuse_impossible(request: &Request, profile: &Profile) -> Result<(), Refusal
                 .iter()
                 .any(|part| matches!(part, Part::ToolCall(ToolCall { .. })))
     });
-    if ends_with_answer && !profile.prefill {
-        return Err(Losses::refuse("messages"));
+    if ends_with_answer && !request.answers_anew && !profile.prefill {
+        let message =
+            "the conversation ends with the assistant's own words, which this provider cannot go on with";
+        return Err(Refusal::new(Code::CannotTranslate, message).param("messages"));
     }
     Ok(())
 }
