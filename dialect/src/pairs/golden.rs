@@ -304,6 +304,9 @@ impl Case {
             let mut passed = Vec::new();
             relay.push(stream.clone().into(), &mut passed).unwrap();
             let end = relay.finish(&mut passed);
+            if end == StreamEnd::Cut {
+                passed.push(relay.refuse(&broken_off()).into());
+            }
             out.insert("streamed.sse", passed.concat());
             out.insert("usage.txt", usage_line(&format!("{end:?}, "), relay.usage()));
         }
