@@ -39,7 +39,7 @@ pub struct Crossing {
     has_functions: bool,
     /// Whether a stream was asked for though the client wants none.
     gathers: bool,
-    /// About what the input is, for a client whose dialect always tells usage, and tells that of the input first.
+    /// About what the input is, for a client whose dialect always tells usage.
     input_tokens: Option<u64>,
     purpose: Purpose,
 }
@@ -130,7 +130,10 @@ impl Crossing {
     }
 
     fn input_tokens(sent: Sent<'_>) -> Option<u64> {
-        let needs_it = sent.dialect == Dialect::AnthropicMessages;
+        let needs_it = matches!(
+            sent.dialect,
+            Dialect::AnthropicMessages | Dialect::OpenaiResponses
+        );
         needs_it.then(|| weigh(sent.dialect, sent.body).tokens_about())?
     }
 

@@ -212,6 +212,10 @@ fn write_thinking(
             Some(_) => losses.drop("reasoning_effort"),
         };
     }
+    // Where thoughts have no place in an answer, the client waits for them in vain.
+    if thinking.show == Some(true) && profile.reasoning == ReasoningField::None && word != Some("none") {
+        losses.mention("reasoning.summary");
+    }
     if profile.reasoning != ReasoningField::ReasoningDetails {
         object.optional("reasoning_effort", word);
         return Ok(());
