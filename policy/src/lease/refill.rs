@@ -141,14 +141,15 @@ impl Holder {
             return;
         }
         let current = pool.current(time);
-        if let Some(current) = current {
+        // What was given back since nobody uses it would be granted and given back again, for ever.
+        if let Some(current) = current.filter(|_| !is_idle) {
             self.wish(pool, now, current, request);
             let ends_soon = time.to_us >= bounds(current).1.saturating_sub(self.settings.ahead_us);
-            if ends_soon && !is_idle && pool.limit.period != Period::Always {
+            if ends_soon && pool.limit.period != Period::Always {
                 let next = pool.next(current);
                 self.wish(pool, now, next, request);
             }
-            if !is_idle && self.settings.ahead_permille > 0 {
+            if self.settings.ahead_permille > 0 {
                 self.wish_ahead(pool, current, request);
             }
         }

@@ -1,5 +1,7 @@
 //! Two replicas and their database, step by step.
 
+mod idle;
+
 use std::sync::Arc;
 
 use super::simulation::bank::Bank;
