@@ -13,6 +13,10 @@ pub(super) struct Pool {
     pub(super) tenant_id: Arc<str>,
     pub(super) demand: Demand,
     pub(super) last_used: Moment,
+    /// By the last question that was about it.
+    pub(super) looked_at: Option<Moment>,
+    /// Callers wait for it: it stands in the line of those that are asked for first.
+    pub(super) is_wanted: bool,
     calendar: Calendar,
     /// The one under way, as far as is known.
     current: Window,
@@ -35,6 +39,8 @@ impl Pool {
             tenant_id: tenant_id.clone(),
             demand: Demand::default(),
             last_used: now,
+            looked_at: None,
+            is_wanted: false,
             current: Window {
                 start_ms: 0,
                 end_ms: 0,

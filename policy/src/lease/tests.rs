@@ -1,6 +1,7 @@
 //! Two replicas and their database, step by step.
 
 mod idle;
+mod many;
 
 use std::sync::Arc;
 
