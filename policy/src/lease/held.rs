@@ -16,7 +16,7 @@ pub(super) struct Held {
     pub(super) free: u64,
     /// Reserved by calls, or used by them.
     pub(super) spent: u64,
-    /// Used beyond what was granted: taken from the next grants of this window.
+    /// Used beyond what was granted: asked for at once, and taken from the next grants of this window.
     pub(super) debt: u64,
     /// Used beyond what was granted, and not yet told.
     pub(super) overdraft: u64,
@@ -141,6 +141,12 @@ impl Held {
         self.spent += covered;
         self.debt += units - covered;
         self.overdraft += units - covered;
+    }
+
+    /// What has to be asked for, since it was used beyond what was granted: nothing while nobody has any.
+    pub(super) fn owed(&self) -> u64 {
+        let is_used_up = self.standing.is_some_and(|known| known.left == 0);
+        if is_used_up { 0 } else { self.debt }
     }
 
     fn pay_debt(&mut self) {

@@ -134,9 +134,18 @@ impl Pool {
     }
 
     pub(super) fn is_empty(&self) -> bool {
+        // Where there is no cap, nothing is owed to anybody.
+        let owes = |held: &Held| held.debt > 0 && self.limit.cap != Cap::Unlimited;
+        self.held.iter().all(|held| {
+            held.free == 0 && held.under_way == 0 && held.wish.is_none() && held.is_told() && !owes(held)
+        })
+    }
+
+    /// Whether more was used of a window than was granted, and somebody might have it.
+    pub(super) fn owes(&self, window: Window) -> bool {
         self.held
             .iter()
-            .all(|held| held.free == 0 && held.under_way == 0 && held.wish.is_none() && held.is_told())
+            .any(|held| held.window == window && held.owed() > 0)
     }
 }
 

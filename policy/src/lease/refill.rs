@@ -123,15 +123,27 @@ impl Holder {
         self.journal.touch_all();
         let mut request = self.question();
         self.tell_owed(SAID_AT_ONCE, &mut request.returns, &mut request.settled);
-        for held in self.pools.values_mut().flat_map(Pool::all) {
-            held.let_go(held.free);
-            held.close(true);
-            if request.wishes.len().max(request.returns.len()) < SAID_AT_ONCE {
-                // What was wished for may have been granted: it is asked for once more, so that it can be given back.
-                request.wishes.extend(held.wish.clone());
-                held.tell(&mut request.returns, &mut request.settled);
+        let mut pools = std::mem::take(&mut self.pools);
+        for pool in pools.values_mut() {
+            let has_cap = pool.limit.cap != Cap::Unlimited;
+            let owing = pool
+                .iter()
+                .filter(|held| has_cap && held.owed() > 0 && held.dry == 0);
+            let owing: Vec<Window> = owing.map(|held| held.window).collect();
+            for held in pool.all() {
+                held.let_go(held.free);
+                held.close(true);
+                if request.wishes.len().max(request.returns.len()) < SAID_AT_ONCE {
+                    // What was wished for may have been granted: it is asked for once more, so that it can be given back.
+                    request.wishes.extend(held.wish.clone());
+                    held.tell(&mut request.returns, &mut request.settled);
+                }
+            }
+            for window in owing {
+                self.wish_owed(pool, window, &mut request);
             }
         }
+        self.pools = pools;
         let has_something = !(request.wishes.is_empty() && request.returns.is_empty());
         has_something.then_some(request)
     }
@@ -190,7 +202,11 @@ impl Holder {
         }
         let asked_before = request.wishes.len();
         let current = pool.current(time);
-        // What was given back since nobody uses it would be granted and given back again, for ever.
+        // What was given back since nobody uses it would be granted and given back again, for ever. What was used beyond what
+        // was granted is owed all the same: once it is granted the database knows of it, whatever becomes of this process.
+        if let Some(current) = current.filter(|current| is_idle && pool.owes(*current)) {
+            self.wish_owed(pool, current, request);
+        }
         if let Some(current) = current.filter(|_| !is_idle) {
             self.wish(pool, now, current, request);
             let ends_soon = time.to_us >= bounds(current).1.saturating_sub(self.settings.ahead_us);
@@ -238,6 +254,7 @@ impl Holder {
             (false, true) => chunk,
             (false, false) => 0,
         };
+        let units = units.saturating_add(held.owed());
         if units == 0 && held.free == 0 {
             return;
         }
@@ -254,6 +271,26 @@ impl Holder {
         if units > 0 {
             held.wish = Some(wish.clone());
         }
+        request.wishes.push(wish);
+    }
+
+    /// Wishes for what is owed to a window, and no more.
+    fn wish_owed(&mut self, pool: &mut Pool, window: Window, request: &mut RefillRequest) {
+        let (limit_id, tenant_id, cap) = (pool.limit.id.clone(), pool.tenant_id.clone(), pool.limit.cap);
+        let held = pool.held(window);
+        if held.wish.is_some() {
+            return;
+        }
+        let wish = GrantWish {
+            lease: self.lease_id(),
+            tenant_id,
+            limit_id,
+            window,
+            cap,
+            units: held.owed(),
+            contended: false,
+        };
+        held.wish = Some(wish.clone());
         request.wishes.push(wish);
     }
 
@@ -306,7 +343,11 @@ impl Holder {
         }
         self.take_grants(request, answer, answered);
         let counted: HashSet<LeaseId> = answer.returns.iter().copied().collect();
-        for told in request.returns.iter().filter(|told| counted.contains(&told.lease)) {
+        for told in request
+            .returns
+            .iter()
+            .filter(|told| counted.contains(&told.lease))
+        {
             if let Some(limit_id) = self.homes.get(&told.lease)
                 && let Some(pool) = self.pools.get_mut(limit_id)
             {

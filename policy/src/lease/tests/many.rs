@@ -30,11 +30,9 @@ fn twenty_thousand_limits_hold_nobody_up() {
     // All at once, each until it is served; and then the window ends, and all leases with it.
     while world.now < 70_000_000 {
         if world.now < 50_000_000 {
-            for number in 0..LIMITS {
-                if !served[number]
-                    && let Ok(reservation) = reserve(&mut world, number)
-                {
-                    served[number] = true;
+            for (number, is_served) in served.iter_mut().enumerate() {
+                if !*is_served && let Ok(reservation) = reserve(&mut world, number) {
+                    *is_served = true;
                     world.holders[0].settle(reservation, &Used::default(), world.now);
                 }
             }
@@ -57,7 +55,11 @@ fn twenty_thousand_limits_hold_nobody_up() {
     println!("the slowest step took {slowest:?}, the longest question said {most} things");
     assert!(served.iter().all(|served| *served), "everybody has had a turn");
     let (granted, returned, settled) = world.bank.books();
-    assert_eq!((granted, settled), (returned + settled, 20_000), "all of it is told");
+    assert_eq!(
+        (granted, settled),
+        (returned + settled, 20_000),
+        "all of it is told"
+    );
     assert!(most <= SAID_MAX, "{most}");
     assert!(slowest <= STEP_MAX, "{slowest:?}");
 }
