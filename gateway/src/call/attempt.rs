@@ -216,9 +216,9 @@ impl Failure {
 }
 
 impl Candidate<'_> {
-    fn rests(&self) -> bool {
+    fn may_be_asked(&self) -> bool {
         self.credential
-            .is_some_and(|credential| credential.health.rests())
+            .is_none_or(|credential| credential.health.may_be_asked())
     }
 
     /// How it has fared with an attempt that began then.
@@ -363,20 +363,26 @@ fn estimated(candidate: &Candidate<'_>, body: Bytes) -> Answer {
     }
 }
 
-/// The candidates, those that have to rest after the others.
+/// The candidates, those that have to rest after the others. Whether one has to is looked at when its turn comes: what is then
+/// taken of it is not taken for a call that others answer.
 fn in_order(call: Call<'_>) -> impl Iterator<Item = Candidate<'_>> {
-    // Hardly ever anyone rests, and nothing is allocated then.
-    let resting: Vec<usize> = candidates(call)
-        .enumerate()
-        .filter(|(_, candidate)| candidate.rests())
-        .map(|(place, _)| place)
-        .collect();
-    let of = move |rests: bool| {
-        let resting = resting.clone();
-        let all = candidates(call).enumerate();
-        all.filter_map(move |(place, candidate)| (resting.contains(&place) == rests).then_some(candidate))
-    };
-    of(false).chain(of(true))
+    let mut turn = candidates(call).enumerate();
+    let (mut is_second, mut passed_over) = (false, Vec::new());
+    std::iter::from_fn(move || {
+        loop {
+            match turn.next() {
+                Some((place, candidate)) if is_second => {
+                    if passed_over.contains(&place) {
+                        return Some(candidate);
+                    }
+                }
+                Some((_, candidate)) if candidate.may_be_asked() => return Some(candidate),
+                Some((place, _)) => passed_over.push(place),
+                None if is_second || passed_over.is_empty() => return None,
+                None => (turn, is_second) = (candidates(call).enumerate(), true),
+            }
+        }
+    })
 }
 
 /// What the tenant can use of the plan, in its order: each credential of each target's provider.
