@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use dialect::Dialect;
 use dialect::rates::Rates;
-use dialect::sse;
+use dialect::sse::{self, StreamLimits};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use policy::Target;
 use provider::AnswerBody;
 
-use super::again;
+use super::again::{self, Again};
 use super::attempt::{Answer, Call, Failure, Told};
 use super::beat::Beat;
 use super::fault::Failed;
@@ -135,6 +136,18 @@ pub(super) async fn relay(
             *settlement = stream.hand_back();
             return Err(failed.into());
         }
+        if let Some(events) = stream.only_error()
+            && let Some(again) = after_error(asked.dialect, &events)
+        {
+            *settlement = stream.hand_back();
+            say(&mut head.headers, EVENT_STREAM);
+            let body = ReplyBody::Whole(Bytes::from(events));
+            return Err(Box::new(Failure {
+                told: Told::Reply(Box::new(Reply { head, body })),
+                outcome: Outcome::ProviderError,
+                again,
+            }));
+        }
         if !stream.is_told() {
             stream.guess_input(sent_tokens((asked.dialect, sent_body)));
         }
@@ -200,6 +213,20 @@ pub(super) async fn relay(
         }));
     }
     Ok(reply)
+}
+
+/// What may be done about an error that a stream begins with, in the client's dialect; `None` where that is nothing, as about
+/// all that is wrong with the request.
+fn after_error(dialect: Dialect, events: &[u8]) -> Option<Again> {
+    let mut read = sse::Events::new(StreamLimits::default());
+    read.push(events).ok()?;
+    let mut again = None;
+    while let Some(event) = read.next_event() {
+        let fault = dialect.read_fault(StatusCode::INTERNAL_SERVER_ERROR.as_u16(), &sse::data(event));
+        let rest = fault.retry_after_ms.map(Duration::from_millis);
+        again = Some(again::after_fault(fault.kind).told(rest));
+    }
+    again.filter(|again| matches!(again, Again::Elsewhere(_)))
 }
 
 /// Whether a good answer is a stream. Its first bytes say so, and its headers only where those leave it open: there are

@@ -44,6 +44,8 @@ pub(super) struct Piece {
     units: u64,
     /// It is a reason to refuse.
     binds: bool,
+    /// What was reserved is the most that the call can use.
+    is_hard: bool,
 }
 
 /// Why a call has to wait, or to go.
@@ -314,6 +316,7 @@ impl Holder {
                 unit: want.limit.unit,
                 units,
                 binds: !want.observes(),
+                is_hard: want.limit.firmness == Firmness::Hard && !want.observes(),
             });
             self.journal.touch(&want.limit.id, window);
         }
@@ -349,6 +352,18 @@ impl Holder {
         self.end(reservation, now, |piece| match piece.unit {
             Unit::Concurrent => 0,
             unit => used.of(unit).unwrap_or(piece.units),
+        });
+    }
+
+    /// The call is over, and used at least this much: it broke off, or its provider did not tell. Of hard limits it keeps all
+    /// that it could have used.
+    pub fn settle_at_least(&mut self, reservation: Reservation, used: &Used, now: Moment) {
+        self.end(reservation, now, |piece| match piece.unit {
+            Unit::Concurrent => 0,
+            unit => {
+                let least = if piece.is_hard { piece.units } else { 0 };
+                used.of(unit).map_or(piece.units, |used| used.max(least))
+            }
         });
     }
 

@@ -1,5 +1,6 @@
 //! Two replicas and their database, step by step.
 
+mod cut;
 mod debt;
 mod idle;
 mod many;

@@ -71,7 +71,7 @@ fn p51_what_no_provider_tells_is_guessed_and_said_to_be() {
             ("stream", true, "ok", "estimated", Some(SAID_TOKENS)),
             ("stream-zero", true, "ok", "provider", Some(0)),
             ("stream-cut", true, "cut", "estimated", Some(SAID_TOKENS)),
-            ("stream-told-cut", true, "cut", "estimated", Some(3)),
+            ("stream-told-cut", true, "cut", "estimated", Some(3 * SAID_TOKENS)),
         ] {
             let body = request(&format!("custom/{model}"), stream);
             let answer = world.chat(&body);
