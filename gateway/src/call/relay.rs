@@ -22,6 +22,7 @@ use super::stream::StreamBody;
 use super::way::Way;
 use super::whole::{self, Between};
 use crate::ledger::Outcome;
+use crate::room::BodyRoom;
 use crate::worker::Request;
 
 /// An answer on its way to the client.
@@ -181,7 +182,12 @@ pub(super) async fn relay(
     } else {
         again::retry_after(&head.headers)
     };
-    let (whole, came) = match whole::take(body, status, crossing, between, settlement).await {
+    let room = BodyRoom::of_answer(
+        settings.room,
+        call.worker.gateway.room_taken(),
+        &call.caller.tenant.room_taken,
+    );
+    let (whole, came) = match whole::take(body, status, crossing, between, room, settlement).await {
         Ok(taken) => taken,
         Err(failed) => {
             let again = failed.again.told(rest);
