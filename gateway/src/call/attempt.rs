@@ -31,6 +31,7 @@ use super::settle::Settlement;
 use crate::clock::now_ms;
 use crate::failpoint::failpoint;
 use crate::ledger::{AttemptRecord, Outcome, UsageSource};
+use crate::limits::PATIENCE_IN_ALL;
 use crate::live::{Credential, Rest};
 use crate::worker::{Request, Worker};
 
@@ -125,6 +126,7 @@ pub(super) async fn attempt(call: Call<'_>, mut settlement: Settlement) -> Resul
     let mut refused = None;
     // What went by while others were asked in vain is no time of ours.
     let mut waited = Duration::ZERO;
+    let mut patience = PATIENCE_IN_ALL;
     for candidate in in_order(call) {
         if failed.is_some() {
             if !tries.are_left() {
@@ -136,7 +138,7 @@ pub(super) async fn attempt(call: Call<'_>, mut settlement: Settlement) -> Resul
         } else {
             candidate.earn();
         }
-        let ready = match ready(call, &candidate).await {
+        let ready = match ready(call, &candidate, &mut patience).await {
             Ok(ready) => ready,
             // The caller is to know of what failed, and not why nobody could stand in.
             Err(_) if failed.is_some() => {
@@ -327,7 +329,11 @@ async fn one(
 }
 
 /// What this candidate is to be sent, and what the call holds of its limits for it.
-async fn ready(call: Call<'_>, candidate: &Candidate<'_>) -> Result<Ready, Unlimited> {
+async fn ready(
+    call: Call<'_>,
+    candidate: &Candidate<'_>,
+    patience: &mut Duration,
+) -> Result<Ready, Unlimited> {
     let limiting = Limiting { call, candidate };
     let bound = limiting.bound();
     let cap = limiting.cap(bound.as_ref());
@@ -339,7 +345,7 @@ async fn ready(call: Call<'_>, candidate: &Candidate<'_>) -> Result<Ready, Unlim
     })?;
     // What is answered here uses nobody's limits.
     let bound = bound.filter(|_| matches!(prepared, Prepared::Send(_)));
-    let limited = limiting.take(bound, prepared.sent_bytes()).await?;
+    let limited = limiting.take(bound, prepared.sent_bytes(), patience).await?;
     Ok(Ready { prepared, limited })
 }
 
