@@ -142,6 +142,11 @@ impl UnitsJournal {
     pub(crate) fn append(&self, units: Units<'_>) -> Result<(), LedgerUnavailable> {
         self.0.append_units(units)
     }
+
+    /// What spools that were left behind tell of units stands in this one, or need not: those may be forgotten.
+    pub(crate) fn took_over(&self) {
+        self.0.took_over();
+    }
 }
 
 impl LedgerPlace {

@@ -166,7 +166,19 @@ impl Limits {
         let mut held = self.held();
         let holder = held.get_or_insert_with(keeper::nobody);
         let reservation = holder.reserve(now, &wants)?;
-        self.journal.note(holder);
+        if !self.journal.note(holder)
+            && let Some(first) = needs.first()
+        {
+            // What is taken and cannot be written down would be given back by the next run, although it was used.
+            holder.unused(reservation, now);
+            return Err(Box::new(Denied {
+                limit: first.limit.clone(),
+                window: None,
+                wanted: first.units,
+                why: DeniedWhy::StoreAway,
+                now_ms: None,
+            }));
+        }
         drop(held);
         Ok(Taken::new(self, reservation))
     }

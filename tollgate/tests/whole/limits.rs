@@ -113,6 +113,33 @@ fn killing_the_gateway_uses_up_nothing() {
     assert_eq!(vendor.seen().len(), 300);
 }
 
+/// Also when nobody calls the process that comes after: whoever kills that one takes nothing with it.
+#[test]
+fn what_a_killed_gateway_had_goes_back_without_a_call() {
+    for database in TestDatabase::each() {
+        let vendor = Vendor::start(|_| Play::json(200, completion()));
+        let mut world = World::new(database, &vendor);
+        set(&world, "tenant:acme", "--per month --requests 3000");
+        let url = world.database.url().to_owned();
+        let granted = || -> usize {
+            let asked = "SELECT CAST(COALESCE(SUM(granted), 0) AS TEXT) FROM counters";
+            database::ask(&url, asked).parse().unwrap()
+        };
+        for _ in 0..20 {
+            assert_eq!(world.chat(&request("custom/m", false)).status, 200);
+        }
+        let had = granted();
+        assert!(had > 20, "nothing was at hand when it was killed: {had}");
+        world.serving.signal("-KILL");
+        world.serving = world.installation.serve();
+        let deadline = Instant::now() + PATIENCE;
+        while granted() > 20 {
+            assert!(Instant::now() < deadline, "{} are still held", granted());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
 #[test]
 fn tokens_are_never_exceeded_and_nearly_all_used() {
     let vendor = Vendor::start(|_| Play::json(200, completion()));
