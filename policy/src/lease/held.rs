@@ -28,6 +28,8 @@ pub(super) struct Held {
     pub(super) under_way: u64,
     /// And the units that they hold.
     pub(super) under_way_units: u64,
+    /// With less than this at hand more is to be asked for, as of the last question about it.
+    pub(super) low: u64,
     /// Units that callers asked for in vain since the last question.
     pub(super) unmet: u64,
     /// Answers one after the other that gave nothing although callers waited.
@@ -99,6 +101,7 @@ impl Held {
             dry_until: 0,
             under_way: 0,
             under_way_units: 0,
+            low: 0,
             unmet: 0,
             standing: None,
             is_ahead: false,

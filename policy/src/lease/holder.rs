@@ -116,7 +116,7 @@ pub struct Holder {
     pub(super) pools: HashMap<Arc<str>, Pool>,
     /// Which limit a lease is of.
     pub(super) homes: HashMap<LeaseId, Arc<str>>,
-    /// Limits for which callers wait: they are asked for first.
+    /// Limits for which callers wait, or soon will: they are asked for first.
     pub(super) wanted: VecDeque<Arc<str>>,
     /// The place among all pools of the one whose turn it is.
     pub(super) next_pool: usize,
@@ -310,6 +310,11 @@ impl Holder {
             // What is only observed may want more than is there; settling counts what goes beyond it.
             let units = units.min(held.free);
             held.spend(units);
+            // However many limits there are, its turn comes before it is used up.
+            let is_low = held.free < held.low;
+            if is_low && !std::mem::replace(&mut pool.is_wanted, true) {
+                self.wanted.push_back(want.limit.id.clone());
+            }
             reservation.pieces.push(Piece {
                 limit_id: want.limit.id.clone(),
                 window,

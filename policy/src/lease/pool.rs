@@ -15,7 +15,7 @@ pub(super) struct Pool {
     pub(super) last_used: Moment,
     /// By the last question that was about it.
     pub(super) looked_at: Option<Moment>,
-    /// Callers wait for it: it stands in the line of those that are asked for first.
+    /// Callers wait for it, or soon will: it stands in the line of those that are asked for first.
     pub(super) is_wanted: bool,
     calendar: Calendar,
     /// The one under way, as far as is known.

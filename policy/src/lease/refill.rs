@@ -247,6 +247,7 @@ impl Holder {
             low = low.max(chunk / 2);
         }
         let held = pool.held(window);
+        held.low = low;
         let unmet = std::mem::take(&mut held.unmet);
         let is_low = held.free < low && left != Some(0);
         let units = match (unmet > 0, is_low) {

@@ -80,3 +80,26 @@ fn callers_who_wait_do_not_stand_in_line_behind_limits_that_need_nothing() {
     let waited_us = world.served(0, 1);
     assert!(waited_us <= 2 * (TICK_US + ROUND_TRIP_US), "{waited_us}");
 }
+
+/// Nor does one that is in use run dry before its turn comes.
+#[test]
+fn a_limit_in_use_is_seen_to_before_it_is_used_up_however_many_others_there_are() {
+    let many = |number| {
+        let id = format!("limit-{number}");
+        limit(&id, Unit::Requests, Period::Day, Cap::Units(1_000_000))
+    };
+    let mut world = World::new((0..5_000).map(many).collect());
+    world.served(0, 1);
+    world.limits.truncate(1);
+    // A hundred a second, until that is known, and then for ten seconds more.
+    for _ in 0..250 {
+        world.served(0, 1);
+        world.now += 10_000;
+    }
+    let mut waited_us = 0;
+    for _ in 0..1_000 {
+        waited_us += world.served(0, 1);
+        world.step();
+    }
+    assert_eq!(waited_us, 0);
+}
