@@ -73,6 +73,7 @@ async fn limits(store: &Store) -> Vec<Arc<Limit>> {
                     cap: Cap::Units(1_000_000_000_000_000),
                     mode: None,
                     firmness: Firmness::Hard,
+                    unpriced: None,
                 };
                 let set = store.set_limit(&CHANGE, &new).await.unwrap();
                 limits.push(Arc::new(set.limit));

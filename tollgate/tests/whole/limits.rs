@@ -193,6 +193,48 @@ fn dollars_are_never_exceeded_and_a_model_without_a_price_is_not_let_through() {
 }
 
 #[test]
+fn a_model_without_a_price_passes_a_limit_on_dollars_that_says_so() {
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    set(&world, "tenant:acme", "--per day --usd 0.000001 --unpriced allow");
+    let until = |status: u16| {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = world.chat(&request("custom/m", false));
+            if answer.status == status || Instant::now() > deadline {
+                return answer;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let answer = until(200);
+    assert_eq!((answer.status, answer.header("x-tollgate-cost-usd")), (200, ""));
+    // What has a price is held to it, and so is what has none when the limit says that.
+    world
+        .installation
+        .ask(&["prices", "set", "custom", "m", "input 1000, output 1000"]);
+    assert_eq!(until(400).json()["error"]["code"], "limit_too_small");
+    world.installation.ask(&[
+        "limit",
+        "set",
+        "--on",
+        "tenant:acme",
+        "--per",
+        "day",
+        "--usd",
+        "1",
+        "--unpriced",
+        "refuse",
+    ]);
+    let id = world.installation.ask(&["prices", "list"])[0]["id"].clone();
+    assert_eq!(until(200).status, 200);
+    world
+        .installation
+        .ask(&["prices", "remove", id.as_str().unwrap()]);
+    assert_eq!(until(400).json()["error"]["code"], "limit_unpriced");
+}
+
+#[test]
 fn no_more_calls_are_under_way_at_the_same_time_than_a_limit_lets_be() {
     static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
     static MOST: AtomicUsize = AtomicUsize::new(0);
