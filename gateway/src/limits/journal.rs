@@ -182,6 +182,7 @@ mod tests {
             cap: Cap::Units(1_000),
             mode: None,
             firmness: Firmness::Hard,
+            unpriced: None,
         };
         Arc::new(store.set_limit(&CHANGE, &new).await.unwrap().limit)
     }

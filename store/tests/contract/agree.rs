@@ -28,6 +28,7 @@ async fn limit(world: &World, id: &str, unit: Unit) {
         cap: Cap::Units(1_000_000),
         mode: Some(Mode::Enforce),
         firmness: Firmness::Hard,
+        unpriced: None,
     };
     world.store.set_limit(&LONG_AGO, &new).await.unwrap();
     let counter = format!(
