@@ -9,10 +9,10 @@ use crate::neutral::MaxTokensName;
 
 /// The most tokens that an answer shall have, and how the provider spells that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cap {
-    pub tokens: u64,
+pub(crate) struct Cap {
+    pub(crate) tokens: u64,
     /// Of Chat Completions; the other dialects have one name each.
-    pub name: MaxTokensName,
+    pub(crate) name: MaxTokensName,
 }
 
 const CHAT_NAMES: [(&str, MaxTokensName); 2] = [
@@ -96,8 +96,9 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::Splicing;
     use crate::codec::InPath;
-    use crate::splice_capped;
+    use crate::neutral::{Profile, Target};
 
     fn capped(dialect: Dialect, name: MaxTokensName, body: &str) -> String {
         let in_path = InPath {
@@ -108,9 +109,22 @@ mod tests {
             .look(body.as_bytes(), in_path, &Limits::default())
             .unwrap();
         assert_eq!(envelope.max_tokens, None, "{body}");
-        let cap = Cap { tokens: 77, name };
+        let profile = Profile {
+            max_tokens_name: name,
+            ..Profile::default()
+        };
+        let splicing = Splicing {
+            dialect,
+            target: Target {
+                model: "n",
+                profile: &profile,
+            },
+            ask_usage: true,
+            cap: Some(77),
+            strict: true,
+        };
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let sent = splice_capped(&body, &envelope, "n", true, dialect, Some(cap)).concat();
+        let sent = splicing.of(&body, &envelope).unwrap().pieces.concat();
         let again = dialect.look(&sent, in_path, &Limits::default()).unwrap();
         assert_eq!(again.max_tokens, Some(77), "{}", sent.escape_ascii());
         String::from_utf8(sent).unwrap()

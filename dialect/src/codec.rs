@@ -11,7 +11,7 @@ use crate::neutral::{
 };
 use crate::openai_chat::{ChunkMeter, ModelEntry};
 use crate::refusal::Refusal;
-use crate::relay::{StreamEnd, StreamMeter};
+use crate::relay::{StreamEnd, StreamMeter, StreamRelay};
 use crate::{
     Dialect, Envelope, LookError, Usage, anthropic_messages, gemini_generate, openai_chat, openai_responses,
 };
@@ -256,6 +256,15 @@ impl Meter {
         }
     }
 
+    fn dialect(&self) -> Dialect {
+        match self {
+            Self::OpenaiChat(_) => Dialect::OpenaiChat,
+            Self::OpenaiResponses(_) => Dialect::OpenaiResponses,
+            Self::AnthropicMessages(_) => Dialect::AnthropicMessages,
+            Self::GeminiGenerate(_) => Dialect::GeminiGenerate,
+        }
+    }
+
     fn meter(&self) -> &dyn StreamMeter {
         match self {
             Self::OpenaiChat(meter) => meter,
@@ -296,8 +305,22 @@ impl StreamMeter for Meter {
         self.meter().next_number()
     }
 
+    fn failed(&self, refusal: &Refusal, number: u64) -> Vec<u8> {
+        self.meter().failed(refusal, number)
+    }
+
     fn said_under(&self) -> &'static Needle {
         self.meter().said_under()
+    }
+}
+
+impl StreamRelay<Meter> {
+    /// What the client is told when a stream that has begun breaks.
+    pub fn refuse(&self, refusal: &Refusal) -> Vec<u8> {
+        let (meter, number) = (self.meter(), self.meter().next_number());
+        let mut told = meter.dialect().write_refusal_event(refusal, number);
+        told.extend(meter.failed(refusal, number.saturating_add(1)));
+        told
     }
 }
 

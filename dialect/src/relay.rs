@@ -6,6 +6,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::needle::Needle;
+use crate::refusal::Refusal;
 use crate::said::said_bytes;
 use crate::sse::{self, EventSearch, StreamLimits, StreamTooLarge};
 use crate::usage::Usage;
@@ -30,6 +31,11 @@ pub trait StreamMeter {
     /// The number of the next event, in the dialect that numbers them.
     fn next_number(&self) -> u64 {
         0
+    }
+
+    /// What follows on an error that ends the stream, which has this number, in the dialect that tells a failure twice.
+    fn failed(&self, _refusal: &Refusal, _number: u64) -> Vec<u8> {
+        Vec::new()
     }
 
     /// The member of an event, with its quotes, under which what the model says stands.
@@ -86,11 +92,6 @@ impl<M: StreamMeter> StreamRelay<M> {
     }
 
     #[cfg(test)]
-    pub(crate) fn meter(&self) -> &M {
-        &self.meter
-    }
-
-    #[cfg(test)]
     pub(crate) fn meter_mut(&mut self) -> &mut M {
         &mut self.meter
     }
@@ -138,9 +139,8 @@ impl<M: StreamMeter> StreamRelay<M> {
         self.meter.end()
     }
 
-    /// The number of the next event, in the dialect that numbers them.
-    pub fn next_number(&self) -> u64 {
-        self.meter.next_number()
+    pub(crate) fn meter(&self) -> &M {
+        &self.meter
     }
 
     /// Whether the stream's own last event has been passed on: nothing that comes after it concerns the client.

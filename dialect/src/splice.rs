@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::Dialect;
 use crate::cap::Cap;
 use crate::envelope::Envelope;
 use crate::json::{Limits, scan};
+use crate::neutral::{Losses, Target};
+use crate::refusal::Refusal;
+use crate::{Dialect, given_back};
 
 const OPTIONS: &str = r#"{"include_usage":true}"#;
 
@@ -20,22 +22,48 @@ pub fn splice(body: &Bytes, envelope: &Envelope, model: &str, ask_usage: bool) -
     edit(body, edits(body, envelope, model, ask_usage))
 }
 
-/// The same, with a cap for the answer where the client set none.
-pub fn splice_capped(
-    body: &Bytes,
-    envelope: &Envelope,
-    model: &str,
-    ask_usage: bool,
-    dialect: Dialect,
-    cap: Option<Cap>,
-) -> Vec<Bytes> {
-    let mut edits = edits(body, envelope, model, ask_usage);
-    if let Some(cap) = cap
-        && envelope.max_tokens.is_none()
-    {
-        edits.extend(cap.edits(dialect, body, envelope.end_at));
+/// All that is edited in a request to a provider of its client's dialect.
+#[derive(Debug, Clone, Copy)]
+pub struct Splicing<'a> {
+    pub dialect: Dialect,
+    pub target: Target<'a>,
+    /// Whether a stream is asked for its usage.
+    pub ask_usage: bool,
+    /// The most tokens that the answer shall have, where the client did not say so.
+    pub cap: Option<u64>,
+    /// Whether nothing may be lost.
+    pub strict: bool,
+}
+
+/// What is sent.
+#[derive(Debug)]
+pub struct Spliced {
+    /// They share the client's buffer.
+    pub pieces: Vec<Bytes>,
+    /// What `x-tollgate-lossy` tells.
+    pub lossy: Option<String>,
+}
+
+impl Splicing<'_> {
+    /// The request with the target's model, the cap, and without what only the gateway understands of the answers that the
+    /// client gives back. Every other byte is the client's.
+    ///
+    /// # Errors
+    /// When thoughts would be lost of which nothing may be.
+    pub fn of(self, body: &Bytes, envelope: &Envelope) -> Result<Spliced, Refusal> {
+        let Target { model, profile } = self.target;
+        let mut losses = Losses::new(self.strict);
+        let mut edits = edits(body, envelope, model, self.ask_usage);
+        edits.extend(given_back::edits(self.dialect, body, &self.target, &mut losses)?);
+        if let Some(tokens) = self.cap.filter(|_| envelope.max_tokens.is_none()) {
+            let name = profile.max_tokens_name;
+            edits.extend(Cap { tokens, name }.edits(self.dialect, body, envelope.end_at));
+        }
+        Ok(Spliced {
+            pieces: edit(body, edits),
+            lossy: losses.header(),
+        })
     }
-    edit(body, edits)
 }
 
 fn edits(body: &Bytes, envelope: &Envelope, model: &str, ask_usage: bool) -> Vec<(Range<usize>, String)> {

@@ -68,6 +68,7 @@ changes! {
     free_text_tools: bool,
     extra_content: bool,
     call_ids: CallIds,
+    openai_members: bool,
     user: bool,
 }
 
@@ -244,6 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn p60_members_that_openai_alone_has_go_to_those_who_take_them() {
+        for (provider, takes) in [
+            ("openai", true),
+            ("azure", true),
+            ("openrouter", true),
+            ("groq", false),
+            ("mistral", false),
+            ("gemini_openai", false),
+            ("custom", false),
+            ("custom-responses", true),
+        ] {
+            assert_eq!(profile(provider, "any").openai_members, takes, "{provider}");
+        }
+    }
+
+    #[test]
     fn a_model_is_asked_for_an_effort_that_it_takes() {
         use dialect::neutral::Effort::{High, Low, Max, Medium, Minimal, None, Xhigh};
         let table = [
@@ -261,6 +278,14 @@ mod tests {
             ("xai", "grok-3-mini", Medium, Low),
             ("groq", "openai/gpt-oss-120b", Xhigh, High),
             ("deepseek", "deepseek-v4-flash", None, Minimal),
+            ("gemini", "gemini-3-pro-preview", None, Low),
+            ("gemini", "gemini-3-pro-preview", Medium, Low),
+            ("gemini", "gemini-3.1-pro-preview", Medium, Medium),
+            ("gemini", "gemini-3.7-flash", Minimal, Low),
+            ("gemini", "gemini-3.7-flash-lite", Minimal, Minimal),
+            ("gemini", "gemini-3.1-flash-image", Low, Minimal),
+            ("vertex", "gemini-3-flash-preview", None, Minimal),
+            ("gemini", "gemini-flash-latest", Minimal, Low),
         ];
         for (provider, model, wanted, expected) in table {
             let fit = profile(provider, model).efforts.fit(&wanted).into_owned();

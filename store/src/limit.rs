@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use policy::limit::{Cap, Firmness, Limit, Mode, Period, Subject, Unit};
+use policy::limit::{Cap, Firmness, Limit, Mode, Period, Subject, Unit, Unpriced};
 use serde_json::json;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
@@ -37,10 +37,13 @@ pub struct NewLimit<'a> {
     /// Without, the one that it has; a new one is enforced.
     pub mode: Option<Mode>,
     pub firmness: Firmness,
+    /// Without, what it does; a new one refuses.
+    pub unpriced: Option<Unpriced>,
 }
 
 const TABLE: &str = "limits";
-const SELECT: &str = "SELECT tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, created_at_ms \
+const SELECT: &str = "SELECT tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, unpriced, \
+                          created_at_ms \
                       FROM limits WHERE tenant_id = $1 ORDER BY subject, subject_id, period, unit";
 /// So much is a thousand million dollars; what is more is a slip of the hand.
 const CAP_MAX: u64 = 1_000_000_000_000_000_000;
@@ -97,12 +100,14 @@ impl Store {
         let (subject, subject_id) = subject_words(new.subject);
         let id = id_before(changing.connection(), new).await?;
         let row = sqlx::query(
-            "INSERT INTO limits (tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, created_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, COALESCE(CAST($9 AS TEXT), 'enforce'), $10, $11) \
+            "INSERT INTO limits (tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, unpriced, \
+                 created_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, COALESCE(CAST($9 AS TEXT), 'enforce'), $10, \
+                 COALESCE(CAST($11 AS TEXT), 'refuse'), $12) \
              ON CONFLICT (tenant_id, subject, subject_id, unit, period) DO UPDATE SET \
                  zone = excluded.zone, cap = excluded.cap, mode = COALESCE(CAST($9 AS TEXT), limits.mode), \
-                 firmness = excluded.firmness \
-             RETURNING tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, created_at_ms",
+                 firmness = excluded.firmness, unpriced = COALESCE(CAST($11 AS TEXT), limits.unpriced) \
+             RETURNING tenant_id, id, subject, subject_id, unit, period, zone, cap, mode, firmness, unpriced, created_at_ms",
         )
         .bind(new.tenant_id)
         .bind(id.as_deref().unwrap_or(new.id))
@@ -114,6 +119,7 @@ impl Store {
         .bind(kept_cap(new.cap))
         .bind(new.mode.map(Mode::as_str))
         .bind(new.firmness.as_str())
+        .bind(new.unpriced.map(Unpriced::as_str))
         .bind(change.at_ms)
         .fetch_one(changing.connection())
         .await
@@ -128,6 +134,7 @@ impl Store {
                 "subject": subject, "subject_id": subject_id, "unit": new.unit.as_str(),
                 "period": new.period.as_str(), "zone": new.zone, "cap": kept_cap(new.cap),
                 "mode": kept.limit.mode.as_str(), "firmness": new.firmness.as_str(),
+                "unpriced": kept.limit.unpriced.as_str(),
             }),
         };
         changing.finish(change, done).await?;
@@ -250,6 +257,7 @@ impl LimitRow {
             cap,
             mode: columns.word("mode", read_mode)?,
             firmness: columns.word("firmness", read_firmness)?,
+            unpriced: columns.word("unpriced", read_unpriced)?,
         };
         check_kind(limit.unit, limit.period, limit.firmness).map_err(|why| columns.poison(why))?;
         check_zone(&limit.zone).map_err(|why| columns.poison(why))?;
@@ -421,6 +429,12 @@ fn read_firmness(word: &str) -> Option<Firmness> {
     [Firmness::Hard, Firmness::Soft]
         .into_iter()
         .find(|firmness| firmness.as_str() == word)
+}
+
+fn read_unpriced(word: &str) -> Option<Unpriced> {
+    [Unpriced::Refuse, Unpriced::Allow]
+        .into_iter()
+        .find(|unpriced| unpriced.as_str() == word)
 }
 
 fn kept_cap(cap: Cap) -> Option<i64> {

@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0008_tokens_of_other_prices.sql"),
     include_str!("../migrations/0009_removed_limits.sql"),
     include_str!("../migrations/0010_lease.sql"),
+    include_str!("../migrations/0013_unpriced.sql"),
 ];
 /// The same in SQLite's words: what it calls a column of bytes is the one word in which the two differ.
 static MIGRATIONS_FOR_SQLITE: LazyLock<Vec<String>> = LazyLock::new(|| {

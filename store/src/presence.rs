@@ -41,6 +41,25 @@ impl Store {
         Err(StoreError::Unavailable("no answer in time".to_owned()))
     }
 
+    /// The same with work that may be much: that it takes longer than it may is no reason to give connections up on which the
+    /// database answers.
+    ///
+    /// # Errors
+    /// When there is no answer in time, besides what `work` itself may say.
+    pub(crate) async fn in_time_if_there<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        if let Ok(done) = timeout(self.answer_timeout, self.while_there(work)).await {
+            return done;
+        }
+        let answers = async { sqlx::query("SELECT 1").execute(&self.pool).await.is_ok() };
+        if !timeout(TEST_TIMEOUT, answers).await.unwrap_or(false) {
+            self.presence.lose();
+        }
+        Err(StoreError::Unavailable("no answer in time".to_owned()))
+    }
+
     /// Does something that may take long, but not on connections of which it has become known that they hang.
     ///
     /// # Errors

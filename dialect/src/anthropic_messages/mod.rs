@@ -27,6 +27,7 @@ pub use models::{ModelEntry, read_model_list, write_model, write_model_list};
 pub use refusal::{write_refusal, write_refusal_event};
 pub use relay::{EventMeter, StreamRelay};
 pub use reply::{read_reply, write_reply};
+pub(crate) use request::CALL_ID;
 pub use request::{read_request, write_request};
 pub use stream::{StreamReader, StreamWriter};
 

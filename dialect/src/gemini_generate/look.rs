@@ -59,10 +59,7 @@ pub fn look(body: &[u8], model: &str, stream: bool, limits: &Limits) -> Result<E
     let mut envelope = Envelope::new(body, model.to_owned(), None);
     envelope.stream = stream;
     envelope.tier = tier(body, &object);
-    let config = ["generationConfig", "generation_config"]
-        .iter()
-        .find_map(|name| object.get(name));
-    if let Some(config) = config {
+    if let Some(config) = under_one_name(&object, ["generationConfig", "generation_config"])? {
         look_at_config(body.get(config).unwrap_or_default(), limits, &mut envelope)?;
     }
     Ok(envelope)
@@ -114,7 +111,7 @@ fn look_at_config(config: &[u8], limits: &Limits, envelope: &mut Envelope) -> Re
 /// A count under either of its names; null counts as absent.
 fn count(config: &[u8], object: &Object<'_>, names: [&'static str; 2]) -> Result<Option<u64>, LookError> {
     let [name, _] = names;
-    let Some(at) = names.iter().find_map(|name| object.get(name)) else {
+    let Some(at) = under_one_name(object, names)? else {
         return Ok(None);
     };
     let value: Option<Number> =
@@ -123,5 +120,14 @@ fn count(config: &[u8], object: &Object<'_>, names: [&'static str; 2]) -> Result
     match count {
         Some(None) => Err(LookError::Invalid(name)),
         count => Ok(count.flatten()),
+    }
+}
+
+/// A member that has two names. Under both of them nobody knows which one Google goes by, and limits have to.
+fn under_one_name(object: &Object<'_>, names: [&'static str; 2]) -> Result<Option<Range<usize>>, LookError> {
+    let [name, other] = names;
+    match (object.get(name), object.get(other)) {
+        (Some(_), Some(_)) => Err(LookError::Invalid(name)),
+        (one, another) => Ok(one.or(another)),
     }
 }

@@ -28,8 +28,10 @@ pub use look::{Method, bare_model, look, look_count, split_path};
 pub use meter::{ChunkMeter, Metered};
 pub use models::{ModelEntry, ModelPage, read_model_list, write_model, write_model_list};
 pub use named::rename;
+pub(crate) use read_part::NO_SEAL;
 pub use refusal::{write_refusal, write_refusal_event};
 pub use reply::{read_reply, write_reply};
+pub(crate) use request::is_third;
 pub use request::{read_request, write_request};
 pub use stream::{ArrayItems, ArrayRelay, Framing, StreamReader, StreamWriter};
 

@@ -12,7 +12,7 @@ use crate::neutral::{
 };
 
 /// What Google's documents give for histories that never had a signature.
-pub(super) const NO_SEAL: &str = "skip_thought_signature_validator";
+pub(crate) const NO_SEAL: &str = "skip_thought_signature_validator";
 /// Where Google's own files live, by which they are told from pages of the web.
 const FILES: [&str; 3] = ["gs://", "files/", "https://generativelanguage.googleapis.com/"];
 

@@ -153,14 +153,14 @@ pub(super) fn read_tier(word: &str) -> ServiceTier {
     }
 }
 
-/// `None` where nothing needs to be said.
-pub(super) fn write_tier(tier: &ServiceTier) -> Option<&str> {
+/// `None` for one that Google has no word for. That of `Auto` is to say nothing.
+pub(super) fn write_tier(tier: &ServiceTier) -> Option<&'static str> {
     match tier {
-        ServiceTier::Auto => None,
+        ServiceTier::Auto => Some(""),
         ServiceTier::Standard => Some("standard"),
         ServiceTier::Flex => Some("flex"),
         ServiceTier::Priority => Some("priority"),
-        ServiceTier::Other(word) => Some(word),
+        ServiceTier::Other(_) => None,
     }
 }
 

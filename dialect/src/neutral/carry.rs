@@ -38,6 +38,9 @@ const HEAD_BYTES: usize = 8;
 /// Between an id and what it carries.
 const SEPARATOR: &str = "--tlg1-";
 
+/// Bytes of which some stand wherever a seal is carried: in an id, and at the beginning of any tag.
+pub(crate) const MARKS: [&[u8]; 2] = [SEPARATOR.as_bytes(), b"dGxnM"];
+
 /// Bits of the byte before each seal of an id.
 const ORIGIN: u8 = 0b0000_0011;
 const IS_REASONING: u8 = 0b0000_0100;
@@ -180,6 +183,23 @@ pub fn read_opaque(text: &str, own: Dialect) -> Seal {
 pub fn read_opaque_thoughts(text: &str) -> Option<(Seal, bool)> {
     let (seal, form) = read_tagged(text)?;
     matches!(form, b'b' | b't' | b'B' | b'T').then(|| (seal, form.is_ascii_uppercase()))
+}
+
+/// What an opaque member carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opaque {
+    Thoughts,
+    /// The seal of a text, which stands in thoughts that nobody thought.
+    OfText,
+}
+
+/// What this opaque member carries; `None` for a vendor's own.
+pub(crate) fn opaque_of(text: &str) -> Option<Opaque> {
+    let (_, form) = read_tagged(text)?;
+    Some(match form {
+        b'b' | b't' | b'B' | b'T' => Opaque::Thoughts,
+        _ => Opaque::OfText,
+    })
 }
 
 /// What stands behind a tag, and in which form.

@@ -184,10 +184,8 @@ impl<'a> Open<'a> {
 
 fn orphan(what: &str, id: &str, lacks: &str) -> Refusal {
     let id: String = id.chars().take(100).collect();
-    Refusal::new(
-        Code::InvalidValue,
-        format!("the tool {what} `{id}` has no {lacks}"),
-    )
+    let message = format!("the tool {what} `{id}` has no {lacks}");
+    Refusal::new(Code::InvalidValue, message).param("messages")
 }
 
 struct Arranger<'a> {

@@ -15,6 +15,21 @@ pub struct Fault {
     pub retry_after_ms: Option<u64>,
 }
 
+/// Types of errors, OpenAI's and Anthropic's, which are spelled like codes and say no more than the kind does.
+const NO_CODES: [&str; 2] = ["invalid_request_error", "api_error"];
+
+impl Fault {
+    /// The provider's code, where it is spelled as those are that clients of OpenAI know: Google's words are not.
+    pub(crate) fn openais_code(&self) -> Option<&str> {
+        let is_spelled_so = |code: &&str| {
+            let mut bytes = code.bytes();
+            bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        let code = self.code.as_deref().filter(is_spelled_so);
+        code.filter(|code| !code.is_empty() && !NO_CODES.contains(code))
+    }
+}
+
 /// The kinds on which clients act differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FaultKind {

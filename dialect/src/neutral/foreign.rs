@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{Citation, Losses, Media, Part, Raw, Request, Role, ToolKind, Turn};
+use super::{Citation, Losses, Media, Part, Profile, Raw, Request, Role, ToolKind, Turn};
 use crate::Dialect;
 use crate::refusal::{Code, Refusal};
 
@@ -125,7 +125,8 @@ const GEMINI_GENERATE: &[Row] = &[
     ("generationConfig.speechConfig",       Fate::Refuse, &[]),
 ];
 
-/// Members that OpenAI's two dialects have in common, which pass between them.
+/// Members that OpenAI's two dialects have in common, which pass between them to whoever takes them: many who speak OpenAI's
+/// dialects refuse what they do not know.
 const OPENAIS: [&str; 5] = [
     "moderation",
     "prompt_cache_key",
@@ -143,8 +144,18 @@ pub fn is_openais(name: &str) -> bool {
 ///
 /// # Errors
 /// When something of it cannot be left out, or the tenant wants nothing left out.
-pub fn foreign(request: &Request, own: Dialect, losses: &mut Losses) -> Result<(), Refusal> {
-    let mut judge = Judge { own, losses };
+pub fn foreign(
+    request: &Request,
+    own: Dialect,
+    profile: &Profile,
+    losses: &mut Losses,
+) -> Result<(), Refusal> {
+    let takes_openais = profile.openai_members && is_openai(own);
+    let mut judge = Judge {
+        own,
+        takes_openais,
+        losses,
+    };
     judge.all(Place::Request, &request.raw)?;
     for turn in &request.turns {
         judge.turn(turn)?;
@@ -172,6 +183,7 @@ fn refuse_tool(name: &str) -> Refusal {
 
 struct Judge<'a> {
     own: Dialect,
+    takes_openais: bool,
     losses: &'a mut Losses,
 }
 
@@ -220,7 +232,7 @@ impl Judge<'_> {
     /// Judges one piece; one that no table names meets the fate `unknown`.
     fn one(&mut self, place: Place, raw: &Raw, unknown: Fate) -> Result<(), Refusal> {
         let is_shared =
-            place == Place::Request && is_openais(&raw.name) && is_openai(raw.origin) && is_openai(self.own);
+            place == Place::Request && self.takes_openais && is_openai(raw.origin) && is_openais(&raw.name);
         if raw.origin == self.own || raw.json.get() == "null" || is_shared {
             return Ok(());
         }
@@ -304,7 +316,7 @@ mod tests {
             ..Request::default()
         };
         let mut losses = Losses::new(strict);
-        foreign(&request, own, &mut losses).map_err(|refusal| refusal.named())?;
+        foreign(&request, own, &Profile::default(), &mut losses).map_err(|refusal| refusal.named())?;
         Ok(losses.header())
     }
 
@@ -361,7 +373,8 @@ mod tests {
                 ..Request::default()
             };
             let mut losses = Losses::new(false);
-            foreign(&request, Dialect::OpenaiChat, &mut losses).map_err(|refusal| refusal.named())?;
+            foreign(&request, Dialect::OpenaiChat, &Profile::default(), &mut losses)
+                .map_err(|refusal| refusal.named())?;
             Ok(losses.header())
         };
         let lost = "messages.content.server_tool_use".to_owned();

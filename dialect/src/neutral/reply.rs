@@ -145,9 +145,9 @@ impl Finish {
         };
         Some(Fault {
             kind: FaultKind::Internal,
-            message: "the model called a tool in a way that makes no sense".to_owned(),
+            message: format!("the model called a tool in a way that makes no sense ({word})"),
             param: None,
-            code: Some(word.to_ascii_lowercase()),
+            code: None,
             retry_after_ms: None,
         })
     }

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{Raw, Tool, ToolChoice, Turn};
+use super::{Raw, Role, Tool, ToolChoice, Turn};
 
 /// One request, whatever dialect it came in.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,8 +40,18 @@ pub struct Request {
     /// Whether the client has its tools as `functions`, as before there were tools: its answer tells of one call, in the
     /// words of that time.
     pub has_functions: bool,
+    /// Whether the model's own words at the end of the conversation are to be answered, as OpenAI's dialects mean it: in others
+    /// they are the beginning of the answer, to be gone on with.
+    pub answers_anew: bool,
     /// Members that have no slot here.
     pub raw: Vec<Raw>,
+}
+
+impl Request {
+    /// Whether the last of the conversation is what the model said.
+    pub fn ends_with_answer(&self) -> bool {
+        self.turns.last().is_some_and(|turn| turn.role == Role::Assistant)
+    }
 }
 
 /// How the next token is drawn.

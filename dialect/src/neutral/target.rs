@@ -60,6 +60,8 @@ pub struct Profile {
     /// Whether signatures of thoughts stand in `extra_content.google`, both ways (Gemini's OpenAI endpoint).
     pub extra_content: bool,
     pub call_ids: CallIds,
+    /// Whether members of a request are taken that only OpenAI's dialects have in common (`prompt_cache_key`, `verbosity`).
+    pub openai_members: bool,
     /// Whether the provider can be told by whom of the caller's own users it is asked (`user`, `metadata.user_id`, or a
     /// label of Vertex's).
     pub user: bool,
@@ -221,6 +223,7 @@ impl Default for Profile {
             free_text_tools: true,
             extra_content: false,
             call_ids: CallIds::Usual,
+            openai_members: true,
             user: true,
         }
     }
@@ -264,16 +267,20 @@ mod tests {
     #[test]
     fn each_writer_asks_for_what_the_model_takes_and_tells_what_it_changed() {
         use crate::neutral::{Losses, Part, Request, Role, Thinking, ThinkingAmount, Turn, Written};
-        use crate::{anthropic_messages, openai_chat, openai_responses};
+        use crate::{anthropic_messages, gemini_generate, openai_chat, openai_responses};
         type Write = fn(&Request, &Target<'_>, &mut Losses) -> Result<Written, crate::refusal::Refusal>;
         let profile = Profile {
             efforts: serde_json::from_str(r#"["low","high"]"#).unwrap(),
             ..Profile::default()
         };
-        let writers: [(Write, &str); 3] = [
+        let writers: [(Write, &str); 4] = [
             (openai_chat::write_request, "/reasoning_effort"),
             (openai_responses::write_request, "/reasoning/effort"),
             (anthropic_messages::write_request, "/output_config/effort"),
+            (
+                gemini_generate::write_request,
+                "/generationConfig/thinkingConfig/thinkingLevel",
+            ),
         ];
         for (write, place) in writers {
             for (wanted, told, is_lost) in [
@@ -297,7 +304,8 @@ mod tests {
                 let mut losses = Losses::new(false);
                 let written = write(&request, &target, &mut losses).unwrap();
                 let body: serde_json::Value = serde_json::from_slice(&written.body).unwrap();
-                assert_eq!(body.pointer(place).unwrap(), told, "{place}");
+                let word = body.pointer(place).and_then(|word| word.as_str()).unwrap();
+                assert_eq!(word.to_ascii_lowercase(), told, "{place}");
                 assert_eq!(!losses.lost().is_empty(), is_lost, "{place}");
             }
         }

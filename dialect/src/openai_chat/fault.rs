@@ -174,7 +174,7 @@ pub fn write_fault(fault: &Fault) -> (u16, Vec<u8>) {
     let (status, error_type, code) = write_fault_kind(fault.kind);
     let message = fault.message.as_str();
     let own_code = match fault.kind {
-        FaultKind::BadRequest | FaultKind::Internal => fault.code.as_deref(),
+        FaultKind::BadRequest | FaultKind::Internal => fault.openais_code(),
         _ => None,
     };
     let mut body = Vec::with_capacity(message.len() + 128);

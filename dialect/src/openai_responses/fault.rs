@@ -167,12 +167,12 @@ pub(super) fn write_event(fault: &Fault, sequence: u64, out: &mut Vec<u8>) {
     sse::end_event(out);
 }
 
-/// The code by which clients act. A vendor's own is told where it says more than the kind does, and is of no dialect.
+/// The code by which clients act. A vendor's own is told where it says more than the kind does.
 pub(super) fn code_of(fault: &Fault) -> &str {
     let (_, _, code) = words::fault(fault.kind);
     match fault.kind {
         FaultKind::BadRequest | FaultKind::ContentBlocked | FaultKind::TooLarge | FaultKind::Internal => {
-            fault.code.as_deref().unwrap_or(code)
+            fault.openais_code().unwrap_or(code)
         }
         _ => code,
     }

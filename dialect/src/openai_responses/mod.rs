@@ -3,6 +3,7 @@
 mod content;
 mod fault;
 mod item;
+mod logprobs;
 mod look;
 mod meter;
 mod models;

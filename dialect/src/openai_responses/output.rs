@@ -3,7 +3,7 @@
 use crate::Dialect;
 use crate::json::{ObjectWriter, write_array};
 use crate::neutral::carry::{CarriedSeal, opaque_for, tool_call_id};
-use crate::neutral::{Citation, Heading, Raw, Seal};
+use crate::neutral::{Citation, Heading, Seal};
 use crate::openai_responses::namespace;
 
 /// What an item's status can be.
@@ -157,30 +157,6 @@ pub(super) fn write_citation(citation: &Citation, text: &str, out: &mut Vec<u8>)
         }
         Citation::Raw(_) => false,
     }
-}
-
-/// The inside of the array of log-probabilities, which OpenAI's two dialects spell alike; `None` for other dialects'.
-pub(super) fn logprobs(raw: &Raw) -> Option<Vec<u8>> {
-    use serde_json::value::RawValue;
-    #[derive(serde::Deserialize)]
-    struct Chats<'a> {
-        #[serde(borrow)]
-        content: Vec<&'a RawValue>,
-    }
-    let json = raw.json.get();
-    let entries: Vec<&RawValue> = match raw.origin {
-        Dialect::OpenaiResponses => serde_json::from_str(json).ok()?,
-        Dialect::OpenaiChat => serde_json::from_str::<Chats<'_>>(json).ok()?.content,
-        Dialect::AnthropicMessages | Dialect::GeminiGenerate => return None,
-    };
-    let mut out = Vec::with_capacity(json.len());
-    for entry in entries {
-        if !out.is_empty() {
-            out.push(b',');
-        }
-        write_line(entry, &mut out);
-    }
-    Some(out)
 }
 
 /// Carried JSON, in one line: an event of a stream ends at a blank one.

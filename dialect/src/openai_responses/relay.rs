@@ -6,7 +6,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::meter::Counts;
+use super::response;
+use super::words::FAILED;
+use crate::json::ObjectWriter;
 use crate::needle::Needle;
+use crate::neutral::Heading;
+use crate::refusal::Refusal;
 use crate::relay::{self, StreamEnd, StreamMeter};
 use crate::sse::{self, StreamLimits};
 use crate::tier::{self, TierWord};
@@ -22,6 +27,16 @@ pub struct EventMeter {
     usage: Option<Usage>,
     /// The number of the event that comes next.
     next_number: u64,
+    /// Whether the first event with data has been read, and what the response is called in it.
+    has_begun: bool,
+    begun: Option<Begun>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Begun {
+    id: String,
+    created_at: u64,
+    model: String,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +64,11 @@ impl StreamMeter for EventMeter {
     fn read(&mut self, event: &[u8]) -> bool {
         if let Some(number) = number_of(event) {
             self.next_number = number.saturating_add(1);
+        }
+        if !self.has_begun {
+            let data = sse::data(event);
+            self.has_begun = !data.is_empty();
+            self.begun = begun(&data);
         }
         if !may_matter(event) {
             return true;
@@ -90,6 +110,46 @@ impl StreamMeter for EventMeter {
     fn next_number(&self) -> u64 {
         self.next_number
     }
+
+    /// Clients that put the whole response together, Codex for one, see an end in a response that failed, and in nothing else.
+    fn failed(&self, refusal: &Refusal, number: u64) -> Vec<u8> {
+        let Some(begun) = &self.begun else {
+            return Vec::new();
+        };
+        let response = response::Response {
+            heading: Heading {
+                id: &begun.id,
+                created_s: begun.created_at,
+                model: &begun.model,
+            },
+            status: FAILED,
+            error: Some((refusal.code.as_str(), &refusal.message)),
+            native: None,
+            output: b"",
+            usage: self.usage,
+            service_tier: None,
+        };
+        let mut out = Vec::with_capacity(1_024);
+        sse::begin_event(Some("response.failed"), &mut out);
+        let mut object = ObjectWriter::new(&mut out);
+        object
+            .member("type", "response.failed")
+            .member("sequence_number", &number);
+        response.write(object.begin("response"));
+        object.end();
+        sse::end_event(&mut out);
+        out
+    }
+}
+
+fn begun(data: &[u8]) -> Option<Begun> {
+    #[derive(Deserialize)]
+    struct Created {
+        r#type: String,
+        response: Begun,
+    }
+    let created: Created = serde_json::from_slice(data).ok()?;
+    (created.r#type == "response.created").then_some(created.response)
 }
 
 /// The number that an event has, found without parsing it. Inside a text its name would stand behind a backslash.

@@ -26,7 +26,7 @@ pub(super) fn read_tier(word: &str) -> ServiceTier {
         "auto" => ServiceTier::Auto,
         "default" | "standard" => ServiceTier::Standard,
         "flex" => ServiceTier::Flex,
-        "priority" => ServiceTier::Priority,
+        "priority" | "fast" => ServiceTier::Priority,
         other => ServiceTier::Other(other.to_owned()),
     }
 }

@@ -68,7 +68,7 @@ use Way::{Again, Crossed, Passed, Used};
 
 /// What is left out of a way, or is said in other words: how that shows, in which files where it is not in any (how their
 /// names begin), and why.
-const LEFT_OUT: [(Way, &str, &[&str], &str); 29] = [
+const LEFT_OUT: [(Way, &str, &[&str], &str); 27] = [
     (
         Crossed,
         "it holds what one vendor alone has",
@@ -102,13 +102,6 @@ const LEFT_OUT: [(Way, &str, &[&str], &str); 29] = [
         "all calls are held to their schemas there, or none",
     ),
     (Crossed, "to gemini: back, strict", &[], "the same"),
-    (
-        Crossed,
-        "to openai-chat: there, show",
-        &[],
-        "whether thoughts are shown is not the client's to say",
-    ),
-    (Crossed, "to openai-chat: back, show", &[], "the same"),
     (
         Crossed,
         "names: None became Some",

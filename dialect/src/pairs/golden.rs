@@ -27,7 +27,7 @@ use crate::refusal::{Code, Refusal};
 use crate::spec::Spec;
 use crate::sse::{self, Events, StreamLimits};
 use crate::translate::{Crossing, Sent};
-use crate::{StreamEnd, StreamRelay, Usage, gemini_generate, splice};
+use crate::{Splicing, StreamEnd, StreamRelay, Usage};
 
 /// Mistakes that no folder shows, only tests by their numbers: of headers, of whole answers for long ones, of counting, which
 /// is no answer; and those that take more than one request or answer to show.
@@ -117,6 +117,18 @@ fn profile(name: &str) -> Profile {
             json_schema_with_tools: false,
             ..usual
         },
+        "low_or_high" => Profile {
+            efforts: serde_json::from_str(r#"["low","high"]"#).unwrap(),
+            ..usual
+        },
+        "no_free_text" => Profile {
+            free_text_tools: false,
+            ..usual
+        },
+        "no_openai" => Profile {
+            openai_members: false,
+            ..usual
+        },
         "no_urls" => Profile {
             image_urls: false,
             ..usual
@@ -162,6 +174,13 @@ impl Case {
         request.to_string().into_bytes()
     }
 
+    fn profile(&self) -> Profile {
+        let name = self.files.get("profile.txt");
+        name.map_or_else(Profile::default, |name| {
+            profile(std::str::from_utf8(name).unwrap())
+        })
+    }
+
     /// What has to come out.
     fn outputs(&self) -> Files {
         let mut out = Files::new();
@@ -174,12 +193,7 @@ impl Case {
     }
 
     fn cross(&self, out: &mut Files) {
-        let profile = self
-            .files
-            .get("profile.txt")
-            .map_or_else(Profile::default, |name| {
-                profile(std::str::from_utf8(name).unwrap())
-            });
+        let profile = self.profile();
         let request = self.request();
         let sent = Sent {
             tenant: "tenant",
@@ -207,12 +221,7 @@ impl Case {
         };
         if self.files.contains_key("request.json") {
             out.insert("sent.json", pretty(&body));
-            if let Some(lossy) = crossing.lossy() {
-                out.insert(
-                    "losses.txt",
-                    format!("{}\n", lossy.replace(", ", "\n")).into_bytes(),
-                );
-            }
+            insert_losses(crossing.lossy(), out);
         }
         if let Some(reply) = self.files.get("reply.json") {
             let (file, answer) = answered(&crossing, reply);
@@ -247,8 +256,7 @@ impl Case {
             }
             let end = translation.finish(&mut out);
             if end == StreamEnd::Cut {
-                let refusal = Refusal::new(Code::ProviderAnswerCut, "The answer broke off.");
-                out.push(translation.refuse(&refusal).into());
+                out.push(translation.refuse(&broken_off()).into());
             }
             (out.concat(), end, translation.usage())
         };
@@ -270,11 +278,20 @@ impl Case {
         let in_path = self.in_path();
         let envelope = dialect.look(&request, in_path, &Limits::default()).unwrap();
         if self.files.contains_key("request.json") {
-            let pieces = match dialect {
-                GeminiGenerate => gemini_generate::rename(&request.clone().into(), "theirs").unwrap(),
-                _ => splice(&request.clone().into(), &envelope, "theirs", false),
+            let profile = self.profile();
+            let splicing = Splicing {
+                dialect,
+                target: Target {
+                    model: "theirs",
+                    profile: &profile,
+                },
+                ask_usage: false,
+                cap: None,
+                strict: false,
             };
-            out.insert("sent.json", pieces.concat());
+            let spliced = splicing.of(&request.clone().into(), &envelope).unwrap();
+            out.insert("sent.json", spliced.pieces.concat());
+            insert_losses(spliced.lossy.as_deref(), out);
         }
         if let Some(reply) = self.files.get("reply.json") {
             let usage = dialect.usage_of(reply).unwrap();
@@ -285,6 +302,9 @@ impl Case {
             let mut passed = Vec::new();
             relay.push(stream.clone().into(), &mut passed).unwrap();
             let end = relay.finish(&mut passed);
+            if end == StreamEnd::Cut {
+                passed.push(relay.refuse(&broken_off()).into());
+            }
             out.insert("streamed.sse", passed.concat());
             out.insert("usage.txt", usage_line(&format!("{end:?}, "), relay.usage()));
         }
@@ -345,6 +365,19 @@ impl Case {
             }
         }
         if bless { Vec::new() } else { differing }
+    }
+}
+
+fn broken_off() -> Refusal {
+    Refusal::new(Code::ProviderAnswerCut, "The answer broke off.")
+}
+
+fn insert_losses(lossy: Option<&str>, out: &mut Files) {
+    if let Some(lossy) = lossy {
+        out.insert(
+            "losses.txt",
+            format!("{}\n", lossy.replace(", ", "\n")).into_bytes(),
+        );
     }
 }
 

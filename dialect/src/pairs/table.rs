@@ -10,6 +10,7 @@ use super::sent;
 use crate::Dialect;
 use crate::neutral::{Losses, Part, Profile, Request, Target, ToolChoice, Undo};
 use crate::refusal::Refusal;
+use crate::translate::in_words_of;
 
 /// What is said in other words where the dialect has none for it, by case, target, and subject.
 const OTHER_WORDS: [(&str, Dialect, &[&str]); 16] = [
@@ -168,6 +169,7 @@ pub(super) fn cross(case: &str, from: &Face, to: &Face, body: &[u8]) -> (Became,
     let (sent, undo, losses) = match write(to, &asked) {
         Ok(written) => written,
         Err(refusal) => {
+            let refusal = in_words_of(from.dialect, refusal);
             let what = refusal
                 .param
                 .map_or_else(|| refusal.message.clone(), |param| param.into_owned());

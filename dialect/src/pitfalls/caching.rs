@@ -99,6 +99,27 @@ fn p22_instructions_never_come_between_a_call_and_its_result() {
             "{sent}"
         );
     }
+    let items = json!([
+        {"role": "user", "content": "Hi"},
+        {"type": "function_call", "call_id": "call_1", "name": "look", "arguments": "{}"},
+        {"role": "developer", "content": "Be kind."},
+        {"type": "function_call_output", "call_id": "call_1", "output": "seen"},
+    ]);
+    let body = request(OpenaiResponses, json!({"input": items}));
+    for system_anywhere in [true, false] {
+        let profile = Profile {
+            system_anywhere,
+            ..Profile::default()
+        };
+        let sent = asked_of(OpenaiResponses, OpenaiChat, &profile, &body);
+        let told: Vec<_> = sent["messages"].as_array().unwrap().iter().collect();
+        let last = if system_anywhere { "system" } else { "user" };
+        let roles: Vec<_> = told
+            .iter()
+            .map(|message| message["role"].as_str().unwrap())
+            .collect();
+        assert_eq!(roles, ["user", "assistant", "tool", last], "{sent}");
+    }
 }
 
 #[test]

@@ -7,12 +7,15 @@ mod count;
 mod embed;
 mod found;
 mod gather;
+mod named;
 mod refused;
 mod stream;
 mod strict;
 mod user;
 
 pub use gather::SoFar;
+#[cfg(test)]
+pub(crate) use named::in_words_of;
 pub use stream::Translation;
 
 use crate::codec::InPath;
@@ -37,7 +40,7 @@ pub struct Crossing {
     has_functions: bool,
     /// Whether a stream was asked for though the client wants none.
     gathers: bool,
-    /// About what the input is, for a client whose dialect always tells usage, and tells that of the input first.
+    /// About what the input is, for a client whose dialect always tells usage.
     input_tokens: Option<u64>,
     purpose: Purpose,
 }
@@ -114,7 +117,8 @@ impl Crossing {
         if sent.dialect == Dialect::AnthropicMessages && is_openais {
             strict::relax(&mut request, &mut losses)?;
         }
-        let written = provider.write_request(&request, target, &mut losses)?;
+        let written = provider.write_request(&request, target, &mut losses);
+        let written = written.map_err(|refusal| named::in_words_of(sent.dialect, refusal))?;
         let input_tokens = Self::input_tokens(sent, &written.undo);
         let crossing = Self {
             client: sent.dialect,
@@ -133,8 +137,11 @@ impl Crossing {
 
     /// Gemini's clients are told usage with the end, which does not come where the gateway itself ends the text.
     fn input_tokens(sent: Sent<'_>, undo: &Undo) -> Option<u64> {
-        let is_ended_here = sent.dialect == Dialect::GeminiGenerate && !undo.stop.is_empty();
-        let needs_it = sent.dialect == Dialect::AnthropicMessages || is_ended_here;
+        let needs_it = match sent.dialect {
+            Dialect::AnthropicMessages | Dialect::OpenaiResponses => true,
+            Dialect::GeminiGenerate => !undo.stop.is_empty(),
+            Dialect::OpenaiChat => false,
+        };
         needs_it.then(|| weigh(sent.dialect, sent.body).tokens_about())?
     }
 

@@ -4,7 +4,7 @@ use dialect::refusal::{Code, Refusal};
 
 use crate::admission::InFlight;
 use crate::gateway::Gateway;
-use crate::ledger::LedgerPlace;
+use crate::ledger::{LedgerPlace, NoPlace};
 use crate::live::TenantState;
 use crate::room::CallRoom;
 
@@ -20,8 +20,8 @@ pub(super) const RETRY_S: u64 = 1;
 /// Admits one call.
 ///
 /// # Errors
-/// 503 while the gateway is draining, when too many calls of the tenant are under way, and when the ledger cannot be written:
-/// a call that could not be booked is not made.
+/// 503 while the gateway is draining, when too many calls are under way, of the tenant or of all, and when the ledger cannot be
+/// written: a call that could not be booked is not made.
 pub(super) fn admit(gateway: &Gateway, tenant: &TenantState) -> Result<Permit, Refusal> {
     let refused = |code, message| Refusal::new(code, message).retry_after(RETRY_S);
     let in_flight = gateway
@@ -29,11 +29,12 @@ pub(super) fn admit(gateway: &Gateway, tenant: &TenantState) -> Result<Permit, R
         .enter()
         .ok_or_else(|| refused(Code::ShuttingDown, "This gateway is shutting down."))?;
     let room = CallRoom::take(&gateway.settings().room, &tenant.room_taken)?;
-    let place = gateway.ledger().reserve().map_err(|_| {
-        refused(
+    let place = gateway.ledger().reserve().map_err(|why| match why {
+        NoPlace::Unwritable => refused(
             Code::LedgerUnavailable,
             "The gateway cannot book this call at the moment, so it is not made.",
-        )
+        ),
+        NoPlace::Full => refused(Code::Overloaded, "Too many calls are under way."),
     })?;
     Ok(Permit {
         place,

@@ -31,6 +31,7 @@ use super::settle::Settlement;
 use crate::clock::now_ms;
 use crate::failpoint::failpoint;
 use crate::ledger::{AttemptRecord, Outcome, UsageSource};
+use crate::limits::PATIENCE_IN_ALL;
 use crate::live::{Credential, Rest};
 use crate::worker::{Request, Worker};
 
@@ -41,6 +42,8 @@ pub(super) struct Answer {
     pub(super) target: Target,
     pub(super) credential_name: Option<String>,
     pub(super) attempts: u32,
+    /// What of the request was lost on the way, as clients are told.
+    pub(super) lossy: Option<String>,
     /// What the answer has to be put through; none between equals.
     pub(super) crossing: Option<Box<Crossing>>,
     pub(super) provider_dialect: Dialect,
@@ -123,6 +126,7 @@ pub(super) async fn attempt(call: Call<'_>, mut settlement: Settlement) -> Resul
     let mut refused = None;
     // What went by while others were asked in vain is no time of ours.
     let mut waited = Duration::ZERO;
+    let mut patience = PATIENCE_IN_ALL;
     for candidate in in_order(call) {
         if failed.is_some() {
             if !tries.are_left() {
@@ -134,7 +138,7 @@ pub(super) async fn attempt(call: Call<'_>, mut settlement: Settlement) -> Resul
         } else {
             candidate.earn();
         }
-        let ready = match ready(call, &candidate).await {
+        let ready = match ready(call, &candidate, &mut patience).await {
             Ok(ready) => ready,
             // The caller is to know of what failed, and not why nobody could stand in.
             Err(_) if failed.is_some() => {
@@ -214,9 +218,9 @@ impl Failure {
 }
 
 impl Candidate<'_> {
-    fn rests(&self) -> bool {
+    fn may_be_asked(&self) -> bool {
         self.credential
-            .is_some_and(|credential| credential.health.rests())
+            .is_none_or(|credential| credential.health.may_be_asked())
     }
 
     /// How it has fared with an attempt that began then.
@@ -268,6 +272,7 @@ async fn one(
         pieces,
         streamed,
         path,
+        lossy,
         crossing,
     } = match prepared {
         Prepared::Send(parcel) => parcel,
@@ -314,6 +319,7 @@ async fn one(
         target: candidate.target.clone(),
         credential_name: candidate.credential.map(|credential| credential.name.clone()),
         attempts: number,
+        lossy,
         crossing,
         provider_dialect: dialect,
         sent,
@@ -323,7 +329,11 @@ async fn one(
 }
 
 /// What this candidate is to be sent, and what the call holds of its limits for it.
-async fn ready(call: Call<'_>, candidate: &Candidate<'_>) -> Result<Ready, Unlimited> {
+async fn ready(
+    call: Call<'_>,
+    candidate: &Candidate<'_>,
+    patience: &mut Duration,
+) -> Result<Ready, Unlimited> {
     let limiting = Limiting { call, candidate };
     let bound = limiting.bound();
     let cap = limiting.cap(bound.as_ref());
@@ -335,7 +345,7 @@ async fn ready(call: Call<'_>, candidate: &Candidate<'_>) -> Result<Ready, Unlim
     })?;
     // What is answered here uses nobody's limits.
     let bound = bound.filter(|_| matches!(prepared, Prepared::Send(_)));
-    let limited = limiting.take(bound, prepared.sent_bytes()).await?;
+    let limited = limiting.take(bound, prepared.sent_bytes(), patience).await?;
     Ok(Ready { prepared, limited })
 }
 
@@ -351,6 +361,7 @@ fn estimated(candidate: &Candidate<'_>, body: Bytes) -> Answer {
         target: candidate.target.clone(),
         credential_name: candidate.credential.map(|credential| credential.name.clone()),
         attempts: 0,
+        lossy: None,
         crossing: None,
         provider_dialect: candidate.provider.dialect,
         sent: Instant::now(),
@@ -358,20 +369,26 @@ fn estimated(candidate: &Candidate<'_>, body: Bytes) -> Answer {
     }
 }
 
-/// The candidates, those that have to rest after the others.
+/// The candidates, those that have to rest after the others. Whether one has to is looked at when its turn comes: what is then
+/// taken of it is not taken for a call that others answer.
 fn in_order(call: Call<'_>) -> impl Iterator<Item = Candidate<'_>> {
-    // Hardly ever anyone rests, and nothing is allocated then.
-    let resting: Vec<usize> = candidates(call)
-        .enumerate()
-        .filter(|(_, candidate)| candidate.rests())
-        .map(|(place, _)| place)
-        .collect();
-    let of = move |rests: bool| {
-        let resting = resting.clone();
-        let all = candidates(call).enumerate();
-        all.filter_map(move |(place, candidate)| (resting.contains(&place) == rests).then_some(candidate))
-    };
-    of(false).chain(of(true))
+    let mut turn = candidates(call).enumerate();
+    let (mut is_second, mut passed_over) = (false, Vec::new());
+    std::iter::from_fn(move || {
+        loop {
+            match turn.next() {
+                Some((place, candidate)) if is_second => {
+                    if passed_over.contains(&place) {
+                        return Some(candidate);
+                    }
+                }
+                Some((_, candidate)) if candidate.may_be_asked() => return Some(candidate),
+                Some((place, _)) => passed_over.push(place),
+                None if is_second || passed_over.is_empty() => return None,
+                None => (turn, is_second) = (candidates(call).enumerate(), true),
+            }
+        }
+    })
 }
 
 /// What the tenant can use of the plan, in its order: each credential of each target's provider.

@@ -132,3 +132,12 @@ pub(super) fn too_large(provider: &str) -> Failed {
     let message = format!("The answer of provider `{provider}` is too large.");
     Failed::new(Code::ProviderAnswerTooLarge, message, Outcome::ProviderError)
 }
+
+/// There is no room to hold more of it.
+pub(super) fn no_room(refusal: Refusal) -> Failed {
+    Failed {
+        refusal,
+        outcome: Outcome::Cut,
+        again: Again::Never,
+    }
+}

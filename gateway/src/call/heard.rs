@@ -27,6 +27,8 @@ pub(super) struct Metered {
     pub(super) usage: Option<Usage>,
     /// Whether the provider told nothing of it.
     pub(super) is_guess: bool,
+    /// Whether the provider takes nothing for it, although it broke off.
+    pub(super) is_free: bool,
 }
 
 impl From<Option<Usage>> for Heard {
@@ -39,6 +41,15 @@ impl From<Option<Usage>> for Heard {
 }
 
 impl Heard {
+    /// What the provider takes for a stream that is closed before its end, where that is nothing.
+    pub(super) fn free() -> Metered {
+        Metered {
+            usage: Some(Usage::default()),
+            is_guess: false,
+            is_free: true,
+        }
+    }
+
     /// The whole, or the part, of an answer to this request of a client.
     pub(super) fn of(told: Option<Usage>, said_bytes: u64, asked: (Dialect, &Bytes)) -> Self {
         Self {
@@ -49,7 +60,8 @@ impl Heard {
         }
     }
 
-    /// By how the attempt ended. Of one that broke off the provider's last word may have come before it had made anything.
+    /// By how the attempt ended. Of one that broke off the provider's last word may have come before it had made anything: what
+    /// was heard counts then, by its events or by its length, whichever is more.
     pub(super) fn metered(self, outcome: Outcome) -> Metered {
         let Self {
             told,
@@ -62,7 +74,7 @@ impl Heard {
             output_tokens: if has_ended {
                 told.output_tokens
             } else {
-                told.output_tokens.max(said_events)
+                told.output_tokens.max(said_events).max(said_tokens)
             },
             ..told
         });
@@ -76,6 +88,7 @@ impl Heard {
         Metered {
             usage: usage.or(guess),
             is_guess: usage.is_none() && guess.is_some(),
+            is_free: false,
         }
     }
 }
@@ -119,8 +132,19 @@ mod tests {
             (heard(None, 7, None), Outcome::Ok, None, false),
         ];
         for (heard, outcome, usage, is_guess) in table {
-            let metered = Metered { usage, is_guess };
+            let metered = Metered {
+                usage,
+                is_guess,
+                is_free: false,
+            };
             assert_eq!(heard.metered(outcome), metered, "{heard:?} {outcome:?}");
         }
+        // Events of many tokens each, after a beginning that told of one.
+        let wordy = Heard {
+            said_tokens: 40,
+            ..heard(told(9, 1), 7, None)
+        };
+        assert_eq!(wordy.metered(Outcome::ClientGone).usage, told(9, 40));
+        assert_eq!(wordy.metered(Outcome::Ok).usage, told(9, 1));
     }
 }

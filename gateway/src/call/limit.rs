@@ -5,6 +5,7 @@
 //! what is reserved is never passed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dialect::rates::Rates;
 use dialect::refusal::Refusal;
@@ -67,7 +68,12 @@ impl Limiting<'_> {
     ///
     /// # Errors
     /// When it is not there.
-    pub(super) async fn take(&self, bound: Option<Bound>, sent_bytes: usize) -> Result<Limited, Unlimited> {
+    pub(super) async fn take(
+        &self,
+        bound: Option<Bound>,
+        sent_bytes: usize,
+        patience: &mut Duration,
+    ) -> Result<Limited, Unlimited> {
         let limits = self.call.worker.gateway.limits();
         let Some(mut bound) = bound else {
             return Ok(Limited {
@@ -87,7 +93,7 @@ impl Limiting<'_> {
             refusal: unpriced(&limit, &self.candidate.target.model),
             elsewhere: true,
         })?;
-        match limits.take(&self.call.caller.tenant.id, &needs).await {
+        match limits.take(&self.call.caller.tenant.id, &needs, patience).await {
             Ok(mut taken) => {
                 taken.note_like(like);
                 Ok(Limited {

@@ -5,7 +5,7 @@ use dialect::embeddings::{Form, Manner};
 use dialect::neutral::{OwnedHeading, Target};
 use dialect::refusal::{Code, Refusal};
 use dialect::translate::{Crossing, Sent};
-use dialect::{Cap, Counter, Dialect, Envelope, gemini_generate, splice, splice_capped};
+use dialect::{Counter, Dialect, Envelope, Spliced, Splicing, gemini_generate, splice};
 use provider::{Embeds, Endpoint, EndpointError, Operation as At, ProviderKind, StreamUsage};
 
 use super::attempt::Candidate;
@@ -30,6 +30,8 @@ pub(super) struct Parcel {
     pub(super) streamed: bool,
     /// What follows the base URL.
     pub(super) path: String,
+    /// What `x-tollgate-lossy` tells.
+    pub(super) lossy: Option<String>,
     /// None between equals.
     pub(super) crossing: Option<Box<Crossing>>,
 }
@@ -88,13 +90,8 @@ impl Preparation<'_> {
             )?;
             let ask_usage =
                 self.candidate.provider.stream_usage == StreamUsage::Ask && dialect == Dialect::OpenaiChat;
-            let Target { model, profile } = self.target();
-            let cap = self.cap.map(|tokens| Cap {
-                tokens,
-                name: profile.max_tokens_name,
-            });
-            let pieces = splice_capped(self.body, self.envelope, model, ask_usage, dialect, cap);
-            return Ok(Prepared::passing(provider, path, pieces, streamed));
+            let spliced = self.spliced(ask_usage, self.cap)?;
+            return Ok(Prepared::passing(provider, path, spliced, streamed));
         }
         let crossed = Crossing::capped(
             self.sent(),
@@ -119,7 +116,11 @@ impl Preparation<'_> {
         };
         let path = self.path(provider, At::CountTokens)?;
         if client == counter {
-            return Ok(Prepared::passing(provider, path, self.renamed()?, false));
+            let spliced = match provider {
+                Dialect::GeminiGenerate => self.renamed()?,
+                _ => self.spliced(false, None)?,
+            };
+            return Ok(Prepared::passing(provider, path, spliced, false));
         }
         let ways = (client, counter);
         let crossed = Crossing::of_count(
@@ -180,13 +181,26 @@ impl Preparation<'_> {
         Refusal::new(Code::UnsupportedDialect, message).param("model")
     }
 
+    /// The client's bytes, but for what this model of this provider's has to be told otherwise.
+    fn spliced(&self, ask_usage: bool, cap: Option<u64>) -> Result<Spliced, Refusal> {
+        let splicing = Splicing {
+            dialect: self.request.asked.dialect,
+            target: self.target(),
+            ask_usage,
+            cap,
+            strict: self.tenant.strict,
+        };
+        splicing.of(self.body, self.envelope)
+    }
+
     /// The client's bytes with the target's model for the name that the client asked for.
-    fn renamed(&self) -> Result<Vec<Bytes>, Refusal> {
+    fn renamed(&self) -> Result<Spliced, Refusal> {
         let model = &self.candidate.target.model;
-        match self.request.asked.dialect {
-            Dialect::GeminiGenerate => gemini_generate::rename(self.body, model),
-            _ => Ok(splice(self.body, self.envelope, model, false)),
-        }
+        let pieces = match self.request.asked.dialect {
+            Dialect::GeminiGenerate => gemini_generate::rename(self.body, model)?,
+            _ => splice(self.body, self.envelope, model, false),
+        };
+        Ok(Spliced { pieces, lossy: None })
     }
 
     fn sent(&self) -> Sent<'_> {
@@ -234,12 +248,14 @@ impl Prepared {
         }
     }
 
-    fn passing(dialect: Dialect, path: String, pieces: Vec<Bytes>, streamed: bool) -> Self {
+    fn passing(dialect: Dialect, path: String, spliced: Spliced, streamed: bool) -> Self {
+        let Spliced { pieces, lossy } = spliced;
         Self::Send(Parcel {
             dialect,
             streamed,
             pieces,
             path,
+            lossy,
             crossing: None,
         })
     }
@@ -255,6 +271,7 @@ impl Prepared {
             streamed,
             pieces: vec![Bytes::from(body)],
             path,
+            lossy: crossing.lossy().map(str::to_owned),
             crossing: Some(Box::new(crossing)),
         })
     }

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use dialect::Dialect;
 use dialect::rates::Rates;
-use dialect::sse;
+use dialect::sse::{self, StreamLimits};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use policy::Target;
 use provider::AnswerBody;
 
-use super::again;
+use super::again::{self, Again};
 use super::attempt::{Answer, Call, Failure, Told};
 use super::beat::Beat;
 use super::fault::Failed;
@@ -21,6 +22,7 @@ use super::stream::StreamBody;
 use super::way::Way;
 use super::whole::{self, Between};
 use crate::ledger::Outcome;
+use crate::room::BodyRoom;
 use crate::worker::Request;
 
 /// An answer on its way to the client.
@@ -82,6 +84,7 @@ pub(super) async fn relay(
         target,
         credential_name,
         attempts,
+        lossy,
         crossing,
         provider_dialect,
         sent,
@@ -92,10 +95,6 @@ pub(super) async fn relay(
         headers,
         mut body,
     } = upstream;
-    let lossy = crossing
-        .as_ref()
-        .and_then(|crossing| crossing.lossy())
-        .map(str::to_owned);
     let crosses = crossing.is_some();
     let is_array = asked.in_path.is_array && !crosses;
     let mut head = ReplyHead {
@@ -138,6 +137,18 @@ pub(super) async fn relay(
             *settlement = stream.hand_back();
             return Err(failed.into());
         }
+        if let Some(events) = stream.only_error()
+            && let Some(again) = after_error(asked.dialect, &events)
+        {
+            *settlement = stream.hand_back();
+            say(&mut head.headers, EVENT_STREAM);
+            let body = ReplyBody::Whole(Bytes::from(events));
+            return Err(Box::new(Failure {
+                told: Told::Reply(Box::new(Reply { head, body })),
+                outcome: Outcome::ProviderError,
+                again,
+            }));
+        }
         if !stream.is_told() {
             stream.guess_input(sent_tokens((asked.dialect, sent_body)));
         }
@@ -171,7 +182,12 @@ pub(super) async fn relay(
     } else {
         again::retry_after(&head.headers)
     };
-    let (whole, came) = match whole::take(body, status, crossing, between, settlement).await {
+    let room = BodyRoom::of_answer(
+        settings.room,
+        call.worker.gateway.room_taken(),
+        &call.caller.tenant.room_taken,
+    );
+    let (whole, came) = match whole::take(body, status, crossing, between, room, settlement).await {
         Ok(taken) => taken,
         Err(failed) => {
             let again = failed.again.told(rest);
@@ -203,6 +219,20 @@ pub(super) async fn relay(
         }));
     }
     Ok(reply)
+}
+
+/// What may be done about an error that a stream begins with, in the client's dialect; `None` where that is nothing, as about
+/// all that is wrong with the request.
+fn after_error(dialect: Dialect, events: &[u8]) -> Option<Again> {
+    let mut read = sse::Events::new(StreamLimits::default());
+    read.push(events).ok()?;
+    let mut again = None;
+    while let Some(event) = read.next_event() {
+        let fault = dialect.read_fault(StatusCode::INTERNAL_SERVER_ERROR.as_u16(), &sse::data(event));
+        let rest = fault.retry_after_ms.map(Duration::from_millis);
+        again = Some(again::after_fault(fault.kind).told(rest));
+    }
+    again.filter(|again| matches!(again, Again::Elsewhere(_)))
 }
 
 /// Whether a good answer is a stream. Its first bytes say so, and its headers only where those leave it open: there are

@@ -240,13 +240,16 @@ impl Open {
             self.record.attempts.pop();
             return self.give_back();
         }
+        let is_free = metered.is_free;
         // Whoever fell on the way through here comes again, and knows no better how it ended.
         if attempt.outcome == Outcome::Crashed {
             judge(attempt, outcome, metered, self.is_whole);
             price(attempt, &self.prices);
         }
         if let Some(taken) = self.taken.take() {
-            if attempt.sent {
+            if attempt.sent && attempt.usage_source == UsageSource::Estimated && !is_free {
+                taken.settle_at_least(&used(attempt));
+            } else if attempt.sent {
                 taken.settle(&used(attempt));
             } else {
                 taken.give_back();
@@ -282,7 +285,7 @@ impl Open {
 
 /// How an attempt ended, and what it is known to have used.
 fn judge(attempt: &mut AttemptRecord, outcome: Outcome, metered: Metered, is_whole: bool) {
-    let Metered { usage, is_guess } = metered;
+    let Metered { usage, is_guess, .. } = metered;
     attempt.outcome = outcome;
     attempt.guessed = is_guess;
     attempt.usage = usage.filter(Usage::makes_sense);
@@ -317,11 +320,9 @@ fn price(attempt: &mut AttemptRecord, prices: &PriceBook) {
     }
 }
 
-/// What is known of what it used. An answer that is an error costs nothing but the request; and a guess may be less than
-/// the truth, so that limits keep what was reserved.
+/// What is known of what it used. An answer that is an error costs nothing but the request.
 fn used(attempt: &AttemptRecord) -> Used {
     match (&attempt.usage, attempt.usage_source) {
-        (Some(_), _) if attempt.guessed => Used::default(),
         (Some(usage), _) => Used {
             input_tokens: Some(usage.input_tokens),
             output_tokens: Some(usage.output_tokens),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use dialect::refusal::Refusal;
-use dialect::{StreamEnd, Usage, tokens_of};
+use dialect::{StreamEnd, tokens_of};
 use provider::{AnswerBody, OnCancel};
 
 use super::beat::Beat;
@@ -31,7 +31,7 @@ pub(super) struct StreamBody {
     /// Room for what one push yields, kept so that it is not made anew for each piece.
     pushed: Vec<Bytes>,
     begun: bool,
-    ended: bool,
+    ended_with: Option<Outcome>,
     /// About what was sent, where the provider may not tell.
     input_tokens: Option<u64>,
     /// Whether the provider takes nothing for a stream that is closed before its end.
@@ -59,7 +59,7 @@ impl StreamBody {
             beat: None,
             pushed: Vec::new(),
             begun: false,
-            ended: false,
+            ended_with: None,
             input_tokens: None,
             is_free: on_cancel == OnCancel::Free,
             is_left: false,
@@ -69,9 +69,10 @@ impl StreamBody {
 
     /// From now on it tells how this credential has fared.
     pub(super) fn tells(&mut self, credential: Arc<Credential>, began: Instant) {
-        let rest = if self.ended { Rest::None } else { Rest::Begun };
-        credential.health.fared(rest, began);
-        if !self.ended {
+        credential
+            .health
+            .fared(self.ended_with.map_or(Rest::Begun, rest_after), began);
+        if self.ended_with.is_none() {
             self.teller = Some((credential, began));
         }
     }
@@ -79,7 +80,7 @@ impl StreamBody {
     /// Waits for the first event. Until it is there the client has seen nothing, and can still be told with a status
     /// that there is no answer.
     pub(super) async fn begin(&mut self) -> Result<(), Failed> {
-        while self.ready.is_empty() && !self.ended {
+        while self.ready.is_empty() && self.ended_with.is_none() {
             let piece = self.upstream.next().await;
             self.take_in(piece)?;
         }
@@ -102,9 +103,28 @@ impl StreamBody {
         self.input_tokens = tokens;
     }
 
+    /// The events with which it begins, where all that they say is that there is no answer: nothing has gone to the client, and
+    /// somebody else may have one.
+    pub(super) fn only_error(&self) -> Option<Vec<u8>> {
+        let is_error = self.way.end() == StreamEnd::ProviderError && self.way.said_events() == 0;
+        let is_open = self.ended_with.is_none();
+        (is_error && is_open).then(|| self.ready.iter().flatten().copied().collect())
+    }
+
     /// What is to be settled otherwise, when nothing has gone to the client.
     pub(super) fn hand_back(mut self) -> Settlement {
+        let heard = self.heard();
+        self.settlement.so_far(heard);
         self.settlement.hand_over()
+    }
+
+    fn heard(&self) -> Heard {
+        Heard {
+            told: self.way.usage(),
+            said_events: self.way.said_events(),
+            said_tokens: tokens_of(self.way.said_bytes()),
+            input_tokens: self.input_tokens,
+        }
     }
 
     /// The next piece for the client; `None` at the end. A stream that breaks ends with an error event.
@@ -116,7 +136,7 @@ impl StreamBody {
                 }
                 return Poll::Ready(Some(piece));
             }
-            if self.ended {
+            if self.ended_with.is_some() {
                 return Poll::Ready(None);
             }
             let Poll::Ready(piece) = self.upstream.poll_next(context) else {
@@ -141,7 +161,7 @@ impl StreamBody {
 
     /// Whether the provider may have more to say that matters.
     pub(super) fn has_more(&self) -> bool {
-        !self.ended && !self.way.is_done() && self.way.end() != StreamEnd::ProviderError
+        self.ended_with.is_none() && !self.way.is_done() && self.way.end() != StreamEnd::ProviderError
     }
 
     /// The client has left. What is ready for it is dropped as it is read.
@@ -188,7 +208,7 @@ impl StreamBody {
 
     /// What the client is told when this side of the stream breaks, which ends the call.
     pub(super) fn refuse(&mut self, refusal: &Refusal) -> Bytes {
-        if !self.ended {
+        if self.ended_with.is_none() {
             self.end(Outcome::Crashed);
         }
         Bytes::from(self.way.refuse(refusal))
@@ -208,25 +228,21 @@ impl StreamBody {
     }
 
     fn end(&mut self, outcome: Outcome) {
-        self.ended = true;
+        self.ended_with = Some(outcome);
         if let Some((credential, began)) = self.teller.take() {
-            let rest = match outcome {
-                Outcome::Cut | Outcome::Timeout => Rest::Usual,
-                Outcome::Ok => Rest::None,
-                _ => Rest::Begun,
-            };
-            credential.health.fared(rest, began);
+            credential.health.fared(rest_after(outcome), began);
         }
-        let mut heard = Heard {
-            told: self.way.usage(),
-            said_events: self.way.said_events(),
-            said_tokens: tokens_of(self.way.said_bytes()),
-            input_tokens: self.input_tokens,
+        let heard = self.heard();
+        // Who leaves when the provider has said its last word has closed nothing, and nothing of it is a guess.
+        let is_complete = self.way.end() == StreamEnd::Complete;
+        let metered = match outcome {
+            Outcome::ClientGone if is_complete && self.way.is_done() => {
+                self.settlement.note_whole(true);
+                heard.metered(Outcome::Ok)
+            }
+            Outcome::ClientGone if self.is_free && !is_complete => Heard::free(),
+            outcome => heard.metered(outcome),
         };
-        if self.is_free && outcome == Outcome::ClientGone {
-            heard = Heard::from(Some(Usage::default()));
-        }
-        let metered = heard.metered(outcome);
         if self.is_left {
             // It was read to its end for nobody, but the provider has told what it used.
             self.settlement.note_whole(outcome == Outcome::Ok);
@@ -237,10 +253,19 @@ impl StreamBody {
     }
 }
 
+/// What the end of a stream says of the credential that it came by.
+fn rest_after(outcome: Outcome) -> Rest {
+    match outcome {
+        Outcome::Cut | Outcome::Timeout => Rest::Usual,
+        Outcome::Ok => Rest::None,
+        _ => Rest::Begun,
+    }
+}
+
 impl Drop for StreamBody {
     /// A client that leaves after the last event has its whole answer.
     fn drop(&mut self) {
-        if !self.ended {
+        if self.ended_with.is_none() {
             let outcome = match self.way.end() {
                 _ if !self.ready.is_empty() => Outcome::ClientGone,
                 StreamEnd::Complete if self.way.is_done() => Outcome::Ok,

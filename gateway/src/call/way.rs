@@ -6,13 +6,13 @@ use dialect::gemini_generate::ArrayRelay;
 use dialect::refusal::Refusal;
 use dialect::sse::{StreamLimits, StreamTooLarge};
 use dialect::translate::{Crossing, Translation};
-use dialect::{Dialect, Envelope, StreamEnd, StreamRelay, Usage};
+use dialect::{Envelope, StreamEnd, StreamRelay, Usage};
 
 use crate::worker::Asked;
 
 pub(super) enum Way {
     /// Server-sent events between equals.
-    Pass(Dialect, StreamRelay<Meter>),
+    Pass(StreamRelay<Meter>),
     /// One JSON array between equals, which only Gemini has.
     Array(ArrayRelay),
     Cross(Box<Translation>),
@@ -26,7 +26,7 @@ impl Way {
             None if in_path.is_array => Self::Array(ArrayRelay::new(StreamLimits::default())),
             None => {
                 let meter = Meter::new(dialect, envelope);
-                Self::Pass(dialect, StreamRelay::over(meter, StreamLimits::default()))
+                Self::Pass(StreamRelay::over(meter, StreamLimits::default()))
             }
         }
     }
@@ -34,7 +34,7 @@ impl Way {
     /// Takes what the provider sent and appends what the client gets.
     pub(super) fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamTooLarge> {
         match self {
-            Self::Pass(_, relay) => relay.push(chunk, out),
+            Self::Pass(relay) => relay.push(chunk, out),
             Self::Array(relay) => relay.push(chunk, out),
             Self::Cross(translation) => translation.push(&chunk, out),
         }
@@ -43,7 +43,7 @@ impl Way {
     /// The provider has ended the stream in good order: says how it ended, and appends what was still to be said.
     pub(super) fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
         match self {
-            Self::Pass(_, relay) => relay.finish(out),
+            Self::Pass(relay) => relay.finish(out),
             Self::Array(relay) => relay.end(),
             Self::Cross(translation) => translation.finish(out),
         }
@@ -52,7 +52,7 @@ impl Way {
     /// How the stream stands if nothing more comes.
     pub(super) fn end(&self) -> StreamEnd {
         match self {
-            Self::Pass(_, relay) => relay.end(),
+            Self::Pass(relay) => relay.end(),
             Self::Array(relay) => relay.end(),
             Self::Cross(translation) => translation.end(),
         }
@@ -61,7 +61,7 @@ impl Way {
     /// Whether the client has been told the end: nothing that comes after it concerns the client.
     pub(super) fn is_done(&self) -> bool {
         match self {
-            Self::Pass(_, relay) => relay.is_done(),
+            Self::Pass(relay) => relay.is_done(),
             Self::Array(relay) => relay.end() == StreamEnd::Complete,
             Self::Cross(translation) => translation.is_done(),
         }
@@ -69,13 +69,13 @@ impl Way {
 
     /// Whether the provider says more after that.
     pub(super) fn goes_on(&self) -> bool {
-        matches!(self, Self::Pass(_, relay) if relay.goes_on())
+        matches!(self, Self::Pass(relay) if relay.goes_on())
     }
 
     /// Whether the provider has said anything since this was last asked. Comments keep a connection busy, and say nothing.
     pub(super) fn has_said(&mut self) -> bool {
         match self {
-            Self::Pass(_, relay) => relay.has_said(),
+            Self::Pass(relay) => relay.has_said(),
             Self::Array(_) => true,
             Self::Cross(translation) => translation.has_said(),
         }
@@ -84,7 +84,7 @@ impl Way {
     /// By how many of the provider's events the model has said something.
     pub(super) fn said_events(&self) -> u64 {
         match self {
-            Self::Pass(_, relay) => relay.said_events(),
+            Self::Pass(relay) => relay.said_events(),
             Self::Array(relay) => relay.said_items(),
             Self::Cross(translation) => translation.said_events(),
         }
@@ -98,7 +98,7 @@ impl Way {
     /// The last usage that the provider reported.
     pub(super) fn usage(&self) -> Option<Usage> {
         match self {
-            Self::Pass(_, relay) => relay.usage(),
+            Self::Pass(relay) => relay.usage(),
             Self::Array(relay) => relay.usage(),
             Self::Cross(translation) => translation.usage(),
         }
@@ -107,7 +107,7 @@ impl Way {
     /// How much the model has said so far, in bytes of text.
     pub(super) fn said_bytes(&self) -> u64 {
         match self {
-            Self::Pass(_, relay) => relay.said_bytes(),
+            Self::Pass(relay) => relay.said_bytes(),
             Self::Array(relay) => relay.said_bytes(),
             Self::Cross(translation) => translation.said_bytes(),
         }
@@ -116,7 +116,7 @@ impl Way {
     /// What the client is told when the stream breaks.
     pub(super) fn refuse(&mut self, refusal: &Refusal) -> Vec<u8> {
         match self {
-            Self::Pass(dialect, relay) => dialect.write_refusal_event(refusal, relay.next_number()),
+            Self::Pass(relay) => relay.refuse(refusal),
             Self::Array(relay) => relay.refuse(refusal),
             Self::Cross(translation) => translation.refuse(refusal),
         }

@@ -15,6 +15,7 @@ use super::again::{self, Again};
 use super::fault::{self, Failed};
 use super::heard::Heard;
 use super::settle::Settlement;
+use crate::room::BodyRoom;
 use crate::worker::{Asked, Operation};
 
 /// What the client gets.
@@ -45,12 +46,16 @@ const VECTORS_BYTES_MAX: usize = 96 << 20;
 /// The largest that comes as a stream, in which each piece has its event around it: as for other streams.
 const GATHERED_BYTES_MAX: usize = 64 << 20;
 
-/// Takes an answer with this status to its end; and when that came.
+/// What every answer may hold without taking room: most are shorter.
+const ROOMLESS_BYTES: usize = 16 << 10;
+
+/// Takes an answer with this status to its end, into the room that is left for it; and when that came.
 pub(super) async fn take(
     body: AnswerBody,
     status: StatusCode,
     crossing: Option<Box<Crossing>>,
     between: Between<'_>,
+    mut room: BodyRoom,
     settlement: &mut Settlement,
 ) -> Result<(Whole, Instant), Failed> {
     let bytes_max = match between.asked.operation {
@@ -63,6 +68,7 @@ pub(super) async fn take(
         body: Pieces::default(),
         crossing: gathering,
         between: &between,
+        room: &mut room,
         settlement,
     };
     coming.collect(body, bytes_max).await?;
@@ -78,7 +84,10 @@ pub(super) async fn take(
     } else {
         bad(body, status, crossing.as_deref(), &between)
     };
-    whole.map(|whole| (whole, came))
+    whole.map(|whole| {
+        let body = room.house(whole.body);
+        (Whole { body, ..whole }, came)
+    })
 }
 
 fn good(
@@ -207,6 +216,7 @@ struct Coming<'a> {
     /// Where it is a good one that may come as a stream.
     crossing: Option<&'a Crossing>,
     between: &'a Between<'a>,
+    room: &'a mut BodyRoom,
     settlement: &'a mut Settlement,
 }
 
@@ -225,8 +235,12 @@ impl Coming<'_> {
             // Blank lines say nothing, as comments do in a stream.
             body.judged(!piece.iter().all(u8::is_ascii_whitespace))
                 .map_err(|fault| fault::broken(provider, fault))?;
-            if self.body.len().saturating_add(piece.len()) > bytes_max {
+            let held = self.body.len().saturating_add(piece.len());
+            if held > bytes_max {
                 return Err(fault::too_large(provider));
+            }
+            if held > ROOMLESS_BYTES {
+                self.room.take_up_to(held).map_err(fault::no_room)?;
             }
             self.body.add(piece, bytes_max);
         }

@@ -42,6 +42,15 @@ pub(crate) struct UnitsJournal(Arc<Spool>);
 #[must_use]
 pub(crate) struct Settled(u64);
 
+/// Why a call gets no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPlace {
+    /// Nothing can be written at the moment.
+    Unwritable,
+    /// As many calls are under way, or wait to be logged, as there are places.
+    Full,
+}
+
 /// A call's right to be booked.
 pub struct LedgerPlace {
     queue: mpsc::OwnedPermit<Box<CallRecord>>,
@@ -75,14 +84,14 @@ impl Ledger {
     /// A place for one call, if there is one.
     ///
     /// # Errors
-    /// When nothing can be booked at the moment.
-    pub fn reserve(&self) -> Result<LedgerPlace, LedgerUnavailable> {
+    /// When there is none, or nothing can be booked at the moment.
+    pub fn reserve(&self) -> Result<LedgerPlace, NoPlace> {
         if !self.spool.is_well() {
-            return Err(LedgerUnavailable);
+            return Err(NoPlace::Unwritable);
         }
         let queue = self.queue.clone().try_reserve_owned();
         Ok(LedgerPlace {
-            queue: queue.map_err(|_| LedgerUnavailable)?,
+            queue: queue.map_err(|_| NoPlace::Full)?,
             spool: self.spool.clone(),
         })
     }
@@ -142,6 +151,11 @@ impl UnitsJournal {
     pub(crate) fn append(&self, units: Units<'_>) -> Result<(), LedgerUnavailable> {
         self.0.append_units(units)
     }
+
+    /// What spools that were left behind tell of units stands in this one, or need not: those may be forgotten.
+    pub(crate) fn took_over(&self) {
+        self.0.took_over();
+    }
 }
 
 impl LedgerPlace {
@@ -176,5 +190,36 @@ impl LedgerPlace {
     /// Puts the record in; it will be logged.
     pub(crate) fn book(self, record: Box<CallRecord>) {
         self.queue.send(record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::StoreOptions;
+    use testkit::database::TestDatabase;
+    use vault::{MasterKeys, Vault};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn as_many_calls_get_a_place_as_there_are() {
+        let database = TestDatabase::sqlite();
+        let vault = Vault::new(MasterKeys::generate().unwrap());
+        let store = Store::open(database.url(), vault, StoreOptions::default())
+            .await
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let settings = SpoolSettings {
+            folder: folder.path().join("spool"),
+            durability: Durability::Os,
+            bytes_max: 1 << 30,
+        };
+        let vitals = Arc::<Vitals>::default();
+        let (ledger, _writer) = Ledger::open(store, &settings, 2, &vitals, |_, _| {}).unwrap();
+        let places: Vec<LedgerPlace> = (0..2).map_while(|_| ledger.reserve().ok()).collect();
+        assert_eq!(places.len(), 2);
+        assert_eq!(ledger.reserve().err(), Some(NoPlace::Full));
+        drop(places);
+        assert!(ledger.reserve().is_ok());
     }
 }

@@ -18,8 +18,8 @@ const TICK: Duration = Duration::from_millis(100);
 const TIDY: Duration = Duration::from_secs(60);
 /// The same, where there were more of them than can be dealt with at once.
 const TIDY_ON: Duration = Duration::from_secs(1);
-/// Questions by which everything is given back at the end.
-const GIVEN_BACK_BY: usize = 3;
+/// Questions by which everything is given back at the end, each of which says only so much.
+const GIVEN_BACK_BY: usize = 100;
 /// After a question without an answer.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -32,21 +32,25 @@ pub(super) fn nobody() -> Holder {
     Holder::new(from, 0, 0, HolderSettings::default())
 }
 
-/// Keeps what calls need at hand, until dropped. Nothing is asked before something is limited.
+/// Keeps what calls need at hand, until dropped. Nothing is asked before something is limited, or was left to be given back.
 pub async fn keep(limits: Arc<Limits>, store: Store) {
+    tokio::join!(ask_on(&limits, &store), tidy_on(&limits, &store));
+}
+
+async fn ask_on(limits: &Arc<Limits>, store: &Store) {
     loop {
         // A run that has begun goes on, though whoever kept it has fallen: calls under way hold some of it.
-        if !has_begun(&limits) {
-            limits.needed.notified().await;
-            begin(&limits, &store).await;
+        if !has_begun(limits) {
+            if !limits.journal.has_left() {
+                limits.needed.notified().await;
+            }
+            begin(limits, store).await;
         }
-        let mut tidied = Instant::now();
-        let mut tidies_after = TIDY;
-        while !is_superseded(&limits) {
+        let mut noted = Instant::now();
+        while !is_superseded(limits) {
             failpoint("limits");
-            if tidied.elapsed() > tidies_after {
-                tidied = Instant::now();
-                tidies_after = tidy(&store).await;
+            if noted.elapsed() > TIDY {
+                noted = Instant::now();
                 if let Some(holder) = limits.held().as_mut() {
                     limits.journal.note_all(holder);
                 }
@@ -55,7 +59,7 @@ pub async fn keep(limits: Arc<Limits>, store: Store) {
             // Also while nothing is held that is written down anew from time to time: spools are kept from there on.
             let pause = if is_idle { TIDY } else { TICK };
             let _needed_or_not = timeout(pause, limits.needed.notified()).await;
-            ask(&limits, &store).await;
+            ask(limits, store).await;
         }
         // Another process says that it is this one. Its calls and these are told apart by a new number.
         limits.needed.notify_one();
@@ -87,6 +91,17 @@ pub async fn give_back(limits: &Limits, store: &Store) {
     let from = limits.held().as_ref().map(|holder| holder.incarnation().clone());
     if let Some(from) = from.filter(|from| from.number > 0) {
         let _ended_or_not = store.end_incarnation(&from).await;
+    }
+}
+
+/// Tidies the database from time to time, once something is limited. Nobody waits for leases meanwhile, however slow that is.
+async fn tidy_on(limits: &Limits, store: &Store) {
+    let mut pause = TIDY;
+    loop {
+        sleep(pause).await;
+        if has_begun(limits) {
+            pause = tidy(store).await;
+        }
     }
 }
 

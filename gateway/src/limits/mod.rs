@@ -63,6 +63,8 @@ pub(crate) struct Need {
 
 /// How long a call waits for units that are to be asked for.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// And in all, however many candidates it waits for in vain: the first may have taken all that one is worth.
+pub(crate) const PATIENCE_IN_ALL: Duration = Duration::from_millis(500);
 /// How long the end of a window may be in doubt.
 const BOUNDARY: Duration = Duration::from_millis(2);
 
@@ -81,7 +83,8 @@ impl Limits {
         }
     }
 
-    /// Takes what a call needs, waiting for it for a moment where the database may give it.
+    /// Takes what a call needs, waiting for it for a moment where the database may give it: no longer than the `patience` that
+    /// is left, of which it takes what it waits.
     ///
     /// # Errors
     /// When it is not there.
@@ -89,12 +92,15 @@ impl Limits {
         self: &Arc<Self>,
         tenant_id: &Arc<str>,
         needs: &[Need],
+        patience: &mut Duration,
     ) -> Result<Taken, Box<Denied>> {
         if needs.is_empty() {
             return Ok(Taken::nothing(self));
         }
         let taken = match self.try_take(tenant_id, needs) {
-            Err(denied) if is_worth_waiting(denied.why) => self.wait_and_take(tenant_id, needs).await,
+            Err(denied) if is_worth_waiting(denied.why) => {
+                self.wait_and_take(tenant_id, needs, patience).await
+            }
             taken => taken,
         };
         match &taken {
@@ -111,8 +117,21 @@ impl Limits {
         self: &Arc<Self>,
         tenant_id: &Arc<str>,
         needs: &[Need],
+        patience: &mut Duration,
     ) -> Result<Taken, Box<Denied>> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let began = tokio::time::Instant::now();
+        let deadline = began + PATIENCE.min(*patience);
+        let taken = self.take_until(deadline, tenant_id, needs).await;
+        *patience = patience.saturating_sub(began.elapsed());
+        taken
+    }
+
+    async fn take_until(
+        self: &Arc<Self>,
+        deadline: tokio::time::Instant,
+        tenant_id: &Arc<str>,
+        needs: &[Need],
+    ) -> Result<Taken, Box<Denied>> {
         loop {
             let answered = self.answered.notified();
             tokio::pin!(answered);
@@ -147,7 +166,19 @@ impl Limits {
         let mut held = self.held();
         let holder = held.get_or_insert_with(keeper::nobody);
         let reservation = holder.reserve(now, &wants)?;
-        self.journal.note(holder);
+        if !self.journal.note(holder)
+            && let Some(first) = needs.first()
+        {
+            // What is taken and cannot be written down would be given back by the next run, although it was used.
+            holder.unused(reservation, now);
+            return Err(Box::new(Denied {
+                limit: first.limit.clone(),
+                window: None,
+                wanted: first.units,
+                why: DeniedWhy::StoreAway,
+                now_ms: None,
+            }));
+        }
         drop(held);
         Ok(Taken::new(self, reservation))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use policy::bound::Bound;
-use policy::limit::{Firmness, Limit, Mode, Subject, Unit};
+use policy::limit::{Firmness, Limit, Mode, Subject, Unit, Unpriced};
 
 use super::Need;
 use crate::live::TenantState;
@@ -66,7 +66,7 @@ pub(crate) fn needs(party: Party<'_>, bound: &Bound, expected: &Bound) -> Result
             Unit::InputTokens => input,
             Unit::OutputTokens => output,
             Unit::Tokens => input.saturating_add(output),
-            Unit::NanoDollars if limit.mode == Mode::Observe => of.nano_dollars.unwrap_or(0),
+            Unit::NanoDollars if passes_unpriced(limit) => of.nano_dollars.unwrap_or(0),
             Unit::NanoDollars => of.nano_dollars.ok_or_else(|| limit.clone())?,
         };
         Ok(Need {
@@ -75,6 +75,11 @@ pub(crate) fn needs(party: Party<'_>, bound: &Bound, expected: &Bound) -> Result
         })
     };
     party.limits().map(need).collect()
+}
+
+/// Whether a limit on money lets a call through of which nobody knows what it can cost.
+fn passes_unpriced(limit: &Limit) -> bool {
+    limit.mode == Mode::Observe || limit.unpriced == Unpriced::Allow
 }
 
 /// Whether a limit is on a credential: another one may let the call through.

@@ -11,7 +11,7 @@ use testkit::database::{self, TestDatabase};
 use tokio::task::JoinSet;
 use vault::{MasterKeys, Vault};
 
-use super::{Journal, Left, Limits, Need, keep};
+use super::{Journal, Left, Limits, Need, PATIENCE_IN_ALL, keep};
 use crate::ledger::{Durability, Ledger, SpoolSettings};
 use crate::vitals::Vitals;
 
@@ -73,6 +73,7 @@ async fn limits(store: &Store) -> Vec<Arc<Limit>> {
                     cap: Cap::Units(1_000_000_000_000_000),
                     mode: None,
                     firmness: Firmness::Hard,
+                    unpriced: None,
                 };
                 let set = store.set_limit(&CHANGE, &new).await.unwrap();
                 limits.push(Arc::new(set.limit));
@@ -130,7 +131,10 @@ async fn thousands_are_let_through_each_second_by_ten_questions_to_the_database(
                 nano_dollars: Some(700_000),
             };
             loop {
-                match limits.take(&tenant_id, &needs).await {
+                match limits
+                    .take(&tenant_id, &needs, &mut PATIENCE_IN_ALL.to_owned())
+                    .await
+                {
                     Ok(taken) => {
                         taken.settle(&used);
                         let_through.fetch_add(1, Ordering::Relaxed);
@@ -171,10 +175,11 @@ async fn thousands_are_let_through_each_second_by_ten_questions_to_the_database(
              {} refused in all",
             refused.load(Ordering::Relaxed)
         );
-        // The test's own looking counts among the commits.
+        // The test's own looking counts among the commits, and Postgres may tell of those of a second before.
+        let told_late = u128::from(QUESTIONS_EACH_SECOND) / u128::from(LASTS.as_secs());
         assert!(
             questions <= u128::from(QUESTIONS_EACH_SECOND)
-                && commits <= u128::from(QUESTIONS_EACH_SECOND) + 1
+                && commits <= u128::from(QUESTIONS_EACH_SECOND) + 1 + told_late
         );
         enough |= let_through >= u128::from(EACH_SECOND);
         if enough {

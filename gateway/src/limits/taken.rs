@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::lease::{Reservation, Used};
+use policy::lease::{Holder, Moment, Reservation, Used};
 
 use super::{Like, Limits};
 
@@ -50,16 +50,26 @@ impl Taken {
 
     /// The attempt is over, and used this.
     pub(crate) fn settle(mut self, used: &Used) {
+        self.end_with(used, Holder::settle);
+        if let Some(like) = &self.like {
+            self.limits.expected.learn(like, used);
+        }
+    }
+
+    /// The attempt is over, and used this at least: nobody knows how much more, so hard limits keep what was reserved. Of what
+    /// may be more nothing is learned.
+    pub(crate) fn settle_at_least(mut self, used: &Used) {
+        self.end_with(used, Holder::settle_at_least);
+    }
+
+    fn end_with(&mut self, used: &Used, settle: impl FnOnce(&mut Holder, Reservation, &Used, Moment)) {
         let limits = self.limits.clone();
         self.end(|holder, reservation, now| {
             for (unit, period, units) in holder.overdrawn(&reservation, used) {
                 limits.figures.overdrawn(unit, period, units);
             }
-            holder.settle(reservation, used, now);
+            settle(holder, reservation, used, now);
         });
-        if let Some(like) = &self.like {
-            self.limits.expected.learn(like, used);
-        }
     }
 
     /// Nothing of it was ever sent.
@@ -67,7 +77,7 @@ impl Taken {
         self.end(|holder, reservation, now| holder.unused(reservation, now));
     }
 
-    fn end(&mut self, end: impl FnOnce(&mut policy::lease::Holder, Reservation, policy::lease::Moment)) {
+    fn end(&mut self, end: impl FnOnce(&mut Holder, Reservation, Moment)) {
         let Some(reservation) = self.reservation.take() else {
             return;
         };

@@ -34,6 +34,7 @@ use super::rejected::Rejected;
 use super::signs::Signs;
 use super::tenant::{GlobalState, TenantState};
 use crate::failpoint::failpoint;
+use crate::room::Rooms;
 
 /// How much is kept, and for how long.
 #[derive(Debug, Clone)]
@@ -58,6 +59,8 @@ pub struct Directory {
     /// Key ids that nobody owns, as of these revisions of the database.
     strangers: Cache<String, i64>,
     tenants: Cache<Arc<str>, Arc<TenantState>>,
+    /// What calls of tenants hold, also of those that were dropped meanwhile.
+    rooms: Rooms,
     /// The newest revision of each tenant that changed of late: a load that raced with the change is done again.
     changed: Cache<Arc<str>, i64>,
     /// The last revision of the database whose changes have been taken in.
@@ -121,6 +124,7 @@ impl Directory {
                 .max_capacity(settings.tenants_max)
                 .time_to_live(CHANGES_KEPT)
                 .build(),
+            rooms: Rooms::default(),
             signs: Signs::new(settings.stale_max),
             poisoned: Poisoned::new(),
             rejected: Rejected::default(),
@@ -279,6 +283,7 @@ impl Directory {
             Ok(Some(mut tenant)) => {
                 self.poisoned.mended(id);
                 self.rejected.set(id, tenant.left_out.len());
+                tenant.room_taken = self.rooms.of(id);
                 if let Some(before) = self.tenants.get(id).await {
                     tenant.take_over(&before);
                 }

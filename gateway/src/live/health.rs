@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 pub struct Health {
     /// Not asked first before then; 0 while all is well.
     rests_until_ms: AtomicU64,
+    /// When the last rest began: what an attempt came to that began before it says nothing against it.
+    rested_at_ms: AtomicU64,
     /// Failures in a row.
     failures: AtomicU32,
     /// What an attempt came to that began before then is no news.
@@ -63,6 +65,7 @@ impl Default for Health {
     fn default() -> Self {
         Self {
             rests_until_ms: AtomicU64::new(0),
+            rested_at_ms: AtomicU64::new(0),
             failures: AtomicU32::new(0),
             known_until_ms: AtomicU64::new(0),
             budget: AtomicI64::new(BUDGET_MAX),
@@ -72,27 +75,28 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Whether others are to be asked first. The one who asks when the rest is over is to try it.
-    pub(crate) fn rests(&self) -> bool {
+    /// Whether it may be asked now, or others are to be asked first. When its rest is over one call tries it: who is told so
+    /// has to. Only whose turn it is comes here, so that no trial is lost to a call that is answered by somebody else.
+    pub(crate) fn may_be_asked(&self) -> bool {
         let until = self.rests_until_ms.load(Ordering::Relaxed);
-        until != 0 && self.rests_at(until, now_ms())
+        until == 0 || self.may_be_asked_at(until, now_ms())
     }
 
-    fn rests_at(&self, until: u64, now_ms: u64) -> bool {
+    fn may_be_asked_at(&self, until: u64, now_ms: u64) -> bool {
         if now_ms < until {
-            return true;
+            return false;
         }
         // Whoever sets it tries; who comes at the same time does not.
         let later = now_ms.saturating_add(TRIAL_MS);
-        let set = self
-            .rests_until_ms
-            .compare_exchange(until, later, Ordering::Relaxed, Ordering::Relaxed);
-        set.is_err()
+        self.rests_until_ms
+            .compare_exchange(until, later, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// The provider has answered, or failed so that it has to rest, in an attempt that began then.
     ///
-    /// Many calls may be under way when a provider fails once: only what began when its rest was over says that it fails still.
+    /// Many calls may be under way when a provider fails once: only what began when its rest was over says that it fails still,
+    /// and only what began after it that it does not any more.
     pub(crate) fn fared(&self, rest: Rest, began: Instant) {
         self.fared_at(rest, ms_of(began), now_ms());
     }
@@ -100,6 +104,7 @@ impl Health {
     fn fared_at(&self, rest: Rest, began_ms: u64, now_ms: u64) {
         let usual = |failures: u32| USUAL_MS << failures.min(USUAL_DOUBLINGS_MAX);
         let millis = match rest {
+            Rest::Begun | Rest::None if began_ms < self.rested_at_ms.load(Ordering::Relaxed) => return,
             Rest::Begun | Rest::None => {
                 // Nearly always nothing is to be changed, and what is only read is not taken from other cores.
                 if self.rests_until_ms.load(Ordering::Relaxed) != 0 {
@@ -117,6 +122,7 @@ impl Health {
             Rest::Refused => REFUSED_MS,
         };
         let until = now_ms.saturating_add(millis.max(1));
+        self.rested_at_ms.store(now_ms, Ordering::Relaxed);
         self.rests_until_ms.store(until, Ordering::Relaxed);
         self.known_until_ms.store(until, Ordering::Relaxed);
     }
@@ -176,15 +182,20 @@ mod tests {
         health.rests_until_ms.load(Ordering::Relaxed)
     }
 
+    fn rests(health: &Health) -> bool {
+        let until = until(health);
+        until != 0 && now_ms() < until
+    }
+
     #[test]
     fn it_rests_for_as_long_as_it_is_told_and_longer_from_failure_to_failure() {
         let health = Health::default();
-        assert!(!health.rests());
+        assert!(!rests(&health));
         let before = now_ms();
         health.fared(Rest::Told(Duration::from_secs(7)), Instant::now());
-        assert!(health.rests() && (before + 7_000..=now_ms() + 7_000).contains(&until(&health)));
+        assert!(rests(&health) && (before + 7_000..=now_ms() + 7_000).contains(&until(&health)));
         health.fared(Rest::None, Instant::now());
-        assert!(!health.rests());
+        assert!(!rests(&health));
         let (mut last, mut now) = (0, now_ms());
         for _ in 0..7 {
             health.fared_at(Rest::Usual, now, now);
@@ -202,11 +213,11 @@ mod tests {
         let health = Health::default();
         health.fared(Rest::Usual, Instant::now());
         let over = until(&health);
-        assert!(health.rests_at(over, over - 1));
-        assert!(!health.rests_at(over, over));
-        assert!(health.rests_at(over, over), "somebody else tries already");
+        assert!(!health.may_be_asked_at(over, over - 1));
+        assert!(health.may_be_asked_at(over, over));
+        assert!(!health.may_be_asked_at(over, over), "somebody else tries already");
         let trial = until(&health);
-        assert!(!health.rests_at(trial, trial));
+        assert!(health.may_be_asked_at(trial, trial));
     }
 
     #[test]
@@ -221,7 +232,7 @@ mod tests {
         health.fared_at(Rest::Usual, began + 100, began + 200);
         assert_eq!(until(&health), began + USUAL_MS);
         let over = until(&health);
-        assert!(!health.rests_at(over, over), "one tries it");
+        assert!(health.may_be_asked_at(over, over), "one tries it");
         health.fared_at(Rest::Usual, over, over + 10);
         assert_eq!(until(&health), over + 10 + 2 * USUAL_MS);
     }
@@ -232,7 +243,7 @@ mod tests {
         let mut now = now_ms() + 10_000;
         for doublings in 0..3 {
             health.fared_at(Rest::Begun, now, now);
-            assert!(!health.rests());
+            assert!(!rests(&health));
             health.fared_at(Rest::Usual, now, now + 1);
             assert_eq!(until(&health), now + 1 + (USUAL_MS << doublings));
             now = until(&health);
@@ -240,6 +251,24 @@ mod tests {
         health.fared_at(Rest::None, now, now);
         health.fared_at(Rest::Usual, now, now + 1);
         assert_eq!(until(&health), now + 1 + USUAL_MS);
+    }
+
+    #[test]
+    fn an_answer_to_an_older_call_ends_no_rest() {
+        let health = Health::default();
+        let now = now_ms() + 10_000;
+        for rest in [Rest::Told(Duration::from_secs(60)), Rest::Refused, Rest::Usual] {
+            let began = now.max(until(&health));
+            health.fared_at(rest, began, began);
+            let rests = until(&health);
+            for good in [Rest::Begun, Rest::None] {
+                health.fared_at(good, began - 1_000, began + 1);
+                assert_eq!(until(&health), rests, "{rest:?} {good:?}");
+            }
+        }
+        // One that was asked all the same, since no other was left, has newer news.
+        health.fared_at(Rest::None, until(&health) - 1, until(&health));
+        assert_eq!(until(&health), 0);
     }
 
     #[test]

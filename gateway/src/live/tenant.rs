@@ -143,7 +143,6 @@ impl TenantState {
     /// Takes over what is not in the database from how the tenant was known before: what its calls hold, and how those of
     /// its credentials have fared that have not changed.
     pub(super) fn take_over(&mut self, before: &Self) {
-        self.room_taken = before.room_taken.clone();
         for credential in self.credentials.values_mut().flatten() {
             let mut known = before.credentials(&credential.provider).iter();
             if let Some(same) = known.find(|known| known.is_same(credential)) {

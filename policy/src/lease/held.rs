@@ -16,7 +16,7 @@ pub(super) struct Held {
     pub(super) free: u64,
     /// Reserved by calls, or used by them.
     pub(super) spent: u64,
-    /// Used beyond what was granted: taken from the next grants of this window.
+    /// Used beyond what was granted: asked for at once, and taken from the next grants of this window.
     pub(super) debt: u64,
     /// Used beyond what was granted, and not yet told.
     pub(super) overdraft: u64,
@@ -28,6 +28,8 @@ pub(super) struct Held {
     pub(super) under_way: u64,
     /// And the units that they hold.
     pub(super) under_way_units: u64,
+    /// With less than this at hand more is to be asked for, as of the last question about it.
+    pub(super) low: u64,
     /// Units that callers asked for in vain since the last question.
     pub(super) unmet: u64,
     /// Answers one after the other that gave nothing although callers waited.
@@ -99,6 +101,7 @@ impl Held {
             dry_until: 0,
             under_way: 0,
             under_way_units: 0,
+            low: 0,
             unmet: 0,
             standing: None,
             is_ahead: false,
@@ -141,6 +144,12 @@ impl Held {
         self.spent += covered;
         self.debt += units - covered;
         self.overdraft += units - covered;
+    }
+
+    /// What has to be asked for, since it was used beyond what was granted: nothing while nobody has any.
+    pub(super) fn owed(&self) -> u64 {
+        let is_used_up = self.standing.is_some_and(|known| known.left == 0);
+        if is_used_up { 0 } else { self.debt }
     }
 
     fn pay_debt(&mut self) {

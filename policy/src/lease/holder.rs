@@ -8,7 +8,7 @@
 //! possible database time lies in its window; units come only from an answer, to this run of this replica, by the name of
 //! their lease; what is given back leaves this hand before it is told; and time gives nothing back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::clock::{DatabaseClock, Interval, Moment};
@@ -44,6 +44,8 @@ pub(super) struct Piece {
     units: u64,
     /// It is a reason to refuse.
     binds: bool,
+    /// What was reserved is the most that the call can use.
+    is_hard: bool,
 }
 
 /// Why a call has to wait, or to go.
@@ -112,6 +114,12 @@ pub struct Holder {
     pub(super) clock: DatabaseClock,
     /// By the limit's id.
     pub(super) pools: HashMap<Arc<str>, Pool>,
+    /// Which limit a lease is of.
+    pub(super) homes: HashMap<LeaseId, Arc<str>>,
+    /// Limits for which callers wait, or soon will: they are asked for first.
+    pub(super) wanted: VecDeque<Arc<str>>,
+    /// The place among all pools of the one whose turn it is.
+    pub(super) next_pool: usize,
     pub(super) next_lease: u128,
     pub(super) replicas: u32,
     /// Since when questions have had no answer.
@@ -126,6 +134,8 @@ pub struct Holder {
     pub(super) is_learning: bool,
     /// What has been used of limits that are not used any more.
     pub(super) dormant: Dormant,
+    /// When that was last looked through for what is over.
+    pub(super) forgot_at: Moment,
     pub(super) asked_at: Option<Moment>,
     /// When the last answer came.
     pub(super) heard_at: Option<Moment>,
@@ -161,6 +171,9 @@ impl Holder {
             settings,
             clock: DatabaseClock::default(),
             pools: HashMap::new(),
+            homes: HashMap::new(),
+            wanted: VecDeque::new(),
+            next_pool: 0,
             next_lease: first_lease,
             replicas: 1,
             away_since: None,
@@ -169,6 +182,7 @@ impl Holder {
             reporting: None,
             is_learning: false,
             dormant: Dormant::default(),
+            forgot_at: 0,
             asked_at: None,
             heard_at: None,
             anomalies: 0,
@@ -264,6 +278,9 @@ impl Holder {
             };
         }
         held.unmet = held.unmet.saturating_add(units);
+        if !std::mem::replace(&mut pool.is_wanted, true) {
+            self.wanted.push_back(want.limit.id.clone());
+        }
         match (observes, is_away) {
             (true, _) => Ok(()),
             (false, true) => Err((Some(window), DeniedWhy::StoreAway)),
@@ -293,12 +310,18 @@ impl Holder {
             // What is only observed may want more than is there; settling counts what goes beyond it.
             let units = units.min(held.free);
             held.spend(units);
+            // However many limits there are, its turn comes before it is used up.
+            let is_low = held.free < held.low;
+            if is_low && !std::mem::replace(&mut pool.is_wanted, true) {
+                self.wanted.push_back(want.limit.id.clone());
+            }
             reservation.pieces.push(Piece {
                 limit_id: want.limit.id.clone(),
                 window,
                 unit: want.limit.unit,
                 units,
                 binds: !want.observes(),
+                is_hard: want.limit.firmness == Firmness::Hard && !want.observes(),
             });
             self.journal.touch(&want.limit.id, window);
         }
@@ -334,6 +357,18 @@ impl Holder {
         self.end(reservation, now, |piece| match piece.unit {
             Unit::Concurrent => 0,
             unit => used.of(unit).unwrap_or(piece.units),
+        });
+    }
+
+    /// The call is over, and used at least this much: it broke off, or its provider did not tell. Of hard limits it keeps all
+    /// that it could have used.
+    pub fn settle_at_least(&mut self, reservation: Reservation, used: &Used, now: Moment) {
+        self.end(reservation, now, |piece| match piece.unit {
+            Unit::Concurrent => 0,
+            unit => {
+                let least = if piece.is_hard { piece.units } else { 0 };
+                used.of(unit).map_or(piece.units, |used| used.max(least))
+            }
         });
     }
 

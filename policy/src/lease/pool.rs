@@ -13,6 +13,10 @@ pub(super) struct Pool {
     pub(super) tenant_id: Arc<str>,
     pub(super) demand: Demand,
     pub(super) last_used: Moment,
+    /// By the last question that was about it.
+    pub(super) looked_at: Option<Moment>,
+    /// Callers wait for it, or soon will: it stands in the line of those that are asked for first.
+    pub(super) is_wanted: bool,
     calendar: Calendar,
     /// The one under way, as far as is known.
     current: Window,
@@ -35,6 +39,8 @@ impl Pool {
             tenant_id: tenant_id.clone(),
             demand: Demand::default(),
             last_used: now,
+            looked_at: None,
+            is_wanted: false,
             current: Window {
                 start_ms: 0,
                 end_ms: 0,
@@ -128,9 +134,18 @@ impl Pool {
     }
 
     pub(super) fn is_empty(&self) -> bool {
+        // Where there is no cap, nothing is owed to anybody.
+        let owes = |held: &Held| held.debt > 0 && self.limit.cap != Cap::Unlimited;
+        self.held.iter().all(|held| {
+            held.free == 0 && held.under_way == 0 && held.wish.is_none() && held.is_told() && !owes(held)
+        })
+    }
+
+    /// Whether more was used of a window than was granted, and somebody might have it.
+    pub(super) fn owes(&self, window: Window) -> bool {
         self.held
             .iter()
-            .all(|held| held.free == 0 && held.under_way == 0 && held.wish.is_none() && held.is_told())
+            .any(|held| held.window == window && held.owed() > 0)
     }
 }
 

@@ -3,9 +3,12 @@
 //! A question that has no answer is unknown, not failed: its wishes are asked again under the same names, and its returns
 //! are told again, until an answer comes.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
 use super::clock::{Interval, Moment};
 use super::demand::Demand;
-use super::exchange::{GrantWish, RefillAnswer, RefillRequest, Standing};
+use super::exchange::{Grant, GrantWish, LeaseId, RefillAnswer, RefillRequest, Standing};
 use super::held::Held;
 use super::holder::Holder;
 use super::pool::{Pool, bounds, is_over};
@@ -26,6 +29,13 @@ const QUIET_US: u64 = 5_000_000;
 const GONE_US: u64 = 65 * 60 * 1_000_000;
 /// Empty answers before a window counts as used up.
 const DRY_ANSWERS: u32 = 4;
+/// Limits that one question is about, those for which callers wait first; the others have their turn with the next ones. Both
+/// the database and the lock that all calls take are held up for no longer than that many need.
+const LIMITS_AT_ONCE: usize = 1_000;
+/// And so many wishes or returns, but for those of the last limit.
+const SAID_AT_ONCE: usize = 2_000;
+/// Between two looks for what is remembered of windows that are over, in microseconds.
+const FORGET_US: u64 = 10_000_000;
 
 impl Holder {
     /// The question that is due now, if there is one.
@@ -38,26 +48,14 @@ impl Holder {
             self.asked_at = Some(now);
             return Some(report);
         }
-        self.journal.touch_all();
-        self.look_at_sums();
         let mut request = self.question();
-        self.tell_owed(&mut request.returns, &mut request.settled);
-        let time = self.clock.at(now);
-        if let Some(time) = time {
-            let mut pools = std::mem::take(&mut self.pools);
-            for pool in pools.values_mut() {
-                self.ask(pool, now, time, &mut request);
+        self.tell_owed(SAID_AT_ONCE, &mut request.returns, &mut request.settled);
+        if let Some(time) = self.clock.at(now) {
+            self.go_round(now, time, &mut request);
+            if now.saturating_sub(self.forgot_at) >= FORGET_US {
+                self.forgot_at = now;
+                self.dormant.forget(time);
             }
-            pools.retain(|_, pool| {
-                let is_forgotten = self.is_forgotten(pool, now);
-                if is_forgotten {
-                    pool.iter().for_each(|held| self.journal.forget(held));
-                    self.dormant.put(pool);
-                }
-                !is_forgotten
-            });
-            self.pools = pools;
-            self.dormant.forget(time);
         }
         let has_something = !(request.wishes.is_empty() && request.returns.is_empty());
         let is_quiet = self
@@ -70,6 +68,52 @@ impl Holder {
         is_due.then_some(request)
     }
 
+    /// Looks at the limits whose turn it is.
+    fn go_round(&mut self, now: Moment, time: Interval, request: &mut RefillRequest) {
+        let mut pools = std::mem::take(&mut self.pools);
+        let mut forgotten: Vec<Arc<str>> = Vec::new();
+        let mut looked = 0;
+        let mut look = |holder: &mut Self, pool: &mut Pool| {
+            if pool.looked_at != Some(now) {
+                pool.looked_at = Some(now);
+                looked += 1;
+                holder.ask(pool, now, time, request);
+                if holder.is_forgotten(pool, now) {
+                    forgotten.push(pool.limit.id.clone());
+                }
+            }
+            looked < LIMITS_AT_ONCE && request.wishes.len().max(request.returns.len()) < SAID_AT_ONCE
+        };
+        let mut wanted = std::mem::take(&mut self.wanted);
+        let mut goes_on = true;
+        while goes_on && let Some(limit_id) = wanted.pop_front() {
+            if let Some(pool) = pools.get_mut(&limit_id) {
+                pool.is_wanted = false;
+                goes_on = look(self, pool);
+            }
+        }
+        self.wanted = wanted;
+        let (all, first) = (pools.len(), self.next_pool.min(pools.len()));
+        let mut passed = 0;
+        for place in [first..all, 0..first] {
+            for pool in pools.values_mut().skip(place.start).take(place.len()) {
+                if !goes_on {
+                    break;
+                }
+                passed += 1;
+                goes_on = look(self, pool);
+            }
+        }
+        self.next_pool = (first + passed).checked_rem(all).unwrap_or(0);
+        for limit_id in forgotten {
+            if let Some(mut pool) = pools.remove(&limit_id) {
+                pool.iter().for_each(|held| self.journal.forget(held));
+                self.dormant.put(&mut pool);
+            }
+        }
+        self.pools = pools;
+    }
+
     /// Gives everything back that is not in use, and asks for nothing more.
     pub fn stop(&mut self) -> Option<RefillRequest> {
         let report = self.report();
@@ -78,14 +122,28 @@ impl Holder {
         }
         self.journal.touch_all();
         let mut request = self.question();
-        self.tell_owed(&mut request.returns, &mut request.settled);
-        for held in self.pools.values_mut().flat_map(Pool::all) {
-            held.let_go(held.free);
-            // What was wished for may have been granted: it is asked for once more, so that it can be given back.
-            request.wishes.extend(held.wish.clone());
-            held.close(true);
-            held.tell(&mut request.returns, &mut request.settled);
+        self.tell_owed(SAID_AT_ONCE, &mut request.returns, &mut request.settled);
+        let mut pools = std::mem::take(&mut self.pools);
+        for pool in pools.values_mut() {
+            let has_cap = pool.limit.cap != Cap::Unlimited;
+            let owing = pool
+                .iter()
+                .filter(|held| has_cap && held.owed() > 0 && held.dry == 0);
+            let owing: Vec<Window> = owing.map(|held| held.window).collect();
+            for held in pool.all() {
+                held.let_go(held.free);
+                held.close(true);
+                if request.wishes.len().max(request.returns.len()) < SAID_AT_ONCE {
+                    // What was wished for may have been granted: it is asked for once more, so that it can be given back.
+                    request.wishes.extend(held.wish.clone());
+                    held.tell(&mut request.returns, &mut request.settled);
+                }
+            }
+            for window in owing {
+                self.wish_owed(pool, window, &mut request);
+            }
         }
+        self.pools = pools;
         let has_something = !(request.wishes.is_empty() && request.returns.is_empty());
         has_something.then_some(request)
     }
@@ -121,6 +179,8 @@ impl Holder {
     }
 
     fn ask(&mut self, pool: &mut Pool, now: Moment, time: Interval, request: &mut RefillRequest) {
+        self.look_at_sums(pool);
+        self.journal.touch_limit(&pool.limit.id);
         pool.demand.look(now);
         if self.settings.ahead_permille > 0 {
             self.end_ahead(pool, time);
@@ -140,21 +200,28 @@ impl Holder {
         if pool.limit.cap == Cap::Unlimited {
             return;
         }
+        let asked_before = request.wishes.len();
         let current = pool.current(time);
-        if let Some(current) = current {
+        // What was given back since nobody uses it would be granted and given back again, for ever. What was used beyond what
+        // was granted is owed all the same: once it is granted the database knows of it, whatever becomes of this process.
+        if let Some(current) = current.filter(|current| is_idle && pool.owes(*current)) {
+            self.wish_owed(pool, current, request);
+        }
+        if let Some(current) = current.filter(|_| !is_idle) {
             self.wish(pool, now, current, request);
             let ends_soon = time.to_us >= bounds(current).1.saturating_sub(self.settings.ahead_us);
-            if ends_soon && !is_idle && pool.limit.period != Period::Always {
+            if ends_soon && pool.limit.period != Period::Always {
                 let next = pool.next(current);
                 self.wish(pool, now, next, request);
             }
-            if !is_idle && self.settings.ahead_permille > 0 {
+            if self.settings.ahead_permille > 0 {
                 self.wish_ahead(pool, current, request);
             }
         }
         // What was asked before and never answered.
         for wish in pool.iter().filter_map(|held| held.wish.as_ref()) {
-            if request.wishes.iter().all(|asked| asked.lease != wish.lease) {
+            let of_this = request.wishes.get(asked_before..).unwrap_or_default();
+            if of_this.iter().all(|asked| asked.lease != wish.lease) {
                 request.wishes.push(wish.clone());
             }
         }
@@ -180,6 +247,7 @@ impl Holder {
             low = low.max(chunk / 2);
         }
         let held = pool.held(window);
+        held.low = low;
         let unmet = std::mem::take(&mut held.unmet);
         let is_low = held.free < low && left != Some(0);
         let units = match (unmet > 0, is_low) {
@@ -187,6 +255,7 @@ impl Holder {
             (false, true) => chunk,
             (false, false) => 0,
         };
+        let units = units.saturating_add(held.owed());
         if units == 0 && held.free == 0 {
             return;
         }
@@ -206,6 +275,26 @@ impl Holder {
         request.wishes.push(wish);
     }
 
+    /// Wishes for what is owed to a window, and no more.
+    fn wish_owed(&mut self, pool: &mut Pool, window: Window, request: &mut RefillRequest) {
+        let (limit_id, tenant_id, cap) = (pool.limit.id.clone(), pool.tenant_id.clone(), pool.limit.cap);
+        let held = pool.held(window);
+        if held.wish.is_some() {
+            return;
+        }
+        let wish = GrantWish {
+            lease: self.lease_id(),
+            tenant_id,
+            limit_id,
+            window,
+            cap,
+            units: held.owed(),
+            contended: false,
+        };
+        held.wish = Some(wish.clone());
+        request.wishes.push(wish);
+    }
+
     /// Takes in the answer to a question that was asked at `asked` and answered at `answered`. Those who wait should look
     /// again then.
     pub fn answered(
@@ -221,7 +310,6 @@ impl Holder {
             self.broken.answers += u64::from(!answer.grants.is_empty());
             return;
         }
-        self.journal.touch_all();
         match answer.standing {
             Standing::Superseded => {
                 self.superseded = true;
@@ -245,26 +333,31 @@ impl Holder {
             self.asked_at = None;
         }
         if unheard_us > Some(GONE_US) {
+            self.journal.touch_all();
             let all = self.pools.values_mut().flat_map(Pool::all);
             all.filter(|held| held.is_endless()).for_each(Held::burn_all);
         }
         if !self.clock.learn(asked, answered, answer.database_ms) {
             self.anomalies += 1;
+            self.journal.touch_all();
             self.give_up_windows();
         }
-        for wish in &request.wishes {
-            self.grant(wish, answer, answered);
-        }
+        self.take_grants(request, answer, answered);
+        let counted: HashSet<LeaseId> = answer.returns.iter().copied().collect();
         for told in request
             .returns
             .iter()
-            .filter(|told| answer.returns.contains(&told.lease))
+            .filter(|told| counted.contains(&told.lease))
         {
-            for pool in self.pools.values_mut() {
+            if let Some(limit_id) = self.homes.get(&told.lease)
+                && let Some(pool) = self.pools.get_mut(limit_id)
+            {
                 let flow = self.flows.of(pool.limit.unit, pool.limit.period);
                 for held in pool.all() {
                     if held.counted(told, answer.turn, flow) {
                         self.journal.close(held, told.lease);
+                        self.homes.remove(&told.lease);
+                        break;
                     }
                 }
             }
@@ -277,19 +370,38 @@ impl Holder {
                 // Somebody waits for what is idle here: that is told in half a tick.
                 if standing.contended && held.free > 0 && held.unmet == 0 {
                     self.asked_at = Some(asked.saturating_sub(self.settings.tick_us / 2));
+                    if !std::mem::replace(&mut pool.is_wanted, true) {
+                        self.wanted.push_back(standing.limit_id.clone());
+                    }
                 }
             }
         }
     }
 
-    pub(super) fn grant(&mut self, wish: &GrantWish, answer: &RefillAnswer, now: Moment) {
+    fn take_grants(&mut self, request: &RefillRequest, answer: &RefillAnswer, now: Moment) {
+        let grants: HashMap<LeaseId, &Grant> =
+            answer.grants.iter().map(|grant| (grant.lease, grant)).collect();
+        let used_up: HashSet<(&Arc<str>, Window)> = answer
+            .counters
+            .iter()
+            .filter(|standing| standing.left() == 0)
+            .map(|standing| (&standing.limit_id, standing.window))
+            .collect();
+        for wish in &request.wishes {
+            if let Some(grant) = grants.get(&wish.lease) {
+                let is_last = used_up.contains(&(&wish.limit_id, wish.window));
+                self.grant(wish, grant, is_last, now);
+            }
+        }
+    }
+
+    /// Takes in what a wish came to; `is_last` when there is no more.
+    pub(super) fn grant(&mut self, wish: &GrantWish, grant: &Grant, is_last: bool, now: Moment) {
         let dry_us = self.settings.dry_us;
-        let Some(grant) = answer.grants.iter().find(|grant| grant.lease == wish.lease) else {
-            return;
-        };
         let Some(pool) = self.pools.get_mut(&wish.limit_id) else {
             return;
         };
+        self.journal.touch_limit(&wish.limit_id);
         let (unit, period) = (pool.limit.unit, pool.limit.period);
         let held = pool.held(wish.window);
         if held
@@ -304,17 +416,17 @@ impl Holder {
         held.unmet = 0;
         if grant.window == wish.window && grant.units <= wish.units {
             held.granted(grant);
+            if grant.units > 0 {
+                self.homes.insert(grant.lease, wish.limit_id.clone());
+            }
             self.flows.of(unit, period).granted += grant.units;
         } else {
             self.broken.grants += 1;
         }
-        if answer.standing == Standing::Learning && grant.units == 0 {
+        if self.is_learning && grant.units == 0 {
             return;
         }
         // A rest that is too little for a call serves nobody, however often it is given.
-        let is_last = answer.counters.iter().any(|standing| {
-            standing.limit_id == wish.limit_id && standing.window == wish.window && standing.left() == 0
-        });
         let is_in_vain = grant.units == 0 || (grant.units < wish.units && is_last);
         held.dry = if is_in_vain { held.dry + 1 } else { 0 };
         // Callers wait who found nothing: that is told in half a tick, so that others give what they do not need.
@@ -330,6 +442,7 @@ impl Holder {
     /// The database may have forgotten what it granted last. What is held is still held, and nobody else is granted it once
     /// it is told; until then that database grants nothing.
     fn found_another(&mut self, answer: &RefillAnswer) {
+        self.journal.touch_all();
         self.store_epoch = answer.store_epoch;
         let known = self.reporting.unwrap_or(u64::MAX).min(answer.turn);
         self.reporting = Some(known);
@@ -353,6 +466,7 @@ impl Holder {
 
     /// Nothing that is held may be spent any more.
     fn burn(&mut self) {
+        self.journal.touch_all();
         for held in self.pools.values_mut().flat_map(Pool::all) {
             held.burn();
             held.wish = None;

@@ -75,10 +75,9 @@ impl Holder {
             .map(|((unit, period), flow)| (unit, period, flow))
     }
 
-    /// Looks at everything that is held.
-    pub(super) fn look_at_sums(&mut self) {
-        let all = self.pools.values().flat_map(Pool::iter);
-        let odd = all.filter(|held| !held.is_sound()).count();
+    /// Looks at what is held of a limit.
+    pub(super) fn look_at_sums(&mut self, pool: &Pool) {
+        let odd = pool.iter().filter(|held| !held.is_sound()).count();
         self.broken.sums += u64::try_from(odd).unwrap_or(u64::MAX);
     }
 }

@@ -1,5 +1,10 @@
 //! Two replicas and their database, step by step.
 
+mod cut;
+mod debt;
+mod idle;
+mod many;
+
 use std::sync::Arc;
 
 use super::simulation::bank::Bank;

@@ -21,6 +21,7 @@ pub struct Limit {
     pub cap: Cap,
     pub mode: Mode,
     pub firmness: Firmness,
+    pub unpriced: Unpriced,
 }
 
 /// Whose use is counted. All of them belong to the tenant that has the limit.
@@ -87,6 +88,14 @@ pub enum Firmness {
     Soft,
 }
 
+/// What a limit on money does with a call to a model of which nobody knows the price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Unpriced {
+    Refuse,
+    /// It passes, and nothing of the limit is reserved for it.
+    Allow,
+}
+
 /// A period of a limit: from its start to before its end, in milliseconds since the Unix epoch, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Window {
@@ -143,6 +152,16 @@ impl Firmness {
         match self {
             Self::Hard => "hard",
             Self::Soft => "soft",
+        }
+    }
+}
+
+impl Unpriced {
+    /// The word in the database, on the command line and in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Allow => "allow",
         }
     }
 }

@@ -3,8 +3,9 @@
 //!
 //! Rows bear the time of the replica that wrote them, and leases go by the database's; so the rows of the first and the last
 //! seconds of a window may be of its neighbours. Nor does anybody know what a call used whose replica died, or of which the
-//! provider told nothing: what had been reserved stays used then, as it does where a call ended after its window. Hence what
-//! rows make is no single number but from so much to so much, and where nothing is in doubt the two are one.
+//! provider told nothing or not all: what had been reserved stays used then, as it does where a call ended after its window,
+//! though its row has a guess. Hence what rows make is no single number but from so much to so much, and where nothing is in
+//! doubt the two are one.
 
 use std::sync::LazyLock;
 
@@ -45,7 +46,7 @@ static DISAGREEMENTS: LazyLock<Sql> = LazyLock::new(|| {
     let text = format!(
         "WITH windows AS ({WINDOWS}), \
          used AS (SELECT windows.tenant_id, windows.limit_id, windows.starts_at_ms, windows.unit, \
-                 attempts.usage_source, attempts.status, {IS_INSIDE} AS is_inside, {IS_LATE} AS is_late, \
+                 attempts.usage_source, attempts.status, {IS_INSIDE} AS is_inside, {KEEPS} AS keeps, \
                  attempts.reserved_tokens, {USED} AS used \
              FROM windows JOIN attempts ON attempts.tenant_id = windows.tenant_id \
                  AND attempts.started_at_ms >= windows.starts_at_ms - $2 \
@@ -92,8 +93,9 @@ const IS_OF_IT: &str = "(windows.subject = 'tenant' \
 const WAS_SENT: &str = "NOT (attempts.status = 0 AND COALESCE(attempts.usage_source, '') = 'none')";
 const IS_INSIDE: &str = "CASE WHEN attempts.started_at_ms >= windows.starts_at_ms + $2 \
          AND attempts.started_at_ms < windows.ends_at_ms - $2 THEN 1 ELSE 0 END";
-const IS_LATE: &str = "CASE WHEN attempts.started_at_ms + attempts.duration_us / 1000 >= windows.ends_at_ms - $2 \
-         THEN 1 ELSE 0 END";
+/// What had been reserved may have stayed used: it ended late, or what it used is not known for sure.
+const KEEPS: &str = "CASE WHEN attempts.started_at_ms + attempts.duration_us / 1000 >= windows.ends_at_ms - $2 \
+         OR COALESCE(attempts.usage_source, '') = 'estimated' THEN 1 ELSE 0 END";
 /// Null where nobody knows. To have tokens counted takes none.
 const USED: &str = "CASE WHEN windows.unit = 'requests' THEN 1 \
          WHEN attempts.usage_source = 'none' OR attempts.operation = 'count_tokens' THEN 0 \
@@ -105,12 +107,12 @@ const USED: &str = "CASE WHEN windows.unit = 'requests' THEN 1 \
 const AT_LEAST: &str = "CASE WHEN is_inside = 1 AND COALESCE(usage_source, '') <> 'unknown_crash' \
          THEN COALESCE(used, 0) ELSE 0 END";
 const AT_MOST: &str = "CASE WHEN unit = 'requests' THEN 1 \
-         WHEN unit = 'tokens' AND (used IS NULL OR is_late = 1) AND reserved_tokens > COALESCE(used, 0) \
+         WHEN unit = 'tokens' AND (used IS NULL OR keeps = 1) AND reserved_tokens > COALESCE(used, 0) \
              THEN reserved_tokens \
          ELSE COALESCE(used, 0) END";
 const IS_VAGUE: &str = "CASE WHEN unit = 'requests' THEN 0 \
          WHEN unit = 'tokens' AND reserved_tokens IS NOT NULL THEN 0 \
-         WHEN used IS NULL OR is_late = 1 THEN 1 ELSE 0 END";
+         WHEN used IS NULL OR keeps = 1 THEN 1 ELSE 0 END";
 
 impl Store {
     /// The windows, of those that end after an instant and are over, of which leases and rows tell different things. Some of

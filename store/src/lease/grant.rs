@@ -68,6 +68,7 @@ impl Books {
         now_ms: i64,
     ) -> Vec<Grant> {
         let mut grants = Vec::with_capacity(request.wishes.len());
+        let mut named = HashSet::with_capacity(request.wishes.len());
         for wish in &request.wishes {
             let key = key_of(wish);
             if wish.contended {
@@ -76,8 +77,7 @@ impl Books {
             if wish.units == 0 {
                 continue;
             }
-            let is_first =
-                new.contains(&wish.lease) && !grants.iter().any(|grant: &Grant| grant.lease == wish.lease);
+            let is_first = named.insert(wish.lease) && new.contains(&wish.lease);
             if is_first && self.is_open(&key, wish.window, now_ms) {
                 let units = i64::try_from(wish.units).unwrap_or(i64::MAX).min(self.left(&key));
                 self.give(wish.lease, units);

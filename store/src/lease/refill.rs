@@ -33,7 +33,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer; then it is not known whether it was done, and the same may be asked again.
     pub async fn refill(&self, request: &RefillRequest) -> Result<RefillAnswer, StoreError> {
-        self.in_time(self.answer(request)).await
+        self.in_time_if_there(self.answer(request)).await
     }
 
     async fn answer(&self, request: &RefillRequest) -> Result<RefillAnswer, StoreError> {

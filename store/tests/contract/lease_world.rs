@@ -135,6 +135,7 @@ pub(crate) async fn limit_on(
         cap,
         mode: None,
         firmness: Firmness::Hard,
+        unpriced: None,
     };
     world.store.set_limit(&CHANGE, &new).await.unwrap().limit
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::limit::{Cap, Firmness, Limit, Mode, Period, Subject, Unit};
+use policy::limit::{Cap, Firmness, Limit, Mode, Period, Subject, Unit, Unpriced};
 use store::{LimitRow, NewLimit, Store, StoreError};
 use testkit::database::TestDatabase;
 
@@ -28,6 +28,7 @@ fn limit(id: &str, subject: Subject, unit: Unit, period: Period, cap: u64) -> Li
         cap: Cap::Units(cap),
         mode: Mode::Enforce,
         firmness: Firmness::Hard,
+        unpriced: Unpriced::Refuse,
     }
 }
 
@@ -42,6 +43,7 @@ async fn set(store: &Store, tenant_id: &str, limit: &Limit) -> Result<LimitRow, 
         cap: limit.cap,
         mode: Some(limit.mode),
         firmness: limit.firmness,
+        unpriced: Some(limit.unpriced),
     };
     store.set_limit(&CHANGE, &new).await
 }
@@ -66,6 +68,7 @@ async fn a_limit_is_set_replaced_observed_and_removed(database: TestDatabase) {
     let dollars = Limit {
         zone: Arc::from("Europe/Berlin"),
         firmness: Firmness::Soft,
+        unpriced: Unpriced::Allow,
         ..limit(
             "lim-2",
             Subject::Model(Arc::from("gpt-5")),
@@ -303,6 +306,7 @@ async fn a_limit_that_makes_no_sense_is_poison_for_its_tenant_only(database: Tes
         "UPDATE limits SET mode = 'shout'",
         "UPDATE limits SET firmness = 'wobbly'",
         "UPDATE limits SET firmness = 'soft'",
+        "UPDATE limits SET unpriced = 'perhaps'",
         "UPDATE limits SET subject = 'planet'",
     ] {
         set(store, &acme.id, &requests("lim-1", 1)).await.unwrap();

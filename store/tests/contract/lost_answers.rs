@@ -1,7 +1,10 @@
 //! A commit whose answer is lost, and a database that is not the one that it was.
 
+use std::time::Duration;
+
 use policy::lease::{LeaseId, RefillAnswer, RefillRequest, Return, Settled, Standing};
 use policy::limit::{Cap, Limit, Period, Window};
+use sqlx::Connection as _;
 use store::{Store, StoreOptions};
 use testkit::chaos::{Chaos, Weather};
 use testkit::database::TestDatabase;
@@ -177,4 +180,44 @@ async fn another_server_is_noticed_by_what_it_tells_of_itself() {
         (Standing::OtherStore, other.epoch)
     );
     assert_sound(&world.store).await;
+}
+
+/// That a question takes long, since others hold what it needs, says nothing against connections on which the database answers:
+/// what others do on them goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_takes_long_gives_no_connection_up() {
+    let Some(database) = TestDatabase::postgres().await else {
+        return;
+    };
+    let world = World::new(database).await;
+    world.tenant("acme").await;
+    let limit = limit(&world, "lim-day", Period::Day, Cap::Units(10)).await;
+    let options = StoreOptions {
+        answer_timeout: Duration::from_millis(300),
+        ..StoreOptions::default()
+    };
+    let store = Store::open(world.database.url(), Vault::new(world.ring.clone()), options)
+        .await
+        .unwrap();
+    let replica = Replica::begin(&store, "r1").await;
+    let window = replica.window(&limit).await;
+    let request = RefillRequest {
+        wishes: vec![wish(&limit, window, 5)],
+        ..replica.question()
+    };
+    let mut other = sqlx::AnyConnection::connect(world.database.url()).await.unwrap();
+    let mut holding = other.begin().await.unwrap();
+    sqlx::query("SELECT id FROM limits FOR UPDATE")
+        .fetch_all(&mut *holding)
+        .await
+        .unwrap();
+    let meanwhile = store.while_there(async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(())
+    });
+    let (asked, meanwhile) = tokio::join!(store.refill(&request), meanwhile);
+    assert!(asked.is_err());
+    assert!(meanwhile.is_ok(), "{meanwhile:?}");
+    holding.rollback().await.unwrap();
+    assert_eq!(replica.ask(&request).await.grants[0].units, 5);
 }

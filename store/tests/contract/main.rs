@@ -7,6 +7,7 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
+mod agree;
 mod changes;
 mod learning;
 mod lease_crowd;

@@ -366,6 +366,9 @@ fn gateway(source: &Source, spool: SpoolSettings) -> Result<GatewaySettings, Fai
             body_bytes_max: source.parsed("TOLLGATE_BODIES_BYTES_MAX", "a number of bytes")?,
             body_bytes_per_tenant_max: source
                 .parsed("TOLLGATE_BODIES_BYTES_PER_TENANT_MAX", "a number of bytes")?,
+            answer_bytes_max: source.parsed("TOLLGATE_ANSWERS_BYTES_MAX", "a number of bytes")?,
+            answer_bytes_per_tenant_max: source
+                .parsed("TOLLGATE_ANSWERS_BYTES_PER_TENANT_MAX", "a number of bytes")?,
         },
         timeouts: Timeouts {
             first_byte_streamed: source.duration("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT")?,

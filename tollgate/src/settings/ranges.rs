@@ -35,6 +35,8 @@ pub(super) const RANGES: &[(&str, Range)] = &[
     ("TOLLGATE_BODY_BYTES_MAX", Number(1 << 10, GIB)),
     ("TOLLGATE_BODIES_BYTES_MAX", Number(1 << 10, MANY_BYTES)),
     ("TOLLGATE_BODIES_BYTES_PER_TENANT_MAX", Number(1 << 10, MANY_BYTES)),
+    ("TOLLGATE_ANSWERS_BYTES_MAX", Number(1 << 10, MANY_BYTES)),
+    ("TOLLGATE_ANSWERS_BYTES_PER_TENANT_MAX", Number(1 << 10, MANY_BYTES)),
     ("TOLLGATE_CALLS_PER_TENANT_MAX", Number(1, 65_536)),
     ("TOLLGATE_WRITE_STALL_TIMEOUT", Time(100, HOUR)),
     ("TOLLGATE_CONNECTIONS_MAX", Number(1, 10_000_000)),
@@ -44,7 +46,8 @@ pub(super) const RANGES: &[(&str, Range)] = &[
     ("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT", Time(100, DAY)),
     ("TOLLGATE_UPSTREAM_WHOLE_TIMEOUT", Time(100, DAY)),
     ("TOLLGATE_UPSTREAM_GAP_TIMEOUT", Time(100, DAY)),
-    ("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT", Time(100, 7 * DAY)),
+    // Whoever is not heard of for a little more than an hour has no calls under way: see the leases of concurrent calls.
+    ("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT", Time(100, HOUR)),
     ("TOLLGATE_ON_CANCEL_TIMEOUT", Time(0, HOUR)),
     ("TOLLGATE_ATTEMPTS_MAX", Number(1, 100)),
     ("TOLLGATE_KEEP_ALIVE", Time(0, HOUR)),

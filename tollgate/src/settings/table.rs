@@ -63,6 +63,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("TOLLGATE_BODY_BYTES_MAX", "20971520", "The largest request body, in bytes."),
     setting("TOLLGATE_BODIES_BYTES_MAX", "536870912", "Bodies of all requests that are under way, in bytes; a call for which there is no room is refused."),
     setting("TOLLGATE_BODIES_BYTES_PER_TENANT_MAX", "134217728", "The same, of one tenant."),
+    setting("TOLLGATE_ANSWERS_BYTES_MAX", "1073741824", "All answers that are not streams and are under way, in bytes; one for which there is no room is given up."),
+    setting("TOLLGATE_ANSWERS_BYTES_PER_TENANT_MAX", "268435456", "The same, of one tenant."),
     setting("TOLLGATE_CALLS_PER_TENANT_MAX", "16384", "Calls of one tenant under way at most."),
     setting("TOLLGATE_WRITE_STALL_TIMEOUT", "30s", "For a client to take anything of what is sent to it, before its connection is closed."),
     setting("TOLLGATE_CONNECTIONS_MAX", "10000", "Open connections of clients at most."),

@@ -4,7 +4,7 @@ mod amount;
 mod on;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use policy::limit::{Cap, Firmness, Mode, Period, Subject, Unit};
+use policy::limit::{Cap, Firmness, Mode, Period, Subject, Unit, Unpriced};
 use serde_json::{Value, json};
 use store::{LimitRow, LimitUse, NewLimit};
 use vault::gateway_key::random_id;
@@ -72,6 +72,16 @@ pub(crate) struct Set {
     /// Counts and reports only; without, a new limit is enforced, and one that is replaced stays as it was.
     #[arg(long)]
     observe: bool,
+    /// What `--usd` does with calls to a model without a price: refuses them, unless told otherwise, or lets them pass and
+    /// takes nothing for them; without, a limit that is replaced stays as it was.
+    #[arg(long, value_enum, requires = "usd")]
+    unpriced: Option<OnUnpriced>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnUnpriced {
+    Refuse,
+    Allow,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -122,6 +132,7 @@ async fn set(desk: &Desk, wanted: &Set) -> Result<(), Failure> {
         cap,
         mode: wanted.observe.then_some(Mode::Observe),
         firmness: wanted.firmness(unit, &subject),
+        unpriced: wanted.unpriced(unit),
     };
     let wanted: Vec<NewLimit<'_>> = ids.iter().map(String::as_str).zip(caps).map(new).collect();
     wanted.iter().try_for_each(NewLimit::check)?;
@@ -194,6 +205,21 @@ impl Set {
             Firmness::Hard
         }
     }
+
+    /// Of those that are set together, the one on money alone has to know.
+    fn unpriced(&self, unit: Unit) -> Option<Unpriced> {
+        let given = self.unpriced.filter(|_| unit == Unit::NanoDollars);
+        given.map(Unpriced::from)
+    }
+}
+
+impl From<OnUnpriced> for Unpriced {
+    fn from(word: OnUnpriced) -> Self {
+        match word {
+            OnUnpriced::Refuse => Self::Refuse,
+            OnUnpriced::Allow => Self::Allow,
+        }
+    }
 }
 
 fn is_always_hard(unit: Unit) -> bool {
@@ -226,6 +252,7 @@ fn shown(row: &LimitRow, used: Option<&LimitUse>) -> Value {
         },
         "mode": limit.mode.as_str(),
         "firmness": limit.firmness.as_str(),
+        "unpriced": (limit.unit == Unit::NanoDollars).then(|| limit.unpriced.as_str()),
         "granted": used.map(|used| used.granted),
         "settled": used.map(|used| used.settled),
         "taken": used.map(|used| shown_amount(limit.unit, used.granted)),

@@ -38,6 +38,15 @@ fn error(status: u16, message: &str) -> Play {
     )
 }
 
+/// A stream that says nothing else.
+fn error_event(kind: &str) -> Vec<u8> {
+    format!(
+        "data: {}\n\n",
+        json!({"error": {"message": "not now", "type": kind}})
+    )
+    .into_bytes()
+}
+
 /// What the first credential's vendor makes of a model. For `heal` it is well.
 fn first(seen: &Seen) -> Play {
     match model_of(seen).as_str() {
@@ -52,6 +61,8 @@ fn first(seen: &Seen) -> Play {
         "cut" if is_streamed(seen) => Play::stream([]).end(End::Cut),
         "cut" => Play::json(200, completion()).end(End::Cut),
         "cut-later" => Play::stream([chunk("one", None)]).end(End::Cut),
+        "begins-overloaded" => Play::stream([error_event("overloaded_error")]),
+        "begins-invalid" => Play::stream([error_event("invalid_request_error")]),
         "malformed" => error(400, "malformed"),
         "missing" => error(404, "missing"),
         "invalid" => error(422, "invalid"),
@@ -201,6 +212,42 @@ fn a_failure_is_made_good_by_the_next_credential_and_both_attempts_are_booked() 
         booked.sort();
         assert_eq!(asked, booked);
     }
+}
+
+/// Nothing has gone to the client when all that a stream says is that there is none.
+#[test]
+fn a_stream_that_begins_with_an_error_is_made_good_like_any_other() {
+    let (a, b) = (Vendor::start(first), Vendor::start(second));
+    let world = two(
+        TestDatabase::sqlite(),
+        [&a.base_url(), &b.base_url()],
+        |installation| installation,
+    );
+    let call = |model: &str| {
+        let answer = world.chat(&request(model, true));
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let credential = answer.header("x-tollgate-credential").to_owned();
+        (answer.status, attempts(&answer), credential, text)
+    };
+    let (status, made, credential, text) = call("custom/begins-overloaded");
+    assert_eq!((status, made, &*credential), (200, 2, "second"), "{text}");
+    assert!(text.contains("[DONE]") && !text.contains("not now"), "{text}");
+    // It has failed like any other, and is not asked first.
+    assert_eq!(call("custom/well").2, "second");
+    heal(&world);
+    // What is wrong with the request is told by the first.
+    let (status, made, credential, text) = call("custom/begins-invalid");
+    assert_eq!((status, made, &*credential), (200, 1, "first"), "{text}");
+    assert!(text.contains("not now"), "{text}");
+    // And where nobody else is left, the error is passed on.
+    let alone = World::of(TestDatabase::sqlite(), &[], |installation| installation);
+    add(&alone, "custom", "first", &a.base_url(), "1");
+    until_served(&alone, "custom/ready");
+    let answer = alone.chat(&request("custom/begins-overloaded", true));
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert_eq!((answer.status, attempts(&answer)), (200, 1), "{text}");
+    assert!(text.contains("not now"), "{text}");
+    assert!(answer.header("content-type").starts_with("text/event-stream"));
 }
 
 #[test]

@@ -104,6 +104,30 @@ fn a_body_that_trickles_is_refused_once_it_is_too_slow() {
     assert!(vendor.seen().is_empty());
 }
 
+/// An answer that is held to its end takes room of its tenant, and gives it back.
+#[test]
+fn answers_hold_no_more_than_there_is_room_for() {
+    let vendor = Vendor::start(|seen| {
+        let body: serde_json::Value = serde_json::from_slice(&seen.body).unwrap();
+        let bytes: usize = body["model"].as_str().unwrap().parse().unwrap();
+        let text = "x".repeat(bytes);
+        Play::json(200, completion().replace("hello", &text))
+    });
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation.set("TOLLGATE_ANSWERS_BYTES_PER_TENANT_MAX", "200000")
+    });
+    let call = |bytes: usize| world.chat(&request(&format!("custom/{bytes}"), false));
+    for _ in 0..3 {
+        let fits = call(150_000);
+        assert!(fits.status == 200 && fits.body.len() > 150_000, "{}", fits.status);
+        let refused = call(300_000);
+        assert_eq!(refused.status, 503);
+        assert_eq!(refused.json()["error"]["code"], "overloaded");
+    }
+    let outcomes: Vec<String> = world.ledger(6).into_values().map(|row| row.outcome).collect();
+    assert_eq!(outcomes.iter().filter(|outcome| *outcome == "cut").count(), 3);
+}
+
 #[test]
 fn a_client_that_takes_nothing_is_cut_off_and_booked() {
     let event = chunk(&"x".repeat(64 << 10), None);

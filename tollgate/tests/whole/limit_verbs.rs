@@ -71,7 +71,7 @@ fn a_limit_is_set_shown_replaced_observed_and_removed() {
         let expected = json!({
             "id": id, "tenant_id": desk.tenant, "on": format!("tenant:{}", desk.tenant), "unit": "requests",
             "per": "minute", "zone": "UTC", "cap": 100, "allows": "100 requests", "mode": "enforce",
-            "firmness": "hard", "granted": null, "settled": null, "taken": null, "until": null,
+            "firmness": "hard", "unpriced": null, "granted": null, "settled": null, "taken": null, "until": null,
         });
         assert_eq!(set[0], expected);
         assert_eq!(
@@ -103,6 +103,45 @@ fn a_limit_is_set_shown_replaced_observed_and_removed() {
         for action in ["limit.set", "limit.set_mode", "limit.remove"] {
             assert!(audit.contains(action), "{action}");
         }
+    }
+}
+
+#[test]
+fn what_becomes_of_models_without_a_price_is_said_of_dollars_alone_and_kept() {
+    for database in TestDatabase::each() {
+        let desk = Desk::new(database);
+        let set = desk.set("tenant:acme", "--per day --requests 5 --usd 1 --unpriced allow");
+        let unpriced = |rows: &[Value]| {
+            let of = rows.iter().map(|row| row["unpriced"].clone());
+            of.collect::<Vec<_>>()
+        };
+        assert_eq!(unpriced(&set), [json!(null), json!("allow")]);
+        for (rest, expected) in [
+            ("--usd 2", "allow"),
+            ("--usd 2 --unpriced refuse", "refuse"),
+            ("--usd 3", "refuse"),
+        ] {
+            let again = desk.set("tenant:acme", &format!("--per day {rest}"));
+            assert_eq!(unpriced(&again), [json!(expected)], "{rest}");
+        }
+        let key = format!("key:{}", desk.key);
+        let set = desk.set(&key, "--per day --usd 1");
+        assert_eq!(unpriced(&set), [json!("refuse")], "a new one");
+        let of_requests = [
+            "limit",
+            "set",
+            "--on",
+            &key,
+            "--per",
+            "day",
+            "--requests",
+            "1",
+            "--unpriced",
+            "allow",
+        ];
+        let (code, said) = desk.refused(&of_requests);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("--usd"), "{said}");
     }
 }
 

@@ -113,6 +113,35 @@ fn killing_the_gateway_uses_up_nothing() {
     assert_eq!(vendor.seen().len(), 300);
 }
 
+/// Also when nobody calls the process that comes after: whoever kills that one takes nothing with it.
+#[test]
+fn what_a_killed_gateway_had_goes_back_without_a_call() {
+    for database in TestDatabase::each() {
+        let vendor = Vendor::start(|_| Play::json(200, completion()));
+        let mut world = World::new(database, &vendor);
+        set(&world, "tenant:acme", "--per month --requests 3000");
+        let url = world.database.url().to_owned();
+        let granted = || -> usize {
+            let asked = "SELECT CAST(COALESCE(SUM(granted), 0) AS TEXT) FROM counters";
+            database::ask(&url, asked).parse().unwrap()
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let mut calls = 0;
+        while calls < 20 || granted() <= calls {
+            assert!(Instant::now() < deadline, "nothing is ever at hand");
+            assert_eq!(world.chat(&request("custom/m", false)).status, 200);
+            calls += 1;
+        }
+        world.serving.signal("-KILL");
+        world.serving = world.installation.serve();
+        let deadline = Instant::now() + PATIENCE;
+        while granted() > calls {
+            assert!(Instant::now() < deadline, "{} are still held", granted());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
 #[test]
 fn tokens_are_never_exceeded_and_nearly_all_used() {
     let vendor = Vendor::start(|_| Play::json(200, completion()));
@@ -161,6 +190,48 @@ fn dollars_are_never_exceeded_and_a_model_without_a_price_is_not_let_through() {
     use_up(&[&world.serving], &world.key, body.as_bytes(), 400);
     let millidollars = vendor.seen().len() * 4;
     assert!((800..=1000).contains(&millidollars), "{millidollars}");
+}
+
+#[test]
+fn a_model_without_a_price_passes_a_limit_on_dollars_that_says_so() {
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let world = World::new(TestDatabase::sqlite(), &vendor);
+    set(&world, "tenant:acme", "--per day --usd 0.000001 --unpriced allow");
+    let until = |status: u16| {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = world.chat(&request("custom/m", false));
+            if answer.status == status || Instant::now() > deadline {
+                return answer;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let answer = until(200);
+    assert_eq!((answer.status, answer.header("x-tollgate-cost-usd")), (200, ""));
+    // What has a price is held to it, and so is what has none when the limit says that.
+    world
+        .installation
+        .ask(&["prices", "set", "custom", "m", "input 1000, output 1000"]);
+    assert_eq!(until(400).json()["error"]["code"], "limit_too_small");
+    world.installation.ask(&[
+        "limit",
+        "set",
+        "--on",
+        "tenant:acme",
+        "--per",
+        "day",
+        "--usd",
+        "1",
+        "--unpriced",
+        "refuse",
+    ]);
+    let id = world.installation.ask(&["prices", "list"])[0]["id"].clone();
+    assert_eq!(until(200).status, 200);
+    world
+        .installation
+        .ask(&["prices", "remove", id.as_str().unwrap()]);
+    assert_eq!(until(400).json()["error"]["code"], "limit_unpriced");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn p51_what_no_provider_tells_is_guessed_and_said_to_be() {
             ("stream", true, "ok", "estimated", Some(SAID_TOKENS)),
             ("stream-zero", true, "ok", "provider", Some(0)),
             ("stream-cut", true, "cut", "estimated", Some(SAID_TOKENS)),
-            ("stream-told-cut", true, "cut", "estimated", Some(3)),
+            ("stream-told-cut", true, "cut", "estimated", Some(3 * SAID_TOKENS)),
         ] {
             let body = request(&format!("custom/{model}"), stream);
             let answer = world.chat(&body);
@@ -140,7 +140,10 @@ fn p51_p59_a_gathered_answer_that_breaks_off_is_booked_by_what_was_heard_of_it()
         let messages = json!([{"role": "user", "content": "How far is it?"}]);
         json!({"model": format!("custom/{model}"), "max_tokens": 30_000, "messages": messages}).to_string()
     };
-    for (model, output, input) in [("stream-cut", SAID_TOKENS, None), ("stream-told-cut", 3, Some(3))] {
+    for (model, output, input) in [
+        ("stream-cut", SAID_TOKENS, None),
+        ("stream-told-cut", 3 * SAID_TOKENS, Some(3)),
+    ] {
         let answer = world.post("/v1/messages", &body(model));
         assert_eq!(answer.status, 502, "{model}: {}", answer.json());
         let asked: Value = serde_json::from_slice(&vendor.last().body).unwrap();

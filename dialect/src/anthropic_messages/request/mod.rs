@@ -9,5 +9,6 @@ mod thinking;
 mod tools;
 mod write;
 
+pub(crate) use part::CALL_ID;
 pub use read::read_request;
 pub use write::write_request;

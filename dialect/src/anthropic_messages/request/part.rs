@@ -17,7 +17,7 @@ use super::messages::Piece;
 const OWN: Dialect = Dialect::AnthropicMessages;
 
 /// Ids of calls may have any length here.
-const CALL_ID: Rule = Rule {
+pub(crate) const CALL_ID: Rule = Rule {
     bytes_max: 1 << 20,
     ..names::CALL_ID
 };

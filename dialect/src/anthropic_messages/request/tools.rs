@@ -2,6 +2,7 @@
 
 use crate::json::{Members, ObjectWriter, write_array};
 use crate::neutral::names;
+use crate::neutral::undo::free_text;
 use crate::neutral::{Losses, Profile, Request, Tool, ToolChoice, ToolKind, Undo};
 use crate::refusal::Refusal;
 use crate::schema;
@@ -108,17 +109,11 @@ fn write_tool(
         }
         ToolKind::FreeText { format } => {
             undo.free_text_tools.push(tool.name.clone());
-            let description = match format {
-                Some(format) => {
-                    losses.drop("tools.format")?;
-                    let told = tool.description.as_deref().unwrap_or_default();
-                    Some(format!(
-                        "{told}\n\nThe input has to follow this format: {}",
-                        format.get()
-                    ))
-                }
-                None => tool.description.clone(),
-            };
+            let told = tool.description.as_deref();
+            let (description, is_lost) = free_text::description(told, format.as_deref());
+            if is_lost {
+                losses.drop("tools.format")?;
+            }
             object
                 .optional("description", description)
                 .json("input_schema", ONE_TEXT);

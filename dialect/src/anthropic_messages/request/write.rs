@@ -29,7 +29,7 @@ pub fn write_request(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Written, Refusal> {
-    foreign(request, OWN, losses)?;
+    foreign(request, OWN, target.profile, losses)?;
     check::stop(&request.stop)?;
     refuse_unsaid(request)?;
     let profile = target.profile;

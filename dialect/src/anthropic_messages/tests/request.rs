@@ -1035,7 +1035,7 @@ fn p52_p60_what_a_coding_agent_sends_can_cross() {
     );
     assert_eq!(request.turns.len(), 4);
     let mut losses = Losses::new(false);
-    foreign(&request, Dialect::OpenaiChat, &mut losses).unwrap();
+    foreign(&request, Dialect::OpenaiChat, &Profile::default(), &mut losses).unwrap();
     assert_eq!(losses.header(), None, "it asks to keep what is kept anyway");
     let back = written(&request).body;
     let original: Value = serde_json::from_str(CLAUDE_CODE).unwrap();

@@ -5,7 +5,7 @@ use super::tools::Plan;
 use super::write::write_own;
 use crate::json::ObjectWriter;
 use crate::neutral::{
-    Effort, Losses, OutputFormat, Request, Target, Thinking, ThinkingAmount, ThinkingStyle,
+    Effort, Efforts, Losses, OutputFormat, Profile, Request, Target, Thinking, ThinkingAmount, ThinkingStyle,
 };
 use crate::refusal::{Code, Refusal};
 use crate::schema;
@@ -42,7 +42,7 @@ pub(super) fn write(
     }
     write_output(request, target, tools, losses, &mut config)?;
     if let Some(thinking) = &request.thinking {
-        write_thinking(thinking, request, target.profile.thinking, losses, &mut config)?;
+        write_thinking(thinking, request, target.profile, losses, &mut config)?;
     }
     write_own(&request.raw, CONFIG, &mut config);
     config.end();
@@ -120,10 +120,11 @@ fn write_output(
 fn write_thinking(
     thinking: &Thinking,
     request: &Request,
-    style: ThinkingStyle,
+    profile: &Profile,
     losses: &mut Losses,
     config: &mut ObjectWriter<'_>,
 ) -> Result<(), Refusal> {
+    let style = profile.thinking;
     if style == ThinkingStyle::None {
         let asks_nothing = matches!(
             thinking.amount,
@@ -148,7 +149,9 @@ fn write_thinking(
                 &mut inner,
             )?;
         }
-        ThinkingStyle::Effort | ThinkingStyle::None => write_level(&thinking.amount, losses, &mut inner)?,
+        ThinkingStyle::Effort | ThinkingStyle::None => {
+            write_level(&thinking.amount, profile.efforts, losses, &mut inner)?;
+        }
     }
     write_own(&request.raw, THINKING, &mut inner);
     inner.end();
@@ -160,6 +163,7 @@ fn write_thinking(
 
 fn write_level(
     amount: &ThinkingAmount,
+    taken: Efforts,
     losses: &mut Losses,
     object: &mut ObjectWriter<'_>,
 ) -> Result<(), Refusal> {
@@ -172,7 +176,8 @@ fn write_level(
             &of_budget
         }
     };
-    let Some((level, is_exact)) = words::write_level(effort) else {
+    let fit = taken.fit(effort);
+    let Some((level, is_exact)) = words::write_level(&fit) else {
         // Groq's word for leaving it open.
         return if matches!(effort, Effort::Other(word) if word == "default") {
             Ok(())
@@ -180,7 +185,7 @@ fn write_level(
             losses.drop("reasoning")
         };
     };
-    if !is_exact {
+    if !is_exact || *fit != *effort {
         losses.drop("reasoning")?;
     }
     object.member("thinkingLevel", level);

@@ -7,4 +7,5 @@ mod tools;
 mod write;
 
 pub use read::read_request;
+pub(crate) use write::is_third;
 pub use write::write_request;

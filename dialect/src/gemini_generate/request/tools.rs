@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::write::{own, write_own};
 use crate::json::ObjectWriter;
 use crate::neutral::names::{self, GEMINI_TOOL};
+use crate::neutral::undo::free_text;
 use crate::neutral::{
     Losses, OutputFormat, Request, Target, ThinkingStyle, Tool, ToolChoice, ToolKind, Undo,
 };
@@ -55,7 +54,9 @@ impl Plan {
     ) -> Result<(), Refusal> {
         let has_any = self.has_functions || self.schema_tool.is_some();
         for tool in &request.tools {
-            check(tool, losses)?;
+            if tool.cache.is_some() {
+                losses.mention("cache_control");
+            }
         }
         if has_any || !request.tools.is_empty() {
             let out = object.begin("tools");
@@ -201,26 +202,6 @@ fn is_function(tool: &Tool) -> bool {
     !matches!(tool.kind, ToolKind::Server(_))
 }
 
-fn check(tool: &Tool, losses: &mut Losses) -> Result<(), Refusal> {
-    if tool.cache.is_some() {
-        losses.mention("cache_control");
-    }
-    match &tool.kind {
-        ToolKind::FreeText { format: Some(format) } if !is_plain_text(format) => losses.drop("tools.format"),
-        ToolKind::FreeText { .. } | ToolKind::Function { .. } | ToolKind::Server(_) => Ok(()),
-    }
-}
-
-/// Whether a free-text tool has no grammar.
-fn is_plain_text(format: &RawValue) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Format {
-        r#type: Option<String>,
-    }
-    let format = serde_json::from_str::<Format>(format.get());
-    format.is_ok_and(|format| format.r#type.as_deref() == Some("text"))
-}
-
 fn write_function(
     tool: &Tool,
     target: &Target<'_>,
@@ -230,8 +211,16 @@ fn write_function(
 ) -> Result<(), Refusal> {
     let mut object = ObjectWriter::new(out);
     object.member("name", &undo.names.fit(&tool.name, &GEMINI_TOOL));
+    let told = tool.description.as_deref();
+    let (description, is_lost) = match &tool.kind {
+        ToolKind::FreeText { format } => free_text::description(told, format.as_deref()),
+        ToolKind::Function { .. } | ToolKind::Server(_) => (told.map(Cow::Borrowed), false),
+    };
+    if is_lost {
+        losses.drop("tools.format")?;
+    }
     // Google's document wants one.
-    object.member("description", tool.description.as_deref().unwrap_or_default());
+    object.member("description", &description.unwrap_or_default());
     match &tool.kind {
         ToolKind::Function {
             schema: Some(schema), ..

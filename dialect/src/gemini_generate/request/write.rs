@@ -18,7 +18,7 @@ pub fn write_request(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Written, Refusal> {
-    foreign(request, Dialect::GeminiGenerate, losses)?;
+    foreign(request, Dialect::GeminiGenerate, target.profile, losses)?;
     check::stop(&request.stop)?;
     drop_what_has_no_place(request, target.profile, losses)?;
     let mut written = Written::default();
@@ -29,7 +29,13 @@ pub fn write_request(
     tools.write(request, target, losses, &mut written.undo, &mut object)?;
     config::write(request, target, &tools, losses, &mut object)?;
     if let Some(tier) = &request.service_tier {
-        object.optional("serviceTier", words::write_tier(tier));
+        match words::write_tier(tier) {
+            Some("") => {}
+            Some(word) => {
+                object.member("serviceTier", word);
+            }
+            None => losses.drop("service_tier")?,
+        }
     }
     if let Some(user) = request
         .user
@@ -99,6 +105,6 @@ pub(super) fn write_own(raw: &[Raw], prefix: &str, object: &mut ObjectWriter<'_>
 
 /// Whether the model is of the third generation or later: those want their signatures back, take media in results of
 /// tools, and are told to think by a level.
-pub(super) fn is_third(target: &Target<'_>) -> bool {
+pub(crate) fn is_third(target: &Target<'_>) -> bool {
     target.profile.thinking == ThinkingStyle::Effort
 }

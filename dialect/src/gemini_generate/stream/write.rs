@@ -2,7 +2,9 @@
 //!
 //! Text goes on as it comes. A call goes when all of its arguments are there, for clients of this dialect know no pieces
 //! of one, and in the order in which calls were opened. One whose arguments are none waits until it is told why the answer
-//! ends: it may have been cut. The reason for the end and usage stand in the last chunk.
+//! ends: it may have been cut. The reason for the end and usage stand in the last chunk, which has to say something as well:
+//! Google's SDKs forget a turn in which a chunk says nothing. So the end of what was said last is held back until it is known
+//! what follows: of a text its last letter, and a call as a whole.
 
 use super::super::calls::shown;
 use super::super::citations::Gathered;
@@ -35,6 +37,8 @@ pub struct StreamWriter {
     others: Vec<Self>,
     has_written: bool,
     has_ended: bool,
+    /// The end of what was said, which nobody has been told yet.
+    held: Option<Held>,
     /// Blocks that are open, and calls that wait for one that was opened before them.
     blocks: Vec<Writing>,
     /// Whether anything was written that can be read.
@@ -58,6 +62,17 @@ struct Writing {
     is_closed: bool,
 }
 
+/// A part that is held back.
+#[derive(Debug, Clone)]
+enum Held {
+    /// The last letter of a text.
+    Text(String),
+    /// That of thoughts.
+    Thought(String),
+    /// What is written already.
+    Part(Vec<u8>),
+}
+
 #[derive(Debug, Clone)]
 enum Kind {
     /// With its text so far, in which citations count.
@@ -76,6 +91,7 @@ impl StreamWriter {
             others: Vec::new(),
             has_written: false,
             has_ended: false,
+            held: None,
             blocks: Vec::new(),
             has_content: false,
             usage: None,
@@ -181,11 +197,9 @@ impl StreamWriter {
         match (&mut writing.kind, delta) {
             (Kind::Text(text), Delta::Text(more)) => {
                 text.push_str(more);
-                self.part(out, |out| write_part::text(more, None, out));
+                self.text(more, false, out);
             }
-            (Kind::Reasoning, Delta::Text(more)) => {
-                self.part(out, |out| write_part::thought(Some(more), None, out));
-            }
+            (Kind::Reasoning, Delta::Text(more)) => self.text(more, true, out),
             (Kind::Call(call), Delta::Arguments(more)) => match &mut call.arguments {
                 Arguments::Json(text) | Arguments::Text(text) => text.push_str(more),
             },
@@ -208,9 +222,15 @@ impl StreamWriter {
     /// Thoughts that nobody may read have no text at all, by which they are known when they come back.
     fn sealed_thought(&mut self, seal: &Seal, redacted: bool, out: &mut Vec<u8>) {
         self.thoughts.sealed(seal, redacted);
-        let text = if redacted { None } else { Some("") };
+        let letter = match self.held.take() {
+            Some(Held::Thought(letter)) if !redacted => Some(letter),
+            held => {
+                self.held = held;
+                (!redacted).then(String::new)
+            }
+        };
         self.part(out, |out| {
-            write_part::thought(text, carried(Some(seal)).as_deref(), out)
+            write_part::thought(letter.as_deref(), carried(Some(seal)).as_deref(), out)
         });
     }
 
@@ -249,9 +269,48 @@ impl StreamWriter {
         }
     }
 
-    /// Writes a chunk with one part.
-    fn part(&mut self, out: &mut Vec<u8>, part: impl FnOnce(&mut Vec<u8>)) {
+    /// Writes a text, or thoughts, but for their last letter.
+    fn text(&mut self, more: &str, is_thought: bool, out: &mut Vec<u8>) {
+        let mut text = match (self.held.take(), is_thought) {
+            (Some(Held::Text(letter)), false) | (Some(Held::Thought(letter)), true) => letter,
+            (held, _) => {
+                self.held = held;
+                self.let_go(out);
+                String::new()
+            }
+        };
+        text.push_str(more);
         self.has_content = true;
+        let last = text.char_indices().next_back().map_or(0, |(at, _)| at);
+        let letter = text.split_off(last);
+        if !text.is_empty() {
+            self.chunk(out, |out| write_text(&text, is_thought, out));
+        }
+        self.held = Some(if is_thought {
+            Held::Thought(letter)
+        } else {
+            Held::Text(letter)
+        });
+    }
+
+    /// Takes a part, which is told as soon as something follows on it.
+    fn part(&mut self, out: &mut Vec<u8>, part: impl FnOnce(&mut Vec<u8>)) {
+        self.let_go(out);
+        let mut json = Vec::new();
+        part(&mut json);
+        self.has_content = true;
+        self.held = Some(Held::Part(json));
+    }
+
+    /// Tells what was held back, before something else.
+    fn let_go(&mut self, out: &mut Vec<u8>) {
+        if let Some(held) = self.held.take() {
+            self.chunk(out, |out| held.write(out));
+        }
+    }
+
+    /// Writes a chunk with one part.
+    fn chunk(&mut self, out: &mut Vec<u8>, part: impl FnOnce(&mut Vec<u8>)) {
         let start = self.begin(out);
         let mut object = ObjectWriter::new(out);
         let list = object.begin("candidates");
@@ -284,11 +343,20 @@ impl StreamWriter {
         let start = self.begin(out);
         let mut object = ObjectWriter::new(out);
         if !is_blocked_prompt {
-            let endings = std::iter::once(&*self).chain(&others).map(Self::ending);
-            write_array(endings, object.begin("candidates"), |ending, out| {
+            let writers = std::iter::once(&*self).chain(&others);
+            write_array(writers, object.begin("candidates"), |writer, out| {
                 let mut object = ObjectWriter::new(out);
-                object.json("content", r#"{"parts":[{"text":""}],"role":"model"}"#);
-                ending.write(&mut object);
+                let mut content = object.object("content");
+                let parts = content.begin("parts");
+                parts.push(b'[');
+                match &writer.held {
+                    Some(held) => held.write(parts),
+                    None => write_part::text("", None, parts),
+                }
+                parts.push(b']');
+                content.member("role", "model");
+                content.end();
+                writer.ending().write(&mut object);
                 object.end();
             });
         }
@@ -336,6 +404,12 @@ impl StreamWriter {
 
     fn end_with(&mut self, body: &[u8], out: &mut Vec<u8>) {
         self.has_ended = true;
+        self.let_go(out);
+        for mut other in std::mem::take(&mut self.others) {
+            other.has_written = self.has_written;
+            other.let_go(out);
+            self.has_written = other.has_written;
+        }
         let start = self.begin(out);
         out.extend_from_slice(body);
         self.end_chunk(start, out);
@@ -373,6 +447,24 @@ fn is_whole(call: &ToolCall) -> bool {
     match &call.arguments {
         Arguments::Json(json) => json.trim().is_empty() || Members::read(json).is_some(),
         Arguments::Text(_) => true,
+    }
+}
+
+impl Held {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(letter) => write_text(letter, false, out),
+            Self::Thought(letter) => write_text(letter, true, out),
+            Self::Part(json) => out.extend_from_slice(json),
+        }
+    }
+}
+
+fn write_text(text: &str, is_thought: bool, out: &mut Vec<u8>) {
+    if is_thought {
+        write_part::thought(Some(text), None, out);
+    } else {
+        write_part::text(text, None, out);
     }
 }
 

@@ -80,6 +80,15 @@ fn an_envelope_holds_what_routing_needs() {
             r#"{"contents":[],"generationConfig":{"maxOutputTokens":-1}}"#,
             LookError::Invalid("maxOutputTokens"),
         ),
+        // Under both of its names nobody knows which cap holds.
+        (
+            r#"{"contents":[],"generationConfig":{"maxOutputTokens":1,"max_output_tokens":9}}"#,
+            LookError::Invalid("maxOutputTokens"),
+        ),
+        (
+            r#"{"contents":[],"generationConfig":{"maxOutputTokens":1},"generation_config":{"maxOutputTokens":9}}"#,
+            LookError::Invalid("generationConfig"),
+        ),
         (
             r#"{"contents":[],"labels":{"a":"\u0000"}}"#,
             LookError::Invalid("labels"),

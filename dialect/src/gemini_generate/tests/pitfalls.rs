@@ -705,7 +705,8 @@ fn server_tools_and_their_parts_are_carried_and_go_to_google_alone() {
     );
     assert_eq!(found["safetySettings"][0]["category"], "C");
     let mut losses = Losses::new(false);
-    let refusal = crate::neutral::foreign(&asked, Dialect::OpenaiChat, &mut losses).unwrap_err();
+    let refusal =
+        crate::neutral::foreign(&asked, Dialect::OpenaiChat, &Profile::default(), &mut losses).unwrap_err();
     assert_eq!(refusal.named(), Some("tools"));
 }
 

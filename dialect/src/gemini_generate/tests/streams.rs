@@ -124,12 +124,53 @@ fn p1_p2_interleaved_calls_go_whole_and_in_the_order_of_their_opening() {
         .collect();
     assert_eq!(calls[0], json!({"id":"id_a","name":"a","args":{}}));
     assert_eq!(calls[1], json!({"id":"id_b","name":"b","args":{"x":1}}));
-    assert_eq!(written[2]["candidates"][0]["finishReason"], "STOP");
-    assert_eq!(written[2]["usageMetadata"]["totalTokenCount"], 8);
-    assert_eq!(written[2]["modelVersion"], "asked");
+    assert_eq!(written[1]["candidates"][0]["finishReason"], "STOP");
+    assert_eq!(written[1]["usageMetadata"]["totalTokenCount"], 8);
+    assert_eq!(written[1]["modelVersion"], "asked");
     for framing in [Framing::Events, Framing::Array] {
         checker::check(&write(&events, framing), framing == Framing::Array).unwrap();
     }
+}
+
+/// Google's SDK for Python forgets a turn of which any chunk says nothing.
+#[test]
+fn every_chunk_says_something_and_no_more_than_a_letter_is_held_back() {
+    let said = [
+        Event::Start(Start::default()),
+        Event::Open {
+            block: 0,
+            kind: Block::Text,
+        },
+        text(0, "The"),
+        text(0, "\u{e9}"),
+        text(0, " Po"),
+    ];
+    let parts = |events: &[Event]| -> Vec<String> {
+        let written = chunks(events);
+        let text = |chunk: &Value| chunk["candidates"][0]["content"]["parts"][0]["text"].clone();
+        written
+            .iter()
+            .filter_map(|chunk| Some(text(chunk).as_str()?.to_owned()))
+            .collect()
+    };
+    let end = [Event::Close { block: 0 }, Event::Finish(Finish::End), Event::End];
+    let whole = [&said[..], &end[..]].concat();
+    assert_eq!(parts(&whole), ["Th", "e", "\u{e9} P", "o"]);
+    let last = chunks(&whole).pop().unwrap();
+    assert_eq!(last["candidates"][0]["finishReason"], "STOP");
+    // What breaks off has told all that was said.
+    let fault = Event::Fault(Fault {
+        kind: FaultKind::Internal,
+        message: "later".to_owned(),
+        param: None,
+        code: None,
+        retry_after_ms: None,
+    });
+    let broken = [&said[..], &[fault]].concat();
+    assert_eq!(parts(&broken), ["Th", "e", "\u{e9} P", "o"]);
+    assert_eq!(chunks(&broken).pop().unwrap()["error"]["message"], "later");
+    // An answer without anything in it still has an end.
+    assert_eq!(parts(&[Event::Start(Start::default()), Event::End]), [""]);
 }
 
 #[test]

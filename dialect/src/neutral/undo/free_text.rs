@@ -1,6 +1,9 @@
 //! Free-text tools as functions with one string, for targets that know only those, and the text out of their arguments.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// The arguments of a function that stands for a free-text tool.
 #[derive(Serialize, Deserialize)]
@@ -10,6 +13,29 @@ struct Input<T> {
 
 /// Its parameters.
 pub const SCHEMA: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#;
+
+/// What the function says of itself: it is held to no format, so that is told in words. `None` for the words where there are
+/// none, and whether a format is lost.
+pub fn description<'t>(told: Option<&'t str>, format: Option<&RawValue>) -> (Option<Cow<'t, str>>, bool) {
+    match format.filter(|format| !is_plain_text(format)) {
+        Some(format) => {
+            let (told, format) = (told.unwrap_or_default(), format.get());
+            let words = format!("{told}\n\nThe input has to follow this format: {format}");
+            (Some(Cow::Owned(words)), true)
+        }
+        None => (told.map(Cow::Borrowed), false),
+    }
+}
+
+/// Whether a free-text tool has no grammar.
+fn is_plain_text(format: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Format {
+        r#type: Option<String>,
+    }
+    let format = serde_json::from_str::<Format>(format.get());
+    format.is_ok_and(|format| format.r#type.as_deref() == Some("text"))
+}
 
 /// What the function is called with.
 pub fn arguments(text: &str) -> String {

@@ -35,19 +35,58 @@ pub(super) struct Messages<'a> {
 /// A medium out of a result of a tool.
 struct Moved<'a> {
     media: &'a Media,
-    /// Of which tool, as far as its name is known.
-    tool: &'a str,
+    /// Of which tool.
+    tool: String,
+}
+
+/// What has to wait until every call has its result: between the two no vendor takes anything.
+#[derive(Default)]
+struct Waiting<'a> {
+    /// So many calls have no result yet.
+    open: usize,
+    /// Turns, but for the results in them, and whether each is an instruction in the middle.
+    turns: Vec<(&'a Turn, bool)>,
+    moved: Vec<Moved<'a>>,
 }
 
 impl Messages<'_> {
     pub(super) fn write(&mut self, request: &Request) -> Result<(), Refusal> {
         let mut is_leading = true;
-        for turn in &request.turns {
+        let mut waiting = Waiting::default();
+        for (at, turn) in request.turns.iter().enumerate() {
             is_leading &= turn.role == Role::System;
-            match &turn.role {
-                Role::Assistant => self.assistant(turn)?,
-                Role::System if !is_leading && !self.profile.system_anywhere => self.reminder(turn)?,
-                _ => self.others(turn)?,
+            if turn.role == Role::Assistant {
+                self.end_of_results(&mut waiting)?;
+                self.assistant(turn)?;
+                waiting.open += turn.parts.iter().filter_map(call_of).count();
+                continue;
+            }
+            let before = request.turns.get(..at).unwrap_or_default();
+            for part in &turn.parts {
+                if let Part::ToolResult(result) = part {
+                    self.result(result, before, &mut waiting.moved)?;
+                    waiting.open = waiting.open.saturating_sub(1);
+                }
+            }
+            let is_reminder = turn.role == Role::System && !is_leading && !self.profile.system_anywhere;
+            waiting.turns.push((turn, is_reminder));
+            if waiting.open == 0 {
+                self.end_of_results(&mut waiting)?;
+            }
+        }
+        self.end_of_results(&mut waiting)
+    }
+
+    /// Writes what had to wait; media out of results stand before what the user says next.
+    fn end_of_results(&mut self, waiting: &mut Waiting<'_>) -> Result<(), Refusal> {
+        let mut moved = std::mem::take(&mut waiting.moved);
+        for (turn, is_reminder) in std::mem::take(&mut waiting.turns) {
+            if is_reminder {
+                self.reminder(turn)?;
+            } else if turn.role == Role::User {
+                self.others(turn, &std::mem::take(&mut moved))?;
+            } else {
+                self.others(turn, &[])?;
             }
         }
         Ok(())
@@ -58,16 +97,11 @@ impl Messages<'_> {
         let texts = turn.parts.iter().filter_map(text_of);
         let text: Vec<_> = texts.map(|text| text.text.as_str()).collect();
         let text = format!("<system-reminder>\n{}\n</system-reminder>", text.join("\n\n"));
-        self.others(&Turn::new(Role::User, vec![Part::text(text)]))
+        self.others(&Turn::new(Role::User, vec![Part::text(text)]), &[])
     }
 
-    fn others(&mut self, turn: &Turn) -> Result<(), Refusal> {
-        let mut moved = Vec::new();
-        for part in &turn.parts {
-            if let Part::ToolResult(result) = part {
-                self.result(result, &mut moved)?;
-            }
-        }
+    /// A turn that is not the model's, without the results in it.
+    fn others(&mut self, turn: &Turn, moved: &[Moved<'_>]) -> Result<(), Refusal> {
         let kept: Vec<&Part> = turn
             .parts
             .iter()
@@ -83,7 +117,7 @@ impl Messages<'_> {
         };
         let mut content = Vec::new();
         if plain.is_none() {
-            self.content(&kept, &moved, &mut content)?;
+            self.content(&kept, moved, &mut content)?;
         }
         let mut message = self.begin();
         message.member("role", write_role(&turn.role));
@@ -153,7 +187,7 @@ impl Messages<'_> {
         Ok(out)
     }
 
-    fn image(&self, media: &Media, object: &mut ObjectWriter<'_>) -> Result<(), Refusal> {
+    fn image(&mut self, media: &Media, object: &mut ObjectWriter<'_>) -> Result<(), Refusal> {
         let url = match &media.source {
             MediaSource::Base64(data) => data_url::write(type_of(media, data, "image/png"), data),
             MediaSource::Url(url) if self.profile.image_urls => url.clone(),
@@ -161,22 +195,35 @@ impl Messages<'_> {
                 return Err(Losses::refuse("image"));
             }
         };
+        // Only Responses has a word for an image as it is.
+        let detail = match media.detail.as_deref() {
+            Some("original") => {
+                self.losses.drop("detail")?;
+                Some("high")
+            }
+            detail => detail,
+        };
         object.member("type", "image_url");
         let mut inner = object.object("image_url");
         inner.member("url", &url);
-        inner.optional("detail", media.detail.as_deref());
+        inner.optional("detail", detail);
         write_own(&media.raw, &mut inner);
         inner.end();
         Ok(())
     }
 
     /// The message with a result. What is no text in it is moved.
-    fn result<'p>(&mut self, result: &'p ToolResult, moved: &mut Vec<Moved<'p>>) -> Result<(), Refusal> {
+    fn result<'p>(
+        &mut self,
+        result: &'p ToolResult,
+        before: &[Turn],
+        moved: &mut Vec<Moved<'p>>,
+    ) -> Result<(), Refusal> {
         let mut texts: Vec<String> = Vec::new();
         for part in &result.parts {
             match part {
                 Part::Media(media) if !matches!(media.source, MediaSource::Text(_)) => {
-                    let tool = result.name.as_deref().unwrap_or(&result.call_id);
+                    let tool = self.tool_of(result, before);
                     moved.push(Moved { media, tool });
                     texts.push(format!(
                         "[Attachment {} follows in the next message.]",
@@ -218,6 +265,15 @@ impl Messages<'_> {
         write_own(&result.raw, &mut message);
         message.end();
         Ok(())
+    }
+
+    /// The name of the tool whose result this is, as the model knows it.
+    fn tool_of(&mut self, result: &ToolResult, before: &[Turn]) -> String {
+        let calls = before.iter().rev().flat_map(|turn| &turn.parts);
+        let call = calls.filter_map(call_of).find(|call| call.id == result.call_id);
+        let name = call.map(|call| call.name.as_str()).or(result.name.as_deref());
+        let name = name.unwrap_or(&result.call_id);
+        self.undo.names.fit(name, &OPENAI_TOOL).into_owned()
     }
 
     fn assistant(&mut self, turn: &Turn) -> Result<(), Refusal> {
@@ -398,7 +454,7 @@ pub(in crate::openai_chat) fn write_google(signature: &str, object: &mut ObjectW
 }
 
 /// The same id for a call and its result, in a form that the provider takes.
-fn call_id(id: &str, rule: CallIds) -> std::borrow::Cow<'_, str> {
+pub(crate) fn call_id(id: &str, rule: CallIds) -> std::borrow::Cow<'_, str> {
     match rule {
         CallIds::Usual => names::fit(id, &CALL_ID),
         CallIds::Nine if id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) => id.into(),

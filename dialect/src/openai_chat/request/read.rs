@@ -58,6 +58,7 @@ fn read_members(members: &mut Members<'_>) -> Result<Request, WrongType> {
     read_tools(members, &mut request)?;
     let messages: Vec<&RawValue> = members.read_member("messages")?.ok_or(WrongType("messages"))?;
     request.turns = read_turns(&messages)?;
+    request.answers_anew = request.ends_with_answer();
     Ok(request)
 }
 

@@ -1,12 +1,17 @@
 //! Tools and the choice among them, read and written.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::super::parts::{raw, raws, read_mark};
 use crate::Dialect;
 use crate::json::{Members, ObjectWriter, WrongType, write_array};
 use crate::neutral::names::OPENAI_TOOL;
-use crate::neutral::{CacheMarks, Profile, Request, Tool, ToolChoice, ToolKind, Undo};
+use crate::neutral::undo::free_text;
+use crate::neutral::{CacheMarks, Losses, Profile, Request, Tool, ToolChoice, ToolKind, Undo};
+use crate::refusal::Refusal;
 
 const OWN: Dialect = Dialect::OpenaiChat;
 /// What stands before the names of members that are not the tool's own, but its function's.
@@ -109,20 +114,31 @@ pub(super) fn write_tools(
     request: &Request,
     profile: &Profile,
     undo: &mut Undo,
+    losses: &mut Losses,
     object: &mut ObjectWriter<'_>,
-) {
+) -> Result<(), Refusal> {
     if request.tools.is_empty() {
-        return;
+        return Ok(());
     }
+    let mut outcome = Ok(());
     write_array(&request.tools, object.begin("tools"), |tool, out| {
-        write_tool(tool, profile, undo, out);
+        if outcome.is_ok() {
+            outcome = write_tool(tool, profile, undo, losses, out);
+        }
     });
+    outcome
 }
 
-fn write_tool(tool: &Tool, profile: &Profile, undo: &mut Undo, out: &mut Vec<u8>) {
+fn write_tool(
+    tool: &Tool,
+    profile: &Profile,
+    undo: &mut Undo,
+    losses: &mut Losses,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
     if let ToolKind::Server(raw) = &tool.kind {
         out.extend_from_slice(raw.json.get().as_bytes());
-        return;
+        return Ok(());
     }
     let mut object = ObjectWriter::new(out);
     let name = undo.names.fit(&tool.name, &OPENAI_TOOL).into_owned();
@@ -132,23 +148,32 @@ fn write_tool(tool: &Tool, profile: &Profile, undo: &mut Undo, out: &mut Vec<u8>
             let mut custom = object.object("custom");
             custom.member("name", &name);
             custom.optional("description", tool.description.as_deref());
-            custom.optional("format", format.as_deref());
+            if let Some(format) = format {
+                custom.json("format", &nested(format));
+            }
             custom.end();
         }
         kind => {
             object.member("type", "function");
             let mut function = object.object("function");
             function.member("name", &name);
-            function.optional("description", tool.description.as_deref());
+            let told = tool.description.as_deref();
             match kind {
                 ToolKind::Function { schema, strict } => {
+                    function.optional("description", told);
                     function.optional("parameters", schema.as_deref());
                     function.optional("strict", *strict);
                 }
-                ToolKind::FreeText { .. } | ToolKind::Server(_) => {
+                ToolKind::FreeText { format } => {
+                    let (description, is_lost) = free_text::description(told, format.as_deref());
+                    if is_lost {
+                        losses.drop("tools.format")?;
+                    }
                     undo.free_text_tools.push(tool.name.clone());
-                    function.json("parameters", FREE_TEXT_SCHEMA);
+                    function.optional("description", description);
+                    function.json("parameters", free_text::SCHEMA);
                 }
+                ToolKind::Server(_) => {}
             }
             for (name, json) in own(tool).filter_map(|(name, json)| Some((name.strip_prefix(INNER)?, json))) {
                 function.json(name, json);
@@ -161,10 +186,26 @@ fn write_tool(tool: &Tool, profile: &Profile, undo: &mut Undo, out: &mut Vec<u8>
         object.json(name, json);
     }
     object.end();
+    Ok(())
 }
 
-/// The parameters of a function that stands for a tool with free text.
-pub(super) const FREE_TEXT_SCHEMA: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#;
+/// The format of a free text: Responses has no object of its own for the grammar in it.
+fn nested(format: &RawValue) -> Cow<'_, str> {
+    #[derive(Deserialize)]
+    struct Flat<'a> {
+        #[serde(borrow)]
+        syntax: &'a RawValue,
+        #[serde(borrow)]
+        definition: &'a RawValue,
+    }
+    let Ok(Flat { syntax, definition }) = serde_json::from_str::<Flat<'_>>(format.get()) else {
+        return Cow::Borrowed(format.get());
+    };
+    let (syntax, definition) = (syntax.get(), definition.get());
+    Cow::Owned(format!(
+        r#"{{"type":"grammar","grammar":{{"syntax":{syntax},"definition":{definition}}}}}"#
+    ))
+}
 
 fn own(tool: &Tool) -> impl Iterator<Item = (&str, &str)> {
     let own = tool.raw.iter().filter(|raw| raw.origin == OWN);

@@ -11,7 +11,7 @@ use crate::neutral::{
     Role, Target, Thinking, ThinkingAmount, ThinkingStyle, ToolCall, Undo, Written, check, foreign,
     is_openais,
 };
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 
 const OWN: Dialect = Dialect::OpenaiChat;
 /// So many stop sequences are taken; the gateway itself looks for more.
@@ -26,7 +26,7 @@ pub fn write_request(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Written, Refusal> {
-    foreign(request, OWN, losses)?;
+    foreign(request, OWN, target.profile, losses)?;
     check::tools(&request.turns)?;
     check::stop(&request.stop)?;
     check::forced_call(request, target.profile)?;
@@ -49,7 +49,7 @@ pub fn write_request(
     writer.write(request)?;
     let is_native = write_instructions(request, profile, &mut writer)?;
     messages.push(b']');
-    write_tools(request, profile, &mut undo, &mut object);
+    write_tools(request, profile, &mut undo, losses, &mut object)?;
     write_choice(request, profile, &mut undo, &mut object);
     write_parallel(request, profile, losses, &mut object)?;
     write_sampling(request, profile, losses, &mut object)?;
@@ -81,8 +81,10 @@ fn refuse_impossible(request: &Request, profile: &Profile) -> Result<(), Refusal
                 .iter()
                 .any(|part| matches!(part, Part::ToolCall(ToolCall { .. })))
     });
-    if ends_with_answer && !profile.prefill {
-        return Err(Losses::refuse("messages"));
+    if ends_with_answer && !request.answers_anew && !profile.prefill {
+        let message =
+            "the conversation ends with the assistant's own words, which this provider cannot go on with";
+        return Err(Refusal::new(Code::CannotTranslate, message).param("messages"));
     }
     Ok(())
 }
@@ -219,6 +221,10 @@ fn write_thinking(
             Some(_) => losses.drop("reasoning_effort"),
         };
     }
+    // Where thoughts have no place in an answer, the client waits for them in vain.
+    if thinking.show == Some(true) && profile.reasoning == ReasoningField::None && word != Some("none") {
+        losses.mention("reasoning.summary");
+    }
     if profile.reasoning != ReasoningField::ReasoningDetails {
         object.optional("reasoning_effort", word);
         return Ok(());
@@ -318,8 +324,10 @@ fn write_rest(
             object.json("stream_options", r#"{"include_usage":true}"#);
         }
     }
-    let is_ours =
-        |raw: &&Raw| raw.origin == OWN || (raw.origin == Dialect::OpenaiResponses && is_openais(&raw.name));
+    let keeps_nothing = |raw: &Raw| raw.name == "store" && raw.json.get() == "false";
+    let is_shared =
+        |raw: &Raw| raw.origin == Dialect::OpenaiResponses && (is_openais(&raw.name) || keeps_nothing(raw));
+    let is_ours = |raw: &&Raw| raw.origin == OWN || (profile.openai_members && is_shared(raw));
     for raw in request.raw.iter().filter(is_ours) {
         object.json(&raw.name, raw.json.get());
     }

@@ -3,6 +3,7 @@
 use crate::Dialect;
 use crate::neutral::carry::{Place, of_text};
 use crate::neutral::{Arguments, Finish, Heading, Part, Reasoning, Reply, Text, ToolCall};
+use crate::openai_responses::logprobs::logprobs;
 use crate::openai_responses::output::{self, Call, Shown};
 use crate::openai_responses::response::Response;
 use crate::openai_responses::words;
@@ -19,11 +20,7 @@ pub fn write_reply(reply: &Reply, heading: &Heading<'_>) -> Vec<u8> {
         list: Vec::with_capacity(USUAL_BYTES),
         index: 0,
         message: Vec::new(),
-        logprobs: reply
-            .logprobs
-            .as_ref()
-            .and_then(output::logprobs)
-            .unwrap_or_default(),
+        logprobs: reply.logprobs.as_ref().and_then(logprobs).unwrap_or_default(),
     };
     let mut rest = reply.parts.as_slice();
     while let Some((part, after)) = rest.split_first() {

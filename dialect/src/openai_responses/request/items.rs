@@ -28,7 +28,7 @@ pub(super) fn write_input(
     object: &mut ObjectWriter<'_>,
 ) -> Result<(), Refusal> {
     check::tools(&request.turns)?;
-    refuse_prefill(&request.turns, profile)?;
+    refuse_prefill(request, profile)?;
     let mut turns = request.turns.as_slice();
     if let Some((first, rest)) = turns.split_first()
         && let Some(instructions) = plain_instructions(first)
@@ -70,10 +70,10 @@ fn plain_instructions(turn: &Turn) -> Option<&str> {
     }
 }
 
-/// Refuses a conversation that ends with the model's own words: they would not be gone on with, but answered.
-fn refuse_prefill(turns: &[Turn], profile: &Profile) -> Result<(), Refusal> {
-    let ends_with_words = turns.last().is_some_and(|turn| turn.role == Role::Assistant);
-    if ends_with_words && !profile.prefill {
+/// Refuses a conversation that ends with the model's own words, of a client who wants them gone on with: they would be
+/// answered.
+fn refuse_prefill(request: &Request, profile: &Profile) -> Result<(), Refusal> {
+    if request.ends_with_answer() && !request.answers_anew && !profile.prefill {
         let message =
             "the conversation ends with the assistant's own words, which this provider cannot go on with";
         return Err(Refusal::new(Code::CannotTranslate, message).param("messages"));

@@ -112,6 +112,7 @@ fn conversation(members: &mut Members<'_>, request: &mut Request) -> Result<(), 
         }
     }
     carry::seal_texts(&mut request.turns);
+    request.answers_anew = request.ends_with_answer();
     Ok(())
 }
 

@@ -28,7 +28,7 @@ pub fn write_request(
     target: &Target<'_>,
     losses: &mut Losses,
 ) -> Result<Written, Refusal> {
-    foreign(request, Dialect::OpenaiResponses, losses)?;
+    foreign(request, Dialect::OpenaiResponses, target.profile, losses)?;
     check::stop(&request.stop)?;
     check::forced_call(request, target.profile)?;
     drop_unknown_here(request, losses)?;
@@ -42,7 +42,7 @@ pub fn write_request(
     object.member("model", target.model);
     write_input(request, target.profile, &mut undo, losses, &mut object)?;
     write_sampling(request, target.profile, losses, &mut object)?;
-    write_tools(&request.tools, target.profile, &mut undo, &mut object);
+    write_tools(&request.tools, target.profile, &mut undo, losses, &mut object)?;
     if let Some(choice) = &request.tool_choice {
         write_tool_choice(
             choice,
@@ -80,7 +80,7 @@ pub fn write_request(
     if request.stream {
         object.member("stream", &true);
     }
-    for raw in request.raw.iter().filter(|raw| passes(raw)) {
+    for raw in request.raw.iter().filter(|raw| passes(raw, target.profile)) {
         object.json(&raw.name, raw.json.get());
     }
     object.end();
@@ -197,7 +197,7 @@ fn write_text(request: &Request, profile: &Profile, object: &mut ObjectWriter<'_
     let verbosity = request
         .raw
         .iter()
-        .find(|raw| raw.name == "verbosity" && is_openai(raw));
+        .find(|raw| raw.name == "verbosity" && is_own_or_shared(raw, profile));
     if verbosity.is_none() && matches!(request.output, OutputFormat::Text) {
         return Ok(());
     }
@@ -253,16 +253,17 @@ fn write_include(request: &Request, profile: &Profile, object: &mut ObjectWriter
 
 /// Whether a carried member of the request is written as it is: this dialect's own, and those that OpenAI's other
 /// dialect has in common with it.
-fn passes(raw: &Raw) -> bool {
+fn passes(raw: &Raw, profile: &Profile) -> bool {
     let is_written = matches!(
         raw.name.as_str(),
         "verbosity" | "store" | "include" | "stream_options"
     );
-    is_openai(raw) && !is_written && (raw.origin == Dialect::OpenaiResponses || is_openais(&raw.name))
+    !is_written && is_own_or_shared(raw, profile)
 }
 
-fn is_openai(raw: &Raw) -> bool {
-    matches!(raw.origin, Dialect::OpenaiResponses | Dialect::OpenaiChat)
+fn is_own_or_shared(raw: &Raw, profile: &Profile) -> bool {
+    let is_shared = raw.origin == Dialect::OpenaiChat && profile.openai_members && is_openais(&raw.name);
+    raw.origin == Dialect::OpenaiResponses || is_shared
 }
 
 /// Whether any text of the input has the word JSON in it, without which a JSON object is not to be had. The instructions beside

@@ -9,24 +9,42 @@ use crate::Dialect;
 use crate::json::{ObjectWriter, write, write_array};
 use crate::neutral::names::OPENAI_TOOL;
 use crate::neutral::undo::free_text;
-use crate::neutral::{Names, Profile, Tool, ToolChoice, ToolKind, Undo};
+use crate::neutral::{Losses, Names, Profile, Tool, ToolChoice, ToolKind, Undo};
+use crate::refusal::Refusal;
 
 /// What a function without parameters takes.
 const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
 
-pub(super) fn write_tools(tools: &[Tool], profile: &Profile, undo: &mut Undo, object: &mut ObjectWriter<'_>) {
-    if !tools.is_empty() {
-        write_array(tools, object.begin("tools"), |tool, out| {
-            write_tool(tool, profile, undo, out);
-        });
+pub(super) fn write_tools(
+    tools: &[Tool],
+    profile: &Profile,
+    undo: &mut Undo,
+    losses: &mut Losses,
+    object: &mut ObjectWriter<'_>,
+) -> Result<(), Refusal> {
+    if tools.is_empty() {
+        return Ok(());
     }
+    let mut outcome = Ok(());
+    write_array(tools, object.begin("tools"), |tool, out| {
+        if outcome.is_ok() {
+            outcome = write_tool(tool, profile, undo, losses, out);
+        }
+    });
+    outcome
 }
 
-fn write_tool(tool: &Tool, profile: &Profile, undo: &mut Undo, out: &mut Vec<u8>) {
+fn write_tool(
+    tool: &Tool,
+    profile: &Profile,
+    undo: &mut Undo,
+    losses: &mut Losses,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
     let kind = match &tool.kind {
         ToolKind::Server(raw) => {
             out.extend_from_slice(raw.json.get().as_bytes());
-            return;
+            return Ok(());
         }
         ToolKind::FreeText { .. } if profile.free_text_tools => "custom",
         ToolKind::Function { .. } | ToolKind::FreeText { .. } => "function",
@@ -34,8 +52,18 @@ fn write_tool(tool: &Tool, profile: &Profile, undo: &mut Undo, out: &mut Vec<u8>
     let mut object = ObjectWriter::new(out);
     object
         .member("type", kind)
-        .member("name", &undo.names.fit(&tool.name, &OPENAI_TOOL))
-        .optional("description", tool.description.as_deref());
+        .member("name", &undo.names.fit(&tool.name, &OPENAI_TOOL));
+    let told = tool.description.as_deref();
+    let (description, is_lost) = match &tool.kind {
+        ToolKind::FreeText { format } if !profile.free_text_tools => {
+            free_text::description(told, format.as_deref())
+        }
+        _ => (told.map(Cow::Borrowed), false),
+    };
+    if is_lost {
+        losses.drop("tools.format")?;
+    }
+    object.optional("description", description);
     match &tool.kind {
         ToolKind::Function { schema, strict } => {
             let schema = schema.as_ref().map_or(NOTHING, |schema| schema.get());
@@ -62,6 +90,7 @@ fn write_tool(tool: &Tool, profile: &Profile, undo: &mut Undo, out: &mut Vec<u8>
         object.json(&raw.name, raw.json.get());
     }
     object.end();
+    Ok(())
 }
 
 /// The format of a free text: Chat Completions has the grammar in an object of its own inside it.

@@ -3,6 +3,7 @@
 use super::pen::Pen;
 use crate::json::ObjectWriter;
 use crate::neutral::{Citation, Raw, Seal};
+use crate::openai_responses::logprobs;
 use crate::openai_responses::output::{self, Call, Shown};
 
 /// An item that has been announced.
@@ -230,7 +231,7 @@ impl Words {
         pen: &mut Pen,
         out: &mut Vec<u8>,
     ) {
-        let Some(list) = output::logprobs(raw).filter(|list| !list.is_empty() && !self.is_refusal) else {
+        let Some(list) = logprobs::logprobs(raw).filter(|list| !list.is_empty() && !self.is_refusal) else {
             return;
         };
         tell_text(place, number, "", &list, pen, out);

@@ -257,8 +257,13 @@ fn p7_p8_seals_of_other_vendors_come_back_out_of_what_carried_them() {
 fn what_is_stored_with_the_vendor_is_refused_by_name_elsewhere() {
     let foreign = |request: &Request| {
         let mut losses = Losses::new(false);
-        crate::neutral::foreign(request, Dialect::AnthropicMessages, &mut losses)
-            .map_err(|refusal| refusal.named())
+        crate::neutral::foreign(
+            request,
+            Dialect::AnthropicMessages,
+            &Profile::default(),
+            &mut losses,
+        )
+        .map_err(|refusal| refusal.named())
     };
     for (member, value) in [
         ("previous_response_id", json!("resp_1")),

@@ -647,9 +647,10 @@ fn p62_error_answers_are_read_whatever_they_are() {
 /// Clients hold events to their numbers, also the one by which the gateway says that a passing stream has broken.
 #[test]
 fn p56_a_passing_stream_is_broken_off_with_the_next_number() {
+    use crate::StreamMeter;
     use crate::openai_responses::StreamRelay;
     let mut relay = StreamRelay::new(StreamLimits::default());
-    assert_eq!(relay.next_number(), 0);
+    assert_eq!(relay.meter().next_number(), 0);
     for (event, next) in [
         (r#"{"type":"response.created","sequence_number":0}"#, 1),
         (r#"{"sequence_number" : 1,"type":"x"}"#, 1),
@@ -661,6 +662,6 @@ fn p56_a_passing_stream_is_broken_off_with_the_next_number() {
     ] {
         let event = format!("data: {event}\n\n");
         relay.push(event.into(), &mut Vec::new()).unwrap();
-        assert_eq!(relay.next_number(), next);
+        assert_eq!(relay.meter().next_number(), next);
     }
 }

@@ -49,7 +49,7 @@ impl Spool {
             }
             let mut inner = self.something_to_do();
             if inner.trouble.is_some() {
-                self.make_good(&mut inner);
+                inner = self.make_good(inner);
                 if inner.trouble.is_some() {
                     if inner.is_closed {
                         return;
@@ -71,10 +71,11 @@ impl Spool {
         }
     }
 
-    /// Sleeps until something was written, or failed, or it is time to tidy.
+    /// Sleeps until something was written, or failed, or it is time to tidy. What was put down and not written is no reason to
+    /// wake: it waits for whoever writes next.
     fn something_to_do(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner();
-        while inner.unsynced.is_empty() && inner.trouble.is_none() && !inner.is_closed {
+        while inner.written == 0 && inner.trouble.is_none() && !inner.is_closed {
             inner.keeper_sleeps = true;
             let slept = Instant::now();
             inner = self.wait(inner, TIDY);
@@ -113,28 +114,32 @@ impl Spool {
                 inner.segment = None;
                 inner.full.clear();
                 inner.written = 0;
-                self.make_good(&mut inner);
+                drop(self.make_good(inner));
             }
         }
     }
 
-    /// Writes all that is not known to be synced to a new segment, and syncs that.
-    fn make_good(&self, inner: &mut Inner) {
-        let made_good = self.try_write_out(inner).and_then(|()| {
-            let bytes = inner.written;
-            self.sync_files(&inner.files(), true)?;
-            Ok(bytes)
-        });
+    /// Writes all that is not known to be synced to a new segment, and syncs that. Nobody waits for the disk meanwhile: where
+    /// something is in trouble whoever comes is told so, and where only a sync has failed he writes on.
+    fn make_good<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        let written = self.try_write_out(&mut inner);
+        let (files, bytes) = (inner.files(), inner.written);
+        drop(inner);
+        let made_good = written.and_then(|()| self.sync_files(&files, true));
+        let mut inner = self.inner();
         match made_good {
-            Ok(bytes) => {
+            // Something else failed meanwhile, and all is to be written anew.
+            Ok(()) if inner.written < bytes => {}
+            Ok(()) => {
                 if inner.trouble.take().is_some() {
                     tracing::info!("the ledger can be written again");
                 }
                 self.is_well.store(true, Ordering::Relaxed);
-                self.has_synced(inner, bytes);
+                self.has_synced(&mut inner, bytes);
             }
-            Err(error) => self.fails(inner, &error),
+            Err(error) => self.fails(&mut inner, &error),
         }
+        inner
     }
 
     fn has_synced(&self, inner: &mut Inner, bytes: usize) {
@@ -177,5 +182,73 @@ impl Inner {
         let mut files = std::mem::take(&mut self.full);
         files.extend(self.segment.as_ref().map(|segment| segment.file.clone()));
         files
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::tests::row;
+    use super::super::{SpoolSettings, folder::Folder};
+    use super::*;
+
+    /// What a thread of this name has used so far, in the kernel's ticks of 10 ms.
+    fn ticks_of(name: &str) -> Option<u64> {
+        let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+        let task = tasks.map(|task| task.path()).find(|task| {
+            fs::read_to_string(task.join("comm")).is_ok_and(|called| called.trim_end() == name)
+        })?;
+        let stat = fs::read_to_string(task.join("stat")).ok()?;
+        // What is behind the name, which may hold anything: the state is the first, what was used the 12th and the 13th.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    }
+
+    #[test]
+    fn what_is_withdrawn_and_not_written_keeps_nobody_awake() {
+        for durability in [Durability::Strict, Durability::Os] {
+            let root = tempfile::tempdir().unwrap();
+            let settings = SpoolSettings {
+                folder: root.path().join("spool"),
+                durability,
+                bytes_max: 1 << 30,
+            };
+            let (spool, _own, _left): (_, Folder, _) = Spool::open(&settings).unwrap();
+            let name = format!("awake-{durability:?}").to_lowercase();
+            let keeping = spool.clone();
+            let keeper = thread::Builder::new()
+                .name(name.clone())
+                .spawn(move || keeping.work())
+                .unwrap();
+            let intended = spool.intend(&row(1)).unwrap();
+            spool.write(intended.end).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while spool.synced.borrow().bytes < intended.end {
+                assert!(Instant::now() < deadline, "never synced");
+                thread::yield_now();
+            }
+            spool.withdraw(intended.sequence);
+            // Whoever writes next takes it along; and then the client of that leaves as well.
+            let next = spool.intend(&row(1)).unwrap();
+            spool.write(next.end).unwrap();
+            spool.withdraw(next.sequence);
+            while spool.synced.borrow().bytes < next.end {
+                assert!(Instant::now() < deadline, "never synced");
+                thread::yield_now();
+            }
+            let before = ticks_of(&name).unwrap();
+            let until = Instant::now() + Duration::from_secs(1);
+            while Instant::now() < until {
+                thread::sleep(Duration::from_millis(50));
+            }
+            let used = ticks_of(&name).unwrap() - before;
+            assert!(
+                used <= 10,
+                "{durability:?}: {used} ticks of 10 ms in a second of nothing to do"
+            );
+            spool.close();
+            keeper.join().unwrap();
+        }
     }
 }

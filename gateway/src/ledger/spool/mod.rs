@@ -108,6 +108,8 @@ pub(super) struct Spool {
     syncs_failed: AtomicU64,
     /// Segments before this one are shipped.
     keep_from: AtomicU64,
+    /// What the spools that were left behind tell of units stands in this one.
+    are_units_here: AtomicBool,
 }
 
 struct Inner {
@@ -190,6 +192,7 @@ impl Spool {
             bytes: AtomicU64::new(folder::bytes(&settings.folder)),
             syncs_failed: AtomicU64::new(0),
             keep_from: AtomicU64::new(0),
+            are_units_here: AtomicBool::new(false),
         };
         let mut inner = spool.inner();
         // One that begins on a full disk serves what needs no provider, and gets well by itself.
@@ -357,6 +360,11 @@ impl Spool {
         // A process that dies has written all that it did: an end that is missing is more than the end of a process.
         let is_short = reader.put_aside > put_aside || reader.is_torn || reader.was_shortened()?;
         Ok(is_damaged || is_short)
+    }
+
+    /// What the spools that were left behind tell of units is not needed any more.
+    pub(super) fn took_over(&self) {
+        self.are_units_here.store(true, Ordering::Release);
     }
 
     /// Whether INTENTs are taken.

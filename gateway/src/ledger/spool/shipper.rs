@@ -28,6 +28,8 @@ pub(in crate::ledger) struct Shipper {
     health: Arc<LedgerHealth>,
     own: Source,
     left: VecDeque<Source>,
+    /// Those that are shipped, and tell of units that this process has not taken over: whoever starts next has to see them.
+    shipped: Vec<Source>,
     looked: Instant,
     pause: Duration,
 }
@@ -70,6 +72,7 @@ impl Shipper {
             health,
             own: Source { folder: own, reader },
             left: left.into_iter().map(Source::left).collect(),
+            shipped: Vec::new(),
             looked: Instant::now(),
             pause: RETRY_MIN,
         }
@@ -121,9 +124,13 @@ impl Shipper {
             health,
             own,
             left,
+            shipped: are_shipped,
             ..
         } = self;
         loop {
+            if spool.are_units_here.load(Ordering::Acquire) {
+                are_shipped.drain(..).for_each(|mut source| source.is_done(true));
+            }
             let (looked_at_ms, until) = (now_ms(), spool.end());
             let shipped = own.ship(store, health, Some(until)).await?;
             if shipped.is_none() {
@@ -148,7 +155,7 @@ impl Shipper {
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     first.give_up(store, health).await?;
-                    left.pop_front();
+                    are_shipped.extend(left.pop_front());
                 }
                 // It is let go, and found again with the next look; neither the others nor calls wait for it.
                 Err(Stuck::Spool(error)) => {
@@ -229,7 +236,6 @@ impl Source {
             health.put_aside(1);
         }
         self.reader.trim();
-        self.is_done(true);
         Ok(())
     }
 
@@ -247,4 +253,51 @@ async fn append(store: &Store, health: &LedgerHealth, rows: &[AttemptRow<&str>])
         health.wrote(rows.len(), appended);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use store::StoreOptions;
+    use testkit::database::TestDatabase;
+    use vault::{MasterKeys, Vault};
+
+    use super::super::tests::{settings, written};
+    use super::*;
+
+    /// Ships what is left until it is in the database, and is gone. Whether the next one finds it again.
+    async fn is_found_again(store: &Store, root: &tempfile::TempDir, took_over: bool) -> bool {
+        let (spool, own, left) = Spool::open(&settings(root)).unwrap();
+        assert_eq!(left.len(), 1);
+        if took_over {
+            spool.took_over();
+        }
+        let mut shipper = Shipper::new(store.clone(), spool, own, left, Arc::default());
+        shipper.ship().await.unwrap();
+        let path = shipper.own.folder.path.clone();
+        drop(shipper);
+        let left = Folder::left(&root.path().join("spool"));
+        left.iter().any(|folder| folder.path != path)
+    }
+
+    #[tokio::test]
+    async fn units_that_nobody_has_taken_over_are_kept_for_the_next_start() {
+        let database = TestDatabase::sqlite();
+        let vault = Vault::new(MasterKeys::generate().unwrap());
+        let store = Store::open(database.url(), vault, StoreOptions::default())
+            .await
+            .unwrap();
+        store.migrate(1).await.unwrap();
+        let root = tempfile::tempdir().unwrap();
+        written(&root, 3);
+        for _ in 0..2 {
+            assert!(is_found_again(&store, &root, false).await);
+            // The other one is gone as well, and held nothing.
+            let own = Folder::left(&root.path().join("spool")).pop().unwrap();
+            let path = own.path.clone();
+            drop(own);
+            std::fs::remove_dir_all(path).unwrap();
+        }
+        assert!(!is_found_again(&store, &root, true).await);
+        store.close().await;
+    }
 }

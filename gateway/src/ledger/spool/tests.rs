@@ -11,7 +11,7 @@ use super::folder::{Folder, segment_name, segments};
 use super::reader::Reader;
 use super::*;
 
-fn settings(folder: &TempDir) -> SpoolSettings {
+pub(super) fn settings(folder: &TempDir) -> SpoolSettings {
     SpoolSettings {
         folder: folder.path().join("spool"),
         durability: Durability::Os,
@@ -19,7 +19,7 @@ fn settings(folder: &TempDir) -> SpoolSettings {
     }
 }
 
-fn row(number: i64) -> AttemptRow {
+pub(super) fn row(number: i64) -> AttemptRow {
     AttemptRow {
         attempt_id: format!("call-{number}"),
         call_id: "call".to_owned(),
@@ -54,7 +54,7 @@ fn row(number: i64) -> AttemptRow {
 }
 
 /// Writes attempts, of which the last has not ended, and lets the process be gone.
-fn written(folder: &TempDir, attempts: i64) -> PathBuf {
+pub(super) fn written(folder: &TempDir, attempts: i64) -> PathBuf {
     let (spool, own, _left) = Spool::open(&settings(folder)).unwrap();
     for number in 1..=attempts {
         let intended = spool.intend(&row(number)).unwrap();

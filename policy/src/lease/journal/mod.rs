@@ -31,7 +31,9 @@ pub(super) struct Journal {
     boot: Option<u128>,
     /// Windows that calls took from or gave back to, since the last batch.
     touched: Vec<(Arc<str>, Window)>,
-    /// More than calls has changed.
+    /// Limits that questions and answers were about.
+    touched_limits: Vec<Arc<str>>,
+    /// More than that has changed.
     is_all_touched: bool,
     /// Numbers of windows that are forgotten.
     over: Vec<u64>,
@@ -55,6 +57,12 @@ impl Journal {
     pub(super) fn touch(&mut self, limit_id: &Arc<str>, window: Window) {
         if self.boot.is_some() {
             self.touched.push((limit_id.clone(), window));
+        }
+    }
+
+    pub(super) fn touch_limit(&mut self, limit_id: &Arc<str>) {
+        if self.boot.is_some() {
+            self.touched_limits.push(limit_id.clone());
         }
     }
 
@@ -92,10 +100,18 @@ impl Holder {
         let empty = out.len();
         if std::mem::take(&mut self.journal.is_all_touched) {
             self.journal.touched.clear();
+            self.journal.touched_limits.clear();
             for pool in self.pools.values_mut() {
                 write_pool(pool, &mut self.journal.next_number, out);
             }
         }
+        let mut touched = std::mem::take(&mut self.journal.touched_limits);
+        for limit_id in touched.drain(..) {
+            if let Some(pool) = self.pools.get_mut(&limit_id) {
+                write_pool(pool, &mut self.journal.next_number, out);
+            }
+        }
+        self.journal.touched_limits = touched;
         let mut touched = std::mem::take(&mut self.journal.touched);
         for (limit_id, window) in touched.drain(..) {
             if let Some(pool) = self.pools.get_mut(&limit_id) {
@@ -161,9 +177,9 @@ impl Holder {
         self.owed.extend(replay.owed(self.store_epoch));
     }
 
-    /// What has to be told of earlier runs.
-    pub(super) fn tell_owed(&self, returns: &mut Vec<Return>, settled: &mut Vec<Settled>) {
-        for (lease, owed) in &self.owed {
+    /// What has to be told of earlier runs, so many at a time.
+    pub(super) fn tell_owed(&self, at_once: usize, returns: &mut Vec<Return>, settled: &mut Vec<Settled>) {
+        for (lease, owed) in self.owed.iter().take(at_once) {
             let lease = *lease;
             returns.push(Return {
                 lease,

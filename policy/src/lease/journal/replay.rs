@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::wire::{Entry, JournalError, Reader};
 use crate::lease::exchange::{Grant, LeaseId};
 use crate::lease::held::Held;
-use crate::limit::Window;
 
 /// Reads what one earlier run wrote, batch by batch, in its order.
 #[derive(Debug, Default)]
@@ -89,6 +88,8 @@ impl Replay {
         read
     }
 
+    /// What is read for the second time may be about windows and leases that are over by what came after it: it changes nothing
+    /// then, and what comes after it is read again as well.
     fn take(&mut self, entry: Entry) -> Result<(), JournalError> {
         match entry {
             Entry::Begin {
@@ -102,20 +103,26 @@ impl Replay {
                 number,
                 lease,
                 amount,
-            } => self.told(number)?.held.granted(&Grant {
-                lease,
-                window: Window {
-                    start_ms: 0,
-                    end_ms: 0,
-                },
-                units: amount,
-            }),
-            Entry::Returned { number, lease, units } => self.told(number)?.returned(lease, units)?,
-            Entry::Closed { number, lease } => {
-                let leases = &mut self.told(number)?.held.leases;
-                leases.retain(|kept| kept.id != lease);
+            } => {
+                if let Some(told) = self.windows.get_mut(&number) {
+                    told.granted(lease, amount);
+                }
             }
-            Entry::Free { number, units } => self.told(number)?.free = units,
+            Entry::Returned { number, lease, units } => {
+                if let Some(told) = self.windows.get_mut(&number) {
+                    told.returned(lease, units)?;
+                }
+            }
+            Entry::Closed { number, lease } => {
+                if let Some(told) = self.windows.get_mut(&number) {
+                    told.held.leases.retain(|kept| kept.id != lease);
+                }
+            }
+            Entry::Free { number, units } => {
+                if let Some(told) = self.windows.get_mut(&number) {
+                    told.free = units;
+                }
+            }
             Entry::Over { number } => {
                 self.windows.remove(&number);
             }
@@ -137,10 +144,6 @@ impl Replay {
             }
         }
         Ok(())
-    }
-
-    fn told(&mut self, number: u64) -> Result<&mut Told, JournalError> {
-        self.windows.get_mut(&number).ok_or(JournalError::Nonsense)
     }
 
     /// Units that the run had free when it ended, in windows that end; for whoever tells people.
@@ -185,11 +188,20 @@ impl Replay {
 }
 
 impl Told {
+    fn granted(&mut self, id: LeaseId, amount: u64) {
+        if self.held.leases.iter().all(|lease| lease.id != id) {
+            self.held.granted(&Grant {
+                lease: id,
+                window: self.held.window,
+                units: amount,
+            });
+        }
+    }
+
     fn returned(&mut self, id: LeaseId, units: u64) -> Result<(), JournalError> {
-        let mut leases = self.held.leases.iter_mut();
-        let lease = leases
-            .find(|lease| lease.id == id)
-            .ok_or(JournalError::Nonsense)?;
+        let Some(lease) = self.held.leases.iter_mut().find(|lease| lease.id == id) else {
+            return Ok(());
+        };
         if units > lease.amount {
             return Err(JournalError::Nonsense);
         }
@@ -214,7 +226,7 @@ impl Told {
 
 /// For tests: what a journal says is held, by limit and window.
 #[cfg(test)]
-pub(super) fn free_of(batches: &[Vec<u8>]) -> BTreeMap<(std::sync::Arc<str>, Window), u64> {
+pub(super) fn free_of(batches: &[Vec<u8>]) -> BTreeMap<(std::sync::Arc<str>, crate::limit::Window), u64> {
     let mut names = BTreeMap::new();
     let mut free = BTreeMap::new();
     for batch in batches {

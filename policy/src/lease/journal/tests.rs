@@ -119,10 +119,15 @@ impl World {
     }
 
     fn replay(&self) -> Replay {
+        self.replay_twice(self.batches.len())
+    }
+
+    /// What a spool shows after a sync that failed: everything from some change on stands there twice.
+    fn replay_twice(&self, from: usize) -> Replay {
         let mut replay = Replay::new(BOOT);
         let (whole, changes) = self.batches.split_first().unwrap();
         replay.whole(whole).unwrap();
-        for change in changes {
+        for change in changes.iter().chain(changes.get(from..).unwrap_or_default()) {
             replay.change(change).unwrap();
         }
         replay
@@ -196,6 +201,11 @@ proptest! {
             }
             world.write();
             prop_assert!(world.replay().units() == world.free_and_spent().0);
+            for from in [0, world.batches.len() / 2, world.batches.len().saturating_sub(2)] {
+                let twice = world.replay_twice(from);
+                prop_assert_eq!(twice.units(), world.free_and_spent().0);
+                prop_assert_eq!(twice.owed(1), world.replay().owed(1));
+            }
         }
         lost += world.free_and_spent().1;
         world.killed();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Wrong;
 use super::random::Random;
-use crate::limit::{Cap, Firmness, Limit, Mode, Period, Subject, Unit, Window};
+use crate::limit::{Cap, Firmness, Limit, Mode, Period, Subject, Unit, Unpriced, Window};
 
 /// Which run.
 #[derive(Debug, Clone, Copy)]
@@ -161,6 +161,7 @@ pub(in crate::lease) fn limit(id: &str, unit: Unit, period: Period, cap: Cap) ->
         cap,
         mode: Mode::Enforce,
         firmness: Firmness::Hard,
+        unpriced: Unpriced::Refuse,
     }
 }
 

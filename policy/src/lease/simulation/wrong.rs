@@ -3,7 +3,7 @@
 use super::random::Random;
 use super::run::Replica;
 use crate::lease::clock::{DatabaseClock, Moment};
-use crate::lease::exchange::{Grant, GrantWish, RefillAnswer, RefillRequest, Standing};
+use crate::lease::exchange::{Grant, GrantWish, RefillAnswer, RefillRequest};
 use crate::lease::holder::Holder;
 
 /// A clock that is believed to show exactly the database's time.
@@ -20,23 +20,13 @@ pub(super) fn shown_ms(replica: &Replica, database_ms: i64) -> i64 {
 
 /// What was wished for counts as granted, although nobody said so.
 pub(super) fn believe(holder: &mut Holder, request: &RefillRequest, now: Moment) {
-    let grants = request.wishes.iter().map(|wish| Grant {
-        lease: wish.lease,
-        window: wish.window,
-        units: wish.units,
-    });
-    let answer = RefillAnswer {
-        standing: Standing::Current,
-        store_epoch: request.store_epoch,
-        turn: 0,
-        database_ms: 0,
-        grants: grants.collect(),
-        returns: Vec::new(),
-        counters: Vec::new(),
-        replicas: 3,
-    };
     for wish in &request.wishes {
-        holder.grant(wish, &answer, now);
+        let grant = Grant {
+            lease: wish.lease,
+            window: wish.window,
+            units: wish.units,
+        };
+        holder.grant(wish, &grant, false, now);
     }
 }
 
