@@ -1,8 +1,10 @@
 //! Sums over the ledger: kept for each hour as attempts are booked, and added up when they are asked for.
 //!
-//! What began in whole hours is read from the sums, what began in a part of one from the rows. A row that a program
-//! without sums has written (an older one, beside this one or before it) is not in them: such rows have no
-//! `usage_source`, are read one by one until they are, and taken in by [`Store::take_in_unsummed`].
+//! What began in whole hours is read from the sums. Where what is asked for begins inside of one, the rows between there and
+//! the nearest hour are read too: they are added to the sums from that hour on, or, where it was before, taken off. So no
+//! more than half an hour of rows is ever read, however many there are. A row that a program without sums has written (an
+//! older one, beside this one or before it) is not in them: such rows have no `usage_source`, are read one by one until
+//! they are, and taken in by [`Store::take_in_unsummed`].
 
 use std::sync::LazyLock;
 
@@ -10,7 +12,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use sqlx::any::AnyRow;
 use sqlx::query::Query;
-use sqlx::{Database as Driver, Encode, Type};
+use sqlx::{AnyConnection, Database as Driver, Encode, Type};
 
 use crate::error::{StoreError, unreadable};
 use crate::ledger::{AttemptRow, AttemptUsage, ids_from, ids_until};
@@ -86,12 +88,26 @@ pub(crate) struct Hour<'a> {
     pub(crate) operation: &'a str,
 }
 
+/// The rows between an instant and the nearest hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Edge {
+    /// From this hour on, sums are read.
+    hour: i64,
+    from_ms: i64,
+    until_ms: i64,
+    /// What is done with them: 1 adds them to the sums, -1 takes them off.
+    sign: i64,
+}
+
 /// In the order of their columns.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sums([i64; 15]);
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 const MS_PER_DAY: i64 = 86_400_000;
+/// In KiB, what SQLite may keep of a connection in memory while it sums, and what it does else.
+const LARGE_CACHE: &str = "PRAGMA cache_size = -32768";
+const USUAL_CACHE: &str = "PRAGMA cache_size = -2000";
 /// Rows that are taken into the sums at once.
 const TAKEN_IN: i64 = 1_000;
 
@@ -116,7 +132,18 @@ macro_rules! sums_sql {
     };
 }
 
-/// `$hours` and `$rows` are what is grouped by, in `usage_hours` and in `attempts`.
+/// The same of rows that are counted `$7` times: once, or once less.
+macro_rules! signed_sql {
+    () => {
+        "$7 * calls, $7 * attempts, $7 * failed, $7 * unmetered, $7 * unpriced, $7 * input_tokens, \
+         $7 * cached_input_tokens, $7 * cache_write_tokens, $7 * cache_write_1h_tokens, $7 * output_tokens, \
+         $7 * reasoning_tokens, $7 * audio_input_tokens, $7 * audio_output_tokens, $7 * image_output_tokens, \
+         $7 * cost_nano"
+    };
+}
+
+/// `$hours` and `$rows` are what is grouped by, in `usage_hours` and in `attempts`. The parts: whole hours, the rows between
+/// the first of them and the instant that was asked for, and rows that are in no sums.
 macro_rules! usage_sql {
     ($hours:literal, $rows:literal) => {
         concat!(
@@ -136,13 +163,13 @@ macro_rules! usage_sql {
              cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, \
              audio_input_tokens, audio_output_tokens, image_output_tokens, cost_nano \
              FROM usage_hours WHERE (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND hour >= $2 \
-             UNION ALL SELECT CAST(", $rows, " AS TEXT), ", sums_sql!(), " \
+             UNION ALL SELECT id, ", signed_sql!(), " FROM (SELECT CAST(", $rows, " AS TEXT) AS id, ", sums_sql!(), " \
              FROM attempts WHERE (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND attempt_id >= $5 AND attempt_id < $6 \
-             AND started_at_ms >= $3 AND started_at_ms < $4 GROUP BY ", $rows, " \
+             AND started_at_ms >= $3 AND started_at_ms < $4 AND usage_source IS NOT NULL GROUP BY ", $rows, ") AS edge \
              UNION ALL SELECT CAST(", $rows, " AS TEXT), ", sums_sql!(), " \
-             FROM attempts WHERE usage_source IS NULL AND attempt_id >= $5 \
-             AND (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND started_at_ms >= $4 GROUP BY ", $rows, " \
-             ) AS parts GROUP BY id ORDER BY id"
+             FROM attempts WHERE usage_source IS NULL AND attempt_id >= $8 \
+             AND (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND started_at_ms >= $9 GROUP BY ", $rows, " \
+             ) AS parts GROUP BY id HAVING SUM(attempts) <> 0 ORDER BY id"
         )
     };
 }
@@ -152,8 +179,9 @@ const BY_CALL: &str = concat!(
     "SELECT call_id AS id, ",
     sums_sql!(),
     " FROM attempts \
-     WHERE (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND attempt_id >= $5 AND started_at_ms >= $3 \
-     AND $2 = $2 AND $4 = $4 AND $6 = $6 GROUP BY call_id ORDER BY call_id DESC LIMIT 10000"
+     WHERE (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND attempt_id >= $8 AND started_at_ms >= $9 \
+     AND $2 = $2 AND $3 = $3 AND $4 = $4 AND $5 = $5 AND $6 = $6 AND $7 = $7 \
+     GROUP BY call_id ORDER BY call_id DESC LIMIT 10000"
 );
 
 /// How sums are added to what is there.
@@ -240,21 +268,32 @@ impl Store {
     /// When the database does not answer, or a sum is too large to be true.
     pub async fn usage(&self, query: &UsageQuery<'_>) -> Result<Vec<UsageLine>, StoreError> {
         let since = query.since_at_ms;
-        let whole = since
-            .div_euclid(HOUR_MS)
-            .saturating_add(i64::from(since.rem_euclid(HOUR_MS) > 0));
-        let whole_at_ms = whole.saturating_mul(HOUR_MS);
-        let rows = sqlx::query(query.by.sql())
+        let edge = Edge::of(since);
+        let asked = sqlx::query(query.by.sql())
             .bind(query.tenant_id)
-            .bind(whole)
-            .bind(since)
-            .bind(whole_at_ms)
+            .bind(edge.hour)
+            .bind(edge.from_ms)
+            .bind(edge.until_ms)
+            .bind(ids_from(edge.from_ms))
+            .bind(ids_until(edge.until_ms))
+            .bind(edge.sign)
             .bind(ids_from(since))
-            .bind(ids_until(whole_at_ms))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(unreadable("attempts", "?"))?;
+            .bind(since);
+        let mut connection = self.pool.acquire().await?;
+        self.set_cache(&mut connection, LARGE_CACHE).await?;
+        let rows = asked.fetch_all(&mut *connection).await;
+        self.set_cache(&mut connection, USUAL_CACHE).await?;
+        let rows = rows.map_err(unreadable("attempts", "?"))?;
         rows.iter().map(|row| UsageLine::read(row, query.by)).collect()
+    }
+
+    /// SQLite groups by sorting, and in files where that takes more than its cache has room for, which is half of the time
+    /// then. Postgres does not sort.
+    async fn set_cache(&self, connection: &mut AnyConnection, cache: &'static str) -> Result<(), StoreError> {
+        if matches!(self.database, Database::Sqlite) {
+            sqlx::query(cache).execute(connection).await?;
+        }
+        Ok(())
     }
 
     /// Takes rows that a program without sums has written into the sums, some at once, and says how many.
@@ -298,6 +337,19 @@ impl Store {
             .await
             .map_err(unreadable("usage_hours", "?"))?;
         rows.iter().map(UsageDifference::read).collect()
+    }
+}
+
+impl Edge {
+    fn of(since_ms: i64) -> Self {
+        let hour = since_ms.saturating_add(HOUR_MS / 2).div_euclid(HOUR_MS);
+        let hour_ms = hour.saturating_mul(HOUR_MS);
+        Self {
+            hour,
+            from_ms: since_ms.min(hour_ms),
+            until_ms: since_ms.max(hour_ms),
+            sign: if since_ms < hour_ms { 1 } else { -1 },
+        }
     }
 }
 

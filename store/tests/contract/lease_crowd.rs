@@ -11,6 +11,7 @@ use store::{Store, StoreError};
 use testkit::database::TestDatabase;
 use tokio::task::JoinSet;
 
+use crate::chance::Chance;
 use crate::lease_world::{Replica, assert_sound, limit, report, wish};
 use crate::world::{World, open};
 
@@ -23,24 +24,6 @@ crate::on_both_databases!(
 );
 
 const STORES: usize = 3;
-const SEED: u64 = 0x5eed_1ea5_e5ee_d001;
-
-/// Numbers that are the same in each run (splitmix64).
-struct Chance(u64);
-
-impl Chance {
-    fn new(part: u64) -> Self {
-        Self(SEED.wrapping_add(part.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-}
 
 /// A replica that remembers what it was granted, and all that it said.
 struct Holder {

@@ -8,6 +8,7 @@
 )]
 
 mod agree;
+mod chance;
 mod changes;
 mod learning;
 mod lease_crowd;
@@ -23,6 +24,7 @@ mod poison;
 mod prices;
 mod schema;
 mod sealed;
+mod usage;
 mod world;
 
 /// Makes of each case two tests: `sqlite::<case>` and `postgres::<case>`.
