@@ -297,6 +297,10 @@ impl StreamMeter for Meter {
         self.meter().usage()
     }
 
+    fn has_told_all(&self) -> bool {
+        self.meter().has_told_all()
+    }
+
     fn says(&self, event: &[u8]) -> bool {
         self.meter().says(event)
     }

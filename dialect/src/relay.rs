@@ -25,6 +25,9 @@ pub trait StreamMeter {
     /// The last usage that the provider reported.
     fn usage(&self) -> Option<Usage>;
 
+    /// Whether that is what all of it has used, as it is told at the end: and not what was told at the beginning, or so far.
+    fn has_told_all(&self) -> bool;
+
     /// Whether the model says something by this event: a token at least. Beginnings, ends and signs of life say nothing.
     fn says(&self, event: &[u8]) -> bool;
 
@@ -166,6 +169,11 @@ impl<M: StreamMeter> StreamRelay<M> {
     /// The last usage that the provider reported.
     pub fn usage(&self) -> Option<Usage> {
         self.meter.usage()
+    }
+
+    /// Whether that is what all of it has used.
+    pub fn has_told_all(&self) -> bool {
+        self.meter.has_told_all()
     }
 
     /// How much the model has said so far, in bytes of text.

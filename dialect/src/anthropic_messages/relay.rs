@@ -18,6 +18,8 @@ pub type StreamRelay = relay::StreamRelay<EventMeter>;
 #[derive(Debug, Clone, Default)]
 pub struct EventMeter {
     counts: Counts,
+    /// They are those of the end.
+    told_all: bool,
     done: bool,
     failed: bool,
 }
@@ -53,7 +55,10 @@ impl StreamMeter for EventMeter {
         };
         match found.r#type.as_deref() {
             Some("message_start") => self.count(found.message.and_then(|message| message.usage)),
-            Some("message_delta") => self.count(found.usage),
+            Some("message_delta") => {
+                self.told_all |= found.usage.is_some();
+                self.count(found.usage);
+            }
             Some("message_stop") => self.done = true,
             Some("error") => self.failed = true,
             None => self.failed |= found.error.is_some(),
@@ -86,6 +91,10 @@ impl StreamMeter for EventMeter {
 
     fn usage(&self) -> Option<Usage> {
         self.counts.usage()
+    }
+
+    fn has_told_all(&self) -> bool {
+        self.told_all
     }
 }
 

@@ -53,6 +53,8 @@ pub struct ChunkMeter {
     begun: u64,
     finished: u64,
     usage: Option<Usage>,
+    /// That was told with the reason for the end, or after it.
+    told_all: bool,
 }
 
 /// What of a chunk concerns whoever relays it.
@@ -145,7 +147,8 @@ impl ChunkMeter {
         let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(json) else {
             return;
         };
-        self.usage = chunk.usage.and_then(|counts| counts.usage()).or(self.usage);
+        let usage = chunk.usage.and_then(|counts| counts.usage());
+        self.usage = usage.or(self.usage);
         let is_reason = |reason: &Str<'_>| !matches!(reason.as_str(), "" | "0" | "FINISH_REASON_UNSPECIFIED");
         self.failed |= chunk.error.is_some();
         self.blocked |= chunk.feedback.is_some_and(|feedback| feedback.reason.is_some());
@@ -157,6 +160,12 @@ impl ChunkMeter {
                 self.finished |= place;
             }
         }
+        self.told_all |= usage.is_some() && self.is_complete();
+    }
+
+    /// Whether all candidates that have begun have the reason for their end.
+    fn is_complete(&self) -> bool {
+        self.blocked || self.finished != 0 && self.finished == self.begun
     }
 }
 
@@ -170,8 +179,7 @@ impl StreamMeter for ChunkMeter {
     }
 
     fn end(&self) -> StreamEnd {
-        let is_complete = self.blocked || self.finished != 0 && self.finished == self.begun;
-        match (self.failed, is_complete) {
+        match (self.failed, self.is_complete()) {
             (true, _) => StreamEnd::ProviderError,
             (false, true) => StreamEnd::Complete,
             (false, false) => StreamEnd::Cut,
@@ -189,6 +197,10 @@ impl StreamMeter for ChunkMeter {
 
     fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    fn has_told_all(&self) -> bool {
+        self.told_all
     }
 
     fn said_under(&self) -> &'static Needle {

@@ -35,6 +35,8 @@ pub struct ChunkMeter {
     /// Choices that have their finish reason.
     finished: BTreeSet<u64>,
     usage: Option<Usage>,
+    /// That was told when all choices were finished.
+    told_all: bool,
 }
 
 impl ChunkMeter {
@@ -48,7 +50,12 @@ impl ChunkMeter {
             failed: false,
             finished: BTreeSet::new(),
             usage: None,
+            told_all: false,
         }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.finished.len() as u64 >= self.choices.max(1)
     }
 }
 
@@ -76,6 +83,7 @@ impl StreamMeter for ChunkMeter {
                 self.failed |= error;
                 self.finished.extend(finished);
                 self.usage = usage.map(|usage| usage.after(self.usage)).or(self.usage);
+                self.told_all |= usage.is_some() && self.is_finished();
                 !(self.strip_usage && usage.is_some() && !has_choices)
             }
         }
@@ -83,7 +91,7 @@ impl StreamMeter for ChunkMeter {
 
     /// Complete is what has `[DONE]`, or the finish reason of every choice.
     fn end(&self) -> StreamEnd {
-        let complete = self.done || self.finished.len() as u64 >= self.choices.max(1);
+        let complete = self.done || self.is_finished();
         match (self.failed, complete) {
             (true, _) => StreamEnd::ProviderError,
             (false, true) => StreamEnd::Complete,
@@ -101,5 +109,9 @@ impl StreamMeter for ChunkMeter {
 
     fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    fn has_told_all(&self) -> bool {
+        self.told_all
     }
 }

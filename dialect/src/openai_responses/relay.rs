@@ -107,6 +107,11 @@ impl StreamMeter for EventMeter {
         self.usage
     }
 
+    /// It is told of a response that has ended, and of no other.
+    fn has_told_all(&self) -> bool {
+        self.usage.is_some()
+    }
+
     fn next_number(&self) -> u64 {
         self.next_number
     }

@@ -28,6 +28,9 @@ struct Pipe {
     read: Vec<Event>,
     undone: Vec<Event>,
     usage: Option<Usage>,
+    /// The reason for the end has been told, and that is the usage of all of it.
+    finished: bool,
+    told_all: bool,
     /// How much the model has said, in bytes of text.
     said_bytes: u64,
     /// What the input may have been, for a client that has to be told something.
@@ -59,6 +62,8 @@ impl Translation {
             read: Vec::new(),
             undone: Vec::new(),
             usage: None,
+            finished: false,
+            told_all: false,
             said_bytes: 0,
             input_tokens,
             end: StreamEnd::Cut,
@@ -130,6 +135,11 @@ impl Translation {
         self.pipe.usage
     }
 
+    /// Whether that is what all of it has used.
+    pub fn has_told_all(&self) -> bool {
+        self.pipe.told_all
+    }
+
     /// How much the model has said so far, in bytes of text.
     pub fn said_bytes(&self) -> u64 {
         self.pipe.said_bytes
@@ -184,18 +194,25 @@ impl Pipe {
             self.said_bytes += event.said_bytes();
             self.undo.events(event, &mut self.undone);
         }
+        let mut is_just_told = false;
         for mut event in self.undone.drain(..) {
             if let Event::Fault(fault) = event {
                 event = Event::Fault(super::told(fault));
             }
             let is_done = self.end != StreamEnd::Cut;
             match &event {
-                Event::Usage(usage) => self.usage = Some(*usage),
+                Event::Usage(usage) => {
+                    self.usage = Some(*usage);
+                    is_just_told = true;
+                }
                 Event::Start(start) => self.usage = start.usage.or(self.usage),
+                Event::Finish(_) => self.finished = true,
                 Event::Fault(_) if self.end == StreamEnd::Cut => self.end = StreamEnd::ProviderError,
                 Event::End if self.end == StreamEnd::Cut => self.end = StreamEnd::Complete,
                 _ => {}
             }
+            // With the reason for the end or after it, or with the failure.
+            self.told_all |= is_just_told && (self.finished || matches!(event, Event::Fault(_)));
             if !is_done {
                 if event == Event::End
                     && let Some(guess) = guess(self.usage, self.input_tokens, self.said_bytes)

@@ -13,6 +13,8 @@ use crate::ledger::Outcome;
 pub(super) struct Heard {
     /// The last usage that the provider told.
     pub(super) told: Option<Usage>,
+    /// Whether an answer that ended with an error had told by then what all of it used.
+    pub(super) told_all: bool,
     /// By how many events the model said something, each of which has a token at least.
     pub(super) said_events: u64,
     /// About how many tokens that is by the length of what it said.
@@ -29,6 +31,8 @@ pub(super) struct Metered {
     pub(super) is_guess: bool,
     /// Whether the provider takes nothing for it, although it broke off.
     pub(super) is_free: bool,
+    /// Whether the provider told all of it.
+    pub(super) is_whole: bool,
 }
 
 impl From<Option<Usage>> for Heard {
@@ -47,6 +51,7 @@ impl Heard {
             usage: Some(Usage::default()),
             is_guess: false,
             is_free: true,
+            is_whole: false,
         }
     }
 
@@ -54,6 +59,7 @@ impl Heard {
     pub(super) fn of(told: Option<Usage>, said_bytes: u64, asked: (Dialect, &Bytes)) -> Self {
         Self {
             told,
+            told_all: false,
             said_events: 0,
             said_tokens: tokens_of(said_bytes),
             input_tokens: told.map_or_else(|| sent_tokens(asked), |_| None),
@@ -65,11 +71,12 @@ impl Heard {
     pub(super) fn metered(self, outcome: Outcome) -> Metered {
         let Self {
             told,
+            told_all,
             said_events,
             said_tokens,
             input_tokens,
         } = self;
-        let has_ended = matches!(outcome, Outcome::Ok | Outcome::ProviderError);
+        let has_ended = outcome == Outcome::Ok || outcome == Outcome::ProviderError && told_all;
         let usage = told.map(|told| Usage {
             output_tokens: if has_ended {
                 told.output_tokens
@@ -89,6 +96,7 @@ impl Heard {
             usage: usage.or(guess),
             is_guess: usage.is_none() && guess.is_some(),
             is_free: false,
+            is_whole: usage.is_some() && has_ended,
         }
     }
 }
@@ -114,28 +122,54 @@ mod tests {
     fn p51_only_what_nobody_told_is_guessed() {
         let heard = |told, said, input_tokens| Heard {
             told,
+            told_all: said == 0,
             said_events: said,
             said_tokens: said / 2,
             input_tokens,
         };
         let told = |input, output| Some(usage(input, output));
         let table = [
-            (heard(told(9, 5), 7, None), Outcome::Ok, told(9, 5), false),
-            (heard(told(0, 0), 7, Some(3)), Outcome::Ok, told(0, 0), false),
-            (heard(told(9, 1), 7, None), Outcome::Cut, told(9, 7), false),
-            (heard(told(9, 8), 7, None), Outcome::ClientGone, told(9, 8), false),
-            (heard(None, 7, Some(3)), Outcome::Ok, told(3, 7), true),
-            (heard(None, 0, Some(3)), Outcome::Ok, told(3, 0), true),
-            (heard(None, 7, Some(3)), Outcome::Cut, told(3, 7), true),
+            (heard(told(9, 5), 7, None), Outcome::Ok, told(9, 5), "told"),
+            (heard(told(0, 0), 7, Some(3)), Outcome::Ok, told(0, 0), "told"),
+            (heard(told(9, 1), 7, None), Outcome::Cut, told(9, 7), "in part"),
+            (
+                heard(told(9, 8), 7, None),
+                Outcome::ClientGone,
+                told(9, 8),
+                "in part",
+            ),
+            (
+                heard(told(9, 1), 7, None),
+                Outcome::ProviderError,
+                told(9, 7),
+                "in part",
+            ),
+            // It has told all before its error, or with it.
+            (
+                heard(told(9, 4), 0, None),
+                Outcome::ProviderError,
+                told(9, 4),
+                "told",
+            ),
+            (heard(None, 7, Some(3)), Outcome::Ok, told(3, 7), "guessed"),
+            (heard(None, 0, Some(3)), Outcome::Ok, told(3, 0), "guessed"),
+            (heard(None, 7, Some(3)), Outcome::Cut, told(3, 7), "guessed"),
+            (
+                heard(None, 7, Some(3)),
+                Outcome::ProviderError,
+                told(3, 7),
+                "guessed",
+            ),
             // Nothing came, or nobody can say how much was sent.
-            (heard(None, 0, Some(3)), Outcome::Cut, None, false),
-            (heard(None, 7, None), Outcome::Ok, None, false),
+            (heard(None, 0, Some(3)), Outcome::Cut, None, "in part"),
+            (heard(None, 7, None), Outcome::Ok, None, "in part"),
         ];
-        for (heard, outcome, usage, is_guess) in table {
+        for (heard, outcome, usage, how) in table {
             let metered = Metered {
                 usage,
-                is_guess,
+                is_guess: how == "guessed",
                 is_free: false,
+                is_whole: how == "told",
             };
             assert_eq!(heard.metered(outcome), metered, "{heard:?} {outcome:?}");
         }

@@ -44,8 +44,6 @@ struct Open {
     so_far: Heard,
     /// The end of an attempt that is not yet written.
     settled: Option<Settled>,
-    /// The provider has said all that it had to say, also where the client has not heard it.
-    is_whole: bool,
 }
 
 impl Settlement {
@@ -58,7 +56,6 @@ impl Settlement {
                 prices: PriceBook::default(),
                 so_far: Heard::default(),
                 settled: None,
-                is_whole: false,
             }),
             in_flight: Some((permit.in_flight, permit.room)),
         }
@@ -128,13 +125,6 @@ impl Settlement {
     pub(super) fn update(&mut self, change: impl FnOnce(&mut AttemptRecord)) {
         if let Some(open) = &mut self.open {
             open.update(change);
-        }
-    }
-
-    /// Whether the provider has said all of it, whatever the client has heard.
-    pub(super) fn note_whole(&mut self, is_whole: bool) {
-        if let Some(open) = &mut self.open {
-            open.is_whole = is_whole;
         }
     }
 
@@ -243,7 +233,7 @@ impl Open {
         let is_free = metered.is_free;
         // Whoever fell on the way through here comes again, and knows no better how it ended.
         if attempt.outcome == Outcome::Crashed {
-            judge(attempt, outcome, metered, self.is_whole);
+            judge(attempt, outcome, metered);
             price(attempt, &self.prices);
         }
         if let Some(taken) = self.taken.take() {
@@ -284,8 +274,13 @@ impl Open {
 }
 
 /// How an attempt ended, and what it is known to have used.
-fn judge(attempt: &mut AttemptRecord, outcome: Outcome, metered: Metered, is_whole: bool) {
-    let Metered { usage, is_guess, .. } = metered;
+fn judge(attempt: &mut AttemptRecord, outcome: Outcome, metered: Metered) {
+    let Metered {
+        usage,
+        is_guess,
+        is_whole,
+        ..
+    } = metered;
     attempt.outcome = outcome;
     attempt.guessed = is_guess;
     attempt.usage = usage.filter(Usage::makes_sense);
@@ -345,9 +340,8 @@ fn between_windows() -> Refusal {
 
 /// Where the usage of an attempt that has ended is known from.
 fn source(attempt: &AttemptRecord, is_whole: bool) -> UsageSource {
-    let is_whole = is_whole || matches!(attempt.outcome, Outcome::Ok | Outcome::ProviderError);
     match (attempt.usage, attempt.outcome) {
-        (Some(_), _) if is_whole && !attempt.guessed => UsageSource::Provider,
+        (Some(_), _) if is_whole => UsageSource::Provider,
         (Some(_), _) => UsageSource::Estimated,
         // Nothing was sent, or it was answered with an error, for which nobody pays. Where a connection broke after it had
         // been, nobody knows.

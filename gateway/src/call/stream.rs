@@ -121,6 +121,7 @@ impl StreamBody {
     fn heard(&self) -> Heard {
         Heard {
             told: self.way.usage(),
+            told_all: self.way.has_told_all(),
             said_events: self.way.said_events(),
             said_tokens: tokens_of(self.way.said_bytes()),
             input_tokens: self.input_tokens,
@@ -236,16 +237,12 @@ impl StreamBody {
         // Who leaves when the provider has said its last word has closed nothing, and nothing of it is a guess.
         let is_complete = self.way.end() == StreamEnd::Complete;
         let metered = match outcome {
-            Outcome::ClientGone if is_complete && self.way.is_done() => {
-                self.settlement.note_whole(true);
-                heard.metered(Outcome::Ok)
-            }
+            Outcome::ClientGone if is_complete && self.way.is_done() => heard.metered(Outcome::Ok),
             Outcome::ClientGone if self.is_free && !is_complete => Heard::free(),
             outcome => heard.metered(outcome),
         };
         if self.is_left {
             // It was read to its end for nobody, but the provider has told what it used.
-            self.settlement.note_whole(outcome == Outcome::Ok);
             self.settlement.close(Outcome::ClientGone, metered);
         } else {
             self.settlement.close(outcome, metered);

@@ -104,6 +104,15 @@ impl Way {
         }
     }
 
+    /// Whether that is what all of it has used.
+    pub(super) fn has_told_all(&self) -> bool {
+        match self {
+            Self::Pass(relay) => relay.has_told_all(),
+            Self::Array(relay) => relay.has_told_all(),
+            Self::Cross(translation) => translation.has_told_all(),
+        }
+    }
+
     /// How much the model has said so far, in bytes of text.
     pub(super) fn said_bytes(&self) -> u64 {
         match self {

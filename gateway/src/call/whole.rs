@@ -77,7 +77,8 @@ pub(super) async fn take(
     let came = Instant::now();
     let whole = if status.is_success() {
         let whole = good(&body, status, crossing.as_deref(), &between);
-        if let (Err(_), Some(crossing)) = (&whole, &crossing) {
+        let is_answer = whole.as_ref().is_ok_and(|whole| whole.status.is_success());
+        if let (false, Some(crossing)) = (is_answer, &crossing) {
             settlement.so_far(between.so_far(crossing, &body));
         }
         whole

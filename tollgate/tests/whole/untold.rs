@@ -29,6 +29,11 @@ fn play(seen: &Seen) -> Play {
         "stream-zero" => Play::stream([said(), chunk("", Some("stop")), zero_chunk(), DONE.to_vec()]),
         "stream-cut" => Play::stream([said()]).end(End::Cut),
         "stream-hangs" => Play::stream([said()]).end(End::Hang),
+        "stream-fails" => Play::stream([said(), failed_chunk()]),
+        "stream-told-fails" => Play::stream([said(), usage_chunk(), said(), said(), failed_chunk()]),
+        "stream-told-all-fails" => {
+            Play::stream([said(), chunk("", Some("stop")), usage_chunk(), failed_chunk()])
+        }
         // It has told how much was sent, and no more.
         "stream-told-cut" => Play::stream([said(), usage_chunk(), said(), said()]).end(End::Cut),
         _ => Play::json(200, r#"{"embeddings":[{"values":[1.0]}]}"#),
@@ -46,6 +51,12 @@ fn with_zero(answer: &str) -> String {
     let mut answer: Value = serde_json::from_str(answer).unwrap();
     answer["usage"] = json!({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0});
     answer.to_string()
+}
+
+/// An error in the middle of a stream.
+fn failed_chunk() -> Vec<u8> {
+    let error = json!({"message": "the server is overloaded", "type": "server_error", "code": "overloaded"});
+    format!("data: {}\n\n", json!({"error": error})).into_bytes()
 }
 
 fn zero_chunk() -> Vec<u8> {
@@ -72,6 +83,27 @@ fn p51_what_no_provider_tells_is_guessed_and_said_to_be() {
             ("stream-zero", true, "ok", "provider", Some(0)),
             ("stream-cut", true, "cut", "estimated", Some(SAID_TOKENS)),
             ("stream-told-cut", true, "cut", "estimated", Some(3 * SAID_TOKENS)),
+            (
+                "stream-fails",
+                true,
+                "provider_error",
+                "estimated",
+                Some(SAID_TOKENS),
+            ),
+            (
+                "stream-told-fails",
+                true,
+                "provider_error",
+                "estimated",
+                Some(3 * SAID_TOKENS),
+            ),
+            (
+                "stream-told-all-fails",
+                true,
+                "provider_error",
+                "provider",
+                Some(2),
+            ),
         ] {
             let body = request(&format!("custom/{model}"), stream);
             let answer = world.chat(&body);
@@ -79,7 +111,7 @@ fn p51_what_no_provider_tells_is_guessed_and_said_to_be() {
             let told = if is_guess { "true" } else { "" };
             assert_eq!(answer.header("x-tollgate-estimated"), told, "{model}");
             let input = match source {
-                _ if model == "stream-told-cut" => 3,
+                _ if model.starts_with("stream-told") => 3,
                 "estimated" => i64::try_from(body.len().div_ceil(4)).unwrap(),
                 _ => 0,
             };
@@ -140,17 +172,18 @@ fn p51_p59_a_gathered_answer_that_breaks_off_is_booked_by_what_was_heard_of_it()
         let messages = json!([{"role": "user", "content": "How far is it?"}]);
         json!({"model": format!("custom/{model}"), "max_tokens": 30_000, "messages": messages}).to_string()
     };
-    for (model, output, input) in [
-        ("stream-cut", SAID_TOKENS, None),
-        ("stream-told-cut", 3 * SAID_TOKENS, Some(3)),
+    for (model, outcome, output, input) in [
+        ("stream-cut", "cut", SAID_TOKENS, None),
+        ("stream-told-cut", "cut", 3 * SAID_TOKENS, Some(3)),
+        ("stream-told-fails", "provider_error", 3 * SAID_TOKENS, Some(3)),
     ] {
         let answer = world.post("/v1/messages", &body(model));
-        assert_eq!(answer.status, 502, "{model}: {}", answer.json());
+        assert!(answer.status >= 500, "{model}: {}", answer.json());
         let asked: Value = serde_json::from_slice(&vendor.last().body).unwrap();
         assert_eq!(asked["stream"], true, "{model}");
         let rows = world.attempts_until(|rows| rows.iter().any(|row| row.model == model));
         let row = rows.iter().find(|row| row.model == model).unwrap();
-        assert_eq!(booked(row), ("cut", "estimated", Some(output)), "{model}");
+        assert_eq!(booked(row), (outcome, "estimated", Some(output)), "{model}");
         let guessed = i64::try_from(body(model).len().div_ceil(4)).unwrap();
         assert_eq!(
             row.usage.unwrap().input_tokens,

@@ -168,6 +168,11 @@ impl ArrayRelay {
         self.meter.usage()
     }
 
+    /// Whether that is what all of it has used.
+    pub fn has_told_all(&self) -> bool {
+        self.meter.has_told_all()
+    }
+
     /// How much the model has said so far, in bytes of text.
     pub fn said_bytes(&self) -> u64 {
         self.said_bytes
