@@ -2,8 +2,9 @@
 //!
 //! Each test ends by holding the vendor's own list of what it was asked against the ledger, both ways.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,7 @@ use testkit::postgres::PostgresServer;
 use testkit::process::{Installation, Serving};
 use testkit::vendor::{Play, Seen, Vendor};
 
-use crate::world::{DONE, PROGRAM, World, chunk, request};
+use crate::world::{DONE, PROGRAM, TENANT, World, chunk, request};
 
 /// The tokens that the vendor has told of each attempt.
 type Told = Arc<Mutex<BTreeMap<String, i64>>>;
@@ -233,6 +234,136 @@ fn a_spool_of_a_hundred_thousand_does_not_hold_up_the_start() {
     }
     println!("shipped after {:?}", begun.elapsed());
     assert_eq!(agrees(&world, &told, &[]).len(), 2, "each once");
+}
+
+/// A way in which a disk gives back less than it was given, from this record on or of it alone.
+type Damage = fn(&mut Vec<u8>, Range<usize>);
+
+/// Whatever of a spool can be read is booked, and nothing else, wherever it is damaged; the next one starts as ever, and what is
+/// not there any more gives no units back.
+#[test]
+fn a_spool_that_is_damaged_anywhere_is_booked_as_far_as_it_can_be_read() {
+    const CALLS: usize = 12;
+    const CAP: usize = 1_500;
+    let ways: [(&str, usize, Damage); 7] = [
+        ("cut between records", 9, |bytes, record| {
+            bytes.truncate(record.start)
+        }),
+        ("cut inside a record", 14, |bytes, record| {
+            bytes.truncate(record.start + record.len() / 2);
+        }),
+        ("cut before all", 0, |bytes, record| bytes.truncate(record.start)),
+        ("zeros from inside a record on", 11, |bytes, record| {
+            bytes[record.start + record.len() / 2..].fill(0);
+        }),
+        ("zeros in place of a record", 8, |bytes, record| {
+            bytes[record].fill(0)
+        }),
+        ("a length that is none", 10, |bytes, record| {
+            bytes[record.start..record.start + 4].fill(0xff);
+        }),
+        ("a flipped byte", 13, |bytes, record| {
+            bytes[record.start + record.len() / 2] ^= 0x10;
+        }),
+    ];
+    let (vendor, _told) = vendor();
+    let mut world = World::new(TestDatabase::sqlite(), &vendor);
+    let url = world.database.url().to_owned();
+    let limit = format!("limit set --on tenant:{TENANT} --per day --requests {CAP}");
+    world.installation.ask(&limit.split(' ').collect::<Vec<_>>());
+    until("limited", || {
+        !world
+            .chat(&request("custom/m", false))
+            .header("x-ratelimit-limit-requests")
+            .is_empty()
+    });
+    let mut expected: BTreeSet<String> = BTreeSet::new();
+    let mut lost = 0;
+    for (way, at, damage) in ways {
+        world.serving.signal("-KILL");
+        world.serving = world.installation.serve();
+        let before: Vec<PathBuf> = spools(&world.installation);
+        let own = before.last().unwrap().clone();
+        let asked = vendor.seen().len();
+        database::execute(&url, "ALTER TABLE attempts RENAME TO attempts_away");
+        until("called", || {
+            assert!(
+                [200, 429].contains(&world.chat(&request("custom/m", false)).status),
+                "{way}"
+            );
+            vendor.seen().len() >= asked + CALLS
+        });
+        world.serving.signal("-KILL");
+        let segment = own.join("0000000001.segment");
+        let written = fs::read(&segment).unwrap();
+        let records = records(&written);
+        let mut bytes = written.clone();
+        damage(&mut bytes, records[at].clone());
+        fs::write(&segment, &bytes).unwrap();
+        let whole: Vec<&[u8]> = records
+            .iter()
+            .filter_map(|record| {
+                let left = bytes.get(record.clone())?;
+                (*left == written[record.clone()]).then_some(left)
+            })
+            .collect();
+        let known = |attempt: &String| {
+            let tells = |record: &&[u8]| {
+                record
+                    .windows(attempt.len())
+                    .any(|found| found == attempt.as_bytes())
+            };
+            whole.iter().any(tells)
+        };
+        let attempts: Vec<String> = vendor.seen()[asked..].iter().map(attempt_id).collect();
+        let readable = attempts.iter().filter(|attempt| known(attempt)).cloned();
+        expected.extend(readable);
+        lost += attempts.iter().filter(|attempt| !known(attempt)).count();
+        database::execute(&url, "ALTER TABLE attempts_away RENAME TO attempts");
+        let begun = Instant::now();
+        world.serving = world.installation.serve();
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "{way}: {:?}",
+            begun.elapsed()
+        );
+        until("shipped", || is_shipped(&own));
+    }
+    let rows = world.ledger_until(|rows| rows.len() > expected.len());
+    let booked: BTreeSet<String> = rows.values().map(|row| row.attempt_id.clone()).collect();
+    let missing: Vec<&String> = expected.difference(&booked).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let asked: BTreeSet<String> = vendor.seen().iter().map(attempt_id).collect();
+    assert!(booked.is_subset(&asked), "nobody was asked for these");
+    assert_eq!(
+        asked.len() - booked.len(),
+        lost,
+        "no more than what is not there any more"
+    );
+    // Whatever was lost, nobody uses more than the limit.
+    until("used up", || {
+        let refused = |_| world.chat(&request("custom/m", false)).status == 429;
+        let is_refused = (0..200).any(refused);
+        is_refused && (0..3).all(refused)
+    });
+    let seen = vendor.seen().len();
+    assert!(seen <= CAP, "{seen} of {CAP}");
+    println!("{lost} of {seen} attempts were only in what was lost");
+}
+
+/// Where the records of a segment are: each begins with its length.
+fn records(segment: &[u8]) -> Vec<Range<usize>> {
+    let mut records = Vec::new();
+    let mut at = 0;
+    while let Some(length) = segment.get(at..at + 4) {
+        let length = u32::from_le_bytes(length.try_into().unwrap()) as usize;
+        if length == 0 {
+            break;
+        }
+        records.push(at..at + length);
+        at += length;
+    }
+    records
 }
 
 #[test]

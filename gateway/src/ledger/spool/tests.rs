@@ -171,6 +171,58 @@ fn a_torn_end_is_cut_at_the_last_whole_record() {
     }
 }
 
+/// What the disk gives back ends at each record and inside of each, with its room cut off or zeros in it. All before that is
+/// read, and nothing else; and no units go back by what may lack that they were used.
+#[test]
+fn a_spool_that_ends_anywhere_is_read_to_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, own, _) = Spool::open(&settings(&folder)).unwrap();
+    spool.append_units(Units::Whole(b"all")).unwrap();
+    for number in 1..=6 {
+        let intended = spool.intend(&row(number)).unwrap();
+        spool.append_units(Units::Change(b"used")).unwrap();
+        let end = spool.settle(intended.sequence, &row(number));
+        spool.write(end).unwrap();
+    }
+    let segment = own.path.join(segment_name(1));
+    drop((spool, own));
+    let whole = fs::read(&segment).unwrap();
+    let (mut at, mut seen) = (0, Vec::new());
+    while let frame::Found::Record(record) = frame::find(&whole[at..]) {
+        seen.push((at, record.kind));
+        at += record.length;
+    }
+    assert_eq!(seen.len(), 19);
+    for (number, (start, _)) in seen.iter().enumerate() {
+        let kinds = |kind| seen[..number].iter().filter(|(_, one)| *one == kind).count();
+        let (settled, intended) = (kinds(Kind::Settle), kinds(Kind::Intent));
+        for inside in [0, 1, 4, 12, 16] {
+            let cut = start + inside;
+            let mut zeroed = whole[..cut].to_vec();
+            zeroed.resize(whole.len(), 0);
+            for (bytes, has_room) in [(&whole[..cut], false), (&zeroed[..], true)] {
+                fs::write(&segment, bytes).unwrap();
+                let left = Folder::left(&folder.path().join("spool"));
+                assert_eq!(left.len(), 1);
+                let mut told = 0;
+                Spool::units_left(&left, |_, _| told += 1);
+                let (rows, open, put_aside) = read(&left[0].path);
+                let expected: Vec<AttemptRow> = (1..).take(settled).map(row).collect();
+                assert_eq!(rows, expected, "cut at {cut}, {has_room}");
+                assert_eq!(
+                    (open, put_aside),
+                    (intended - settled, 0),
+                    "cut at {cut}, {has_room}"
+                );
+                // Zeros in place of whole records look like room in which nothing was ever written. It takes a disk that loses
+                // what it had taken, while the machine goes on.
+                let looks_whole = has_room && whole[*start..cut].iter().all(|byte| *byte == 0);
+                assert_eq!(told > 0, looks_whole && number > 0, "cut at {cut}, {has_room}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_flipped_byte_costs_one_record_and_is_told() {
     let folder = tempfile::tempdir().unwrap();
