@@ -119,6 +119,12 @@ async fn set(desk: &Desk, wanted: &Set) -> Result<(), Failure> {
             "--per: calls under way are counted over no period",
         ));
     }
+    if wanted.per == Some(Per::RollingMinute) && desk.settings.gateway.limits_ahead_permille > 0 {
+        return Err(Failure::other(
+            "--per rolling-minute: TOLLGATE_ON_STORE_OUTAGE is `reserve`, and nothing can be reserved of rolling minutes; \
+             use `--per minute`, or `deny`",
+        ));
+    }
     let (tenant_id, subject) = wanted.on.found(desk).await?;
     let ids = caps.iter().map(|_| random_id("lim"));
     let ids = ids.collect::<Result<Vec<String>, _>>()?;

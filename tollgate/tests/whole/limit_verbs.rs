@@ -61,6 +61,81 @@ impl Desk {
 }
 
 #[test]
+fn nothing_is_promised_of_rolling_minutes_for_an_outage() {
+    let mut desk = Desk::new(TestDatabase::sqlite());
+    let on = format!("tenant:{}", desk.tenant);
+    let rolling = [
+        "limit",
+        "set",
+        "--on",
+        &on,
+        "--per",
+        "rolling-minute",
+        "--requests",
+        "9",
+    ];
+    desk.installation = desk.installation.set("TOLLGATE_ON_STORE_OUTAGE", "reserve");
+    let (code, said) = desk.refused(&rolling);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("nothing can be reserved of rolling minutes"),
+        "{said}"
+    );
+    assert_eq!(desk.list(), [] as [Value; 0]);
+    assert_eq!(desk.set(&on, "--per minute --requests 9").len(), 1);
+    desk.installation = desk.installation.set("TOLLGATE_ON_STORE_OUTAGE", "deny");
+    assert_eq!(desk.set(&on, "--per rolling-minute --requests 9").len(), 1);
+}
+
+/// The database grants nothing until it was told what is held; then calls go on, to the limit and no further.
+#[test]
+fn whoever_puts_a_database_back_says_so_and_nothing_is_given_out_twice() {
+    const CAP: usize = 6;
+    for database in TestDatabase::each() {
+        let vendor = Vendor::start(|_| Play::json(200, completion()));
+        let world = World::new(database, &vendor);
+        let on = format!("tenant:{TENANT}");
+        let day = ["limit", "set", "--on", &on, "--per", "day", "--requests", "6"];
+        world.installation.ask(&day);
+        let call = || world.chat(&request("custom/m", false)).status;
+        let until = |what: &str, is_so: &dyn Fn() -> bool| {
+            let begun = Instant::now();
+            while !is_so() {
+                assert!(begun.elapsed() < PATIENCE, "never: {what}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        };
+        // Those before it was noticed are counted by nobody.
+        until("limited", &|| {
+            let answer = world.chat(&request("custom/m", false));
+            !answer.header("x-ratelimit-limit-requests").is_empty()
+        });
+        let used = || vendor.seen().len();
+        let most = used() - 1 + CAP;
+        let epoch = || {
+            testkit::database::ask(
+                world.database.url(),
+                "SELECT CAST(epoch AS TEXT) FROM store_epoch",
+            )
+        };
+        let before = epoch();
+        let told = world.installation.ask(&["ledger", "restored"]);
+        assert_eq!(told["store_epoch"], json!(epoch()));
+        assert_ne!(before, epoch());
+        until("used up", &|| {
+            call();
+            used() >= most
+        });
+        for _ in 0..3 {
+            assert_eq!(call(), 429);
+        }
+        assert_eq!(used(), most, "no more than the limit");
+        let audited = world.installation.ask(&["audit"]).to_string();
+        assert!(audited.contains("limit.restored"), "{audited}");
+    }
+}
+
+#[test]
 fn a_limit_is_set_shown_replaced_observed_and_removed() {
     for database in TestDatabase::each() {
         let desk = Desk::new(database);
