@@ -132,18 +132,27 @@ macro_rules! sums_sql {
     };
 }
 
-/// The same of rows that are counted `$7` times: once, or once less.
-macro_rules! signed_sql {
-    () => {
-        "$7 * calls, $7 * attempts, $7 * failed, $7 * unmetered, $7 * unpriced, $7 * input_tokens, \
-         $7 * cached_input_tokens, $7 * cache_write_tokens, $7 * cache_write_1h_tokens, $7 * output_tokens, \
-         $7 * reasoning_tokens, $7 * audio_input_tokens, $7 * audio_output_tokens, $7 * image_output_tokens, \
-         $7 * cost_nano"
+/// The same of one row, which is counted so many times: once, or once less.
+macro_rules! row_sql {
+    ($times:literal) => {
+        concat!(
+            $times, " * CASE WHEN attempt_number = 1 THEN 1 ELSE 0 END AS calls, ", $times, " * 1 AS attempts, ",
+            $times, " * CASE WHEN outcome NOT IN ('ok', 'client_gone') THEN 1 ELSE 0 END AS failed, ",
+            $times, " * CASE WHEN input_tokens IS NULL AND (usage_source IN ('unknown', 'unknown_crash') \
+                    OR usage_source IS NULL AND status BETWEEN 200 AND 299) THEN 1 ELSE 0 END AS unmetered, ",
+            $times, " * CASE WHEN input_tokens IS NOT NULL AND cost_nano IS NULL THEN 1 ELSE 0 END AS unpriced, ",
+            $times, " * COALESCE(input_tokens, 0), ", $times, " * COALESCE(cached_input_tokens, 0), ",
+            $times, " * COALESCE(cache_write_tokens, 0), ", $times, " * COALESCE(cache_write_1h_tokens, 0), ",
+            $times, " * COALESCE(output_tokens, 0), ", $times, " * COALESCE(reasoning_tokens, 0), ",
+            $times, " * COALESCE(audio_input_tokens, 0), ", $times, " * COALESCE(audio_output_tokens, 0), ",
+            $times, " * COALESCE(image_output_tokens, 0), ", $times, " * COALESCE(cost_nano, 0)"
+        )
     };
 }
 
 /// `$hours` and `$rows` are what is grouped by, in `usage_hours` and in `attempts`. The parts: whole hours, the rows between
-/// the first of them and the instant that was asked for, and rows that are in no sums.
+/// the first of them and the instant that was asked for, and rows that are in no sums. They are grouped once, together: of
+/// the second part by itself Postgres expects much less than there is, and would sort it.
 macro_rules! usage_sql {
     ($hours:literal, $rows:literal) => {
         concat!(
@@ -163,12 +172,12 @@ macro_rules! usage_sql {
              cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, \
              audio_input_tokens, audio_output_tokens, image_output_tokens, cost_nano \
              FROM usage_hours WHERE (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND hour >= $2 \
-             UNION ALL SELECT id, ", signed_sql!(), " FROM (SELECT CAST(", $rows, " AS TEXT) AS id, ", sums_sql!(), " \
+             UNION ALL SELECT CAST(", $rows, " AS TEXT), ", row_sql!("$7"), " \
              FROM attempts WHERE (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND attempt_id >= $5 AND attempt_id < $6 \
-             AND started_at_ms >= $3 AND started_at_ms < $4 AND usage_source IS NOT NULL GROUP BY ", $rows, ") AS edge \
-             UNION ALL SELECT CAST(", $rows, " AS TEXT), ", sums_sql!(), " \
+             AND started_at_ms >= $3 AND started_at_ms < $4 AND usage_source IS NOT NULL \
+             UNION ALL SELECT CAST(", $rows, " AS TEXT), ", row_sql!("1"), " \
              FROM attempts WHERE usage_source IS NULL AND attempt_id >= $8 \
-             AND (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND started_at_ms >= $9 GROUP BY ", $rows, " \
+             AND (CAST($1 AS TEXT) IS NULL OR tenant_id = $1) AND started_at_ms >= $9 \
              ) AS parts GROUP BY id HAVING SUM(attempts) <> 0 ORDER BY id"
         )
     };
@@ -288,7 +297,7 @@ impl Store {
     }
 
     /// SQLite groups by sorting, and in files where that takes more than its cache has room for, which is half of the time
-    /// then. Postgres does not sort.
+    /// then.
     async fn set_cache(&self, connection: &mut AnyConnection, cache: &'static str) -> Result<(), StoreError> {
         if matches!(self.database, Database::Sqlite) {
             sqlx::query(cache).execute(connection).await?;
