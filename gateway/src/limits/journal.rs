@@ -195,6 +195,7 @@ mod tests {
             .await
             .unwrap();
         store.migrate(1).await.unwrap();
+        store.prepare_vault(1).await.unwrap();
         let limit = limit(&store).await;
         let folder = tempfile::tempdir().unwrap();
         let spool = SpoolSettings {
