@@ -75,6 +75,51 @@ impl Failure {
     }
 }
 
+#[cfg(test)]
+impl Kind {
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Other,
+        Self::Settings,
+        Self::Secret,
+        Self::PortInUse,
+        Self::Schema,
+        Self::DatabaseUnavailable,
+        Self::NotFound,
+        Self::Conflict,
+        Self::Poison,
+        Self::Unwell,
+    ];
+
+    /// For `docs/command-line.md`. Whoever adds a kind comes past here, and adds it above, too.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Other => "Anything else; the line on standard error says what.",
+            Self::Settings => {
+                "A setting has an unknown name or a value that makes no sense, or the file with settings cannot be read."
+            }
+            Self::Secret => {
+                "A secret is missing, empty or weak, or the master key is not the one of this database."
+            }
+            Self::PortInUse => "The address of a listener is taken.",
+            Self::Schema => {
+                "The database has a schema that is newer than this program, or older: `tollgate migrate` brings an older one up to date."
+            }
+            Self::DatabaseUnavailable => "The database does not answer.",
+            Self::NotFound => {
+                "What was named is not there: a tenant, a key, a credential, a route, a limit, a price, a provider."
+            }
+            Self::Conflict => {
+                "What was to be made is there already, or somebody else is doing the same at this moment."
+            }
+            Self::Poison => "A row of the database makes no sense.",
+            Self::Unwell => {
+                "Something is wrong with the installation: `tollgate doctor` found a problem, `tollgate ledger verify` a difference."
+            }
+        }
+    }
+}
+
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {

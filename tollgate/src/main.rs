@@ -8,6 +8,8 @@ mod desk;
 mod failure;
 mod master_key;
 mod output;
+#[cfg(test)]
+mod reference;
 mod serve;
 mod settings;
 mod time;

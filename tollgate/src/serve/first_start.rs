@@ -131,7 +131,8 @@ impl Made {
         print(&format!("  gateway key of tenant `{DEFAULT_TENANT}`   {key}"))?;
         if let Some(admin_key) = &self.admin_key {
             print(&format!(
-                "  admin key of the operator         {}",
+                "  admin key of the operator         {}\n\n\
+                 Nothing asks for the admin key yet: until there is an admin API, operators use the command line.",
                 admin_key.expose()
             ))?;
         }

@@ -41,10 +41,6 @@ pub(super) fn gemini_cli(source: &Source, data_dir: &Path) -> Result<Option<Gemi
         extra_ca: source.given("TOLLGATE_GEMINI_CLI_CA_FILE").map(PathBuf::from),
     };
     let bytes: usize = source.parsed("TOLLGATE_GEMINI_CLI_MEMORY_MAX", "a number of bytes")?;
-    let at_least_one = |name: &str| match source.parsed::<usize>(name, "a number")? {
-        0 => Err(wrong(name, "it is at least 1")),
-        number => Ok(number),
-    };
     Ok(Some(GeminiCliSettings {
         mode: match source.text("TOLLGATE_GEMINI_CLI_MODE") {
             "warm" => Mode::Warm,
@@ -56,7 +52,7 @@ pub(super) fn gemini_cli(source: &Source, data_dir: &Path) -> Result<Option<Gemi
                 ));
             }
         },
-        per_tenant_max: at_least_one("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX")?,
+        per_tenant_max: source.parsed("TOLLGATE_GEMINI_CLI_PER_TENANT_MAX", "a number")?,
         processes_max: (bytes / PROCESS_BYTES).max(1),
         queue_max: source.parsed("TOLLGATE_GEMINI_CLI_QUEUE_MAX", "a number")?,
         queue_timeout: source.duration("TOLLGATE_GEMINI_CLI_QUEUE_TIMEOUT")?,

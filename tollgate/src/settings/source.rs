@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_yaml_ng::{Mapping, Value};
 
-use super::table::{SETTINGS, Setting};
+use super::table::{Setting, settings};
 use crate::failure::{Failure, Kind};
 use crate::time;
 
@@ -68,8 +68,7 @@ impl Source {
     /// What was set, or the default.
     pub(crate) fn text(&self, name: &str) -> &str {
         let default = || {
-            SETTINGS
-                .iter()
+            settings()
                 .find(|setting| setting.name == name)
                 .map_or("", |setting| setting.default)
         };
@@ -159,7 +158,7 @@ fn is_known(name: &str) -> bool {
 }
 
 fn is_setting(name: &str) -> bool {
-    SETTINGS.iter().any(|setting| setting.name == name)
+    settings().any(|setting| setting.name == name)
 }
 
 /// The setting that was probably meant.
@@ -169,8 +168,7 @@ fn near(name: &str) -> String {
         let asked = name.trim_start_matches(PREFIX).to_ascii_uppercase();
         known == asked || known.contains(&asked) || asked.contains(known)
     };
-    SETTINGS
-        .iter()
+    settings()
         .find(like)
         .map(|setting| format!(": did you mean {}?", setting.name))
         .unwrap_or_default()

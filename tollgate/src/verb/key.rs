@@ -45,7 +45,7 @@ pub(crate) enum Verb {
         #[arg(long, value_parser = duration, value_name = "DURATION", default_value = "24h")]
         grace: Duration,
     },
-    /// Lets a key open nothing any more, within a second.
+    /// Lets a key open nothing any more, within a second and a half.
     Revoke {
         id: String,
         /// The tenant's name or id.

@@ -18,6 +18,7 @@ mod clients;
 mod costs;
 mod count;
 mod doctor;
+mod documents;
 mod embeddings;
 mod exact;
 mod faces;
