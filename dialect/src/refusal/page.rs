@@ -47,7 +47,7 @@ fn shapes() -> String {
         let body = serde_json::to_string_pretty(&body).unwrap();
         let event = String::from_utf8(dialect.write_refusal_event(&refusal, 7)).unwrap();
         text.push_str(&format!(
-            "\n### {name}\n\n```json\n{body}\n```\n\nAs the last event of a stream:\n\n```text\n{}\n```\n",
+            "\n### {name}\n\n```json\n{body}\n```\n\nIn a stream that has begun:\n\n```text\n{}\n```\n",
             event.trim_end()
         ));
     }
