@@ -46,7 +46,7 @@ pub(crate) use leave::Leaving;
 pub(crate) use route::{not_found, route, rules};
 
 use crate::clock::now_ms;
-use crate::ledger::CallRecord;
+use crate::ledger::{CallRecord, Ledger};
 use crate::room::BodyRoom;
 use crate::seeing::TraceParent;
 use crate::worker::{Request, Worker};
@@ -71,6 +71,40 @@ pub struct RequestBody {
     pub room: BodyRoom,
 }
 
+/// A call that is not admitted yet. Where its client goes away meanwhile, that is logged and counted all the same.
+struct Coming<'a> {
+    ledger: &'a Ledger,
+    request: &'a Request<'a>,
+    started_at_ms: i64,
+    is_waiting: bool,
+}
+
+impl<'a> Coming<'a> {
+    fn begin(ledger: &'a Ledger, request: &'a Request<'a>, started_at_ms: i64) -> Self {
+        Self {
+            ledger,
+            request,
+            started_at_ms,
+            is_waiting: true,
+        }
+    }
+
+    fn has_come(mut self) {
+        self.is_waiting = false;
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        if self.is_waiting {
+            let request = self.request;
+            let mut record = CallRecord::begin(request.call_id, self.started_at_ms, request.started);
+            record.asked(request.asked);
+            self.ledger.note_left(Box::new(record));
+        }
+    }
+}
+
 impl Worker {
     /// Serves one call of a model. The body is read only once the caller is known, and into the room that is left for it.
     ///
@@ -89,7 +123,10 @@ impl Worker {
         if self.gateway.settings().traced {
             record.trace_parent = TraceParent::of(request.headers);
         }
-        let admitted = match self.admitted(request, read, &mut record).await {
+        let coming = Coming::begin(self.gateway.ledger(), request, record.started_at_ms);
+        let admitted = self.admitted(request, read, &mut record).await;
+        coming.has_come();
+        let admitted = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 self.gateway.ledger().note_refused(record, &refusal);

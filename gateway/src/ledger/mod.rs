@@ -103,6 +103,12 @@ impl Ledger {
         let _left_out = self.queue.try_send(record);
     }
 
+    /// Logs a call whose client went away before it could even be refused.
+    pub(crate) fn note_left(&self, mut record: Box<CallRecord>) {
+        record.left();
+        let _left_out = self.queue.try_send(record);
+    }
+
     /// The way into the spool for what this process holds of its limits.
     pub(crate) fn units(&self) -> UnitsJournal {
         UnitsJournal(self.spool.clone())

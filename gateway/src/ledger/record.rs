@@ -188,6 +188,11 @@ impl CallRecord {
         self.ended = Instant::now();
     }
 
+    /// Nobody waits for an answer any more.
+    pub(crate) fn left(&mut self) {
+        self.ended = Instant::now();
+    }
+
     /// From the head of the request to the end of the answer.
     pub(crate) fn duration(&self) -> Duration {
         self.ended.saturating_duration_since(self.started)
