@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -124,6 +125,37 @@ fn what_a_crate_must_not_do_it_cannot() {
             assert!(
                 !impure.contains(&dependency.as_str()),
                 "`{pure}` is pure and cannot have `{dependency}`"
+            );
+        }
+    }
+}
+
+/// Nor may what they depend on have it: no runtime is anywhere below them.
+#[test]
+fn below_what_is_pure_there_is_no_runtime() {
+    for pure in ["dialect", "policy"] {
+        let tree = Command::new(env!("CARGO"))
+            .args(["tree", "--package", pure, "--edges", "normal,build"])
+            .args(["--prefix", "none", "--format", "{p}", "--locked", "--offline"])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        let tree = String::from_utf8(tree.stdout).unwrap();
+        let below: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert!(below.contains(pure) && below.contains("serde_json"), "{below:?}");
+        for runtime in [
+            "tokio",
+            "async-std",
+            "smol",
+            "async-io",
+            "mio",
+            "hyper",
+            "futures-executor",
+        ] {
+            assert!(
+                !below.contains(runtime),
+                "`{pure}` is pure, and below it is `{runtime}`"
             );
         }
     }
