@@ -24,14 +24,13 @@ const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 #[expect(clippy::expect_used, reason = "a test without its clock has failed")]
 impl FakeClock {
     /// One that shows the machine's time; `None`, with a printed line, where there is no such library.
-    #[expect(clippy::print_stdout, reason = "what is skipped has to be said")]
     pub fn new() -> Option<Self> {
         let libraries = fs::read_dir(LIBRARIES).into_iter().flatten().flatten();
         let library = libraries
             .map(|folder| folder.path().join(LIBRARY))
             .find(|library| library.exists());
         let Some(library) = library else {
-            println!("skipped, for want of a clock that can be set: faketime is not installed");
+            crate::skip("for want of a clock that can be set: faketime is not installed");
             return None;
         };
         // Whoever looks at it may be another user.

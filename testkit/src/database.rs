@@ -53,10 +53,9 @@ impl TestDatabase {
 
     /// A new database on the server of the tests; `None`, with a printed line, when there is no such server.
     #[expect(clippy::expect_used, reason = "a test without its database has failed")]
-    #[expect(clippy::print_stdout, reason = "what is skipped has to be said")]
     pub async fn postgres() -> Option<Self> {
         let Ok(admin_url) = std::env::var(POSTGRES_URL) else {
-            println!("skipped on Postgres: {POSTGRES_URL} is not set");
+            crate::skip(&format!("on Postgres: {POSTGRES_URL} is not set"));
             return None;
         };
         let name = unused_name();

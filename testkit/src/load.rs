@@ -48,6 +48,8 @@ pub struct Report {
 /// Longer than any answer of a test may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PATH: &str = "/v1/chat/completions";
+/// What stands before the status.
+const BEGIN: &str = "HTTP/1.1 ";
 
 impl Caller {
     /// Of the gateway at this URL, with this key.
@@ -72,6 +74,28 @@ impl Caller {
     /// # Errors
     /// When the connection cannot be made, or breaks.
     pub fn call(&mut self, body: &[u8]) -> Result<Called> {
+        self.ask(body)?;
+        self.answer()
+    }
+
+    /// Opens its connection before it is needed.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(&mut self) -> Result<()> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect()?,
+        };
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Makes a call and does not wait for its answer.
+    ///
+    /// # Errors
+    /// When the connection cannot be made, or breaks.
+    pub fn ask(&mut self, body: &[u8]) -> Result<()> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect()?,
@@ -86,6 +110,39 @@ impl Caller {
         .into_bytes();
         request.extend_from_slice(body);
         connection.get_mut().write_all(&request)?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// The status of its answer, once that has begun to come; 0 where the connection has ended without.
+    pub fn status(&self) -> Option<u16> {
+        let mut begin = [0; BEGIN.len() + 3];
+        let Some(connection) = &self.connection else {
+            return Some(0);
+        };
+        let stream = connection.get_ref();
+        let peeked = stream
+            .set_nonblocking(true)
+            .and_then(|()| stream.peek(&mut begin));
+        let waiting = stream.set_nonblocking(false).is_ok();
+        match peeked {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && waiting => None,
+            Ok(read) if (1..begin.len()).contains(&read) => None,
+            _ => {
+                let begin = std::str::from_utf8(&begin).unwrap_or_default();
+                let status = begin.strip_prefix(BEGIN);
+                Some(status.and_then(|status| status.parse().ok()).unwrap_or(0))
+            }
+        }
+    }
+
+    /// Reads the answer to what was asked to its end.
+    ///
+    /// # Errors
+    /// When nothing was asked, or the connection breaks.
+    pub fn answer(&mut self) -> Result<Called> {
+        let connection = self.connection.take();
+        let mut connection = connection.ok_or_else(|| broken("nothing was asked"))?;
         let called = read_answer(&mut connection)?;
         if called.header("connection") != "close" && !self.fresh {
             self.connection = Some(connection);

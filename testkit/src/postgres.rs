@@ -38,10 +38,9 @@ impl PostgresServer {
         Self::start_with(variables.map(|(name, value)| format!("{name}={value}")).to_vec())
     }
 
-    #[expect(clippy::print_stdout, reason = "what is skipped has to be said")]
     fn start_with(clock: Vec<String>) -> Option<Self> {
         let Some(pg_dump) = std::env::var_os(PG_DUMP) else {
-            println!("skipped, for want of a Postgres server: {PG_DUMP} is not set");
+            crate::skip(&format!("for want of a Postgres server: {PG_DUMP} is not set"));
             return None;
         };
         let programs = Path::new(&pg_dump).parent().expect("a folder").to_owned();

@@ -258,6 +258,17 @@ impl Serving {
         self.child.id()
     }
 
+    /// How long its threads have run on a processor.
+    pub fn processor_time(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process_id()));
+        let ran = tasks.expect("its threads").flatten().map(|task| {
+            let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+            let nanos = text.split(' ').next().and_then(|nanos| nanos.parse().ok());
+            nanos.map_or(Duration::ZERO, Duration::from_nanos)
+        });
+        ran.sum()
+    }
+
     /// Its resident memory now.
     pub fn resident_kib(&self) -> u64 {
         self.memory_kib("VmRSS:")

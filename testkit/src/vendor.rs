@@ -4,7 +4,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct Seen {
     /// In their order, names in small letters.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// Which connection it came on. What comes on one that was used before tells that all of the last answer was read.
+    pub connection: usize,
 }
 
 /// What is answered.
@@ -67,6 +69,7 @@ struct Shared {
     gone: Mutex<usize>,
     went: Condvar,
     stopped: AtomicBool,
+    connections: AtomicUsize,
 }
 
 /// Nothing in a test takes longer than this.
@@ -85,6 +88,7 @@ impl Vendor {
             gone: Mutex::new(0),
             went: Condvar::new(),
             stopped: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
         });
         let serving = shared.clone();
         thread::spawn(move || serving.serve(&listener));
@@ -197,7 +201,9 @@ impl Shared {
         connection.set_nodelay(true)?;
         connection.set_read_timeout(Some(PATIENCE))?;
         let mut reader = BufReader::new(connection.try_clone()?);
-        while let Some(seen) = read_request(&mut reader)? {
+        let number = self.connections.fetch_add(1, Ordering::SeqCst);
+        while let Some(mut seen) = read_request(&mut reader)? {
+            seen.connection = number;
             let play = (self.script)(&seen);
             lock(&self.seen).push(seen);
             self.came.notify_all();
