@@ -24,6 +24,9 @@ const CODINGS: [&str; 7] = [
 /// What the gateway may take for its own business during a test.
 const SOME_KIB: u64 = 16 << 10;
 
+/// What a body that is too deep takes of a processor, from its first byte until it is refused.
+const DEEP_TOLD: Duration = Duration::from_millis(50);
+
 /// 64 KiB that would be 2 GiB: a frame of Zstandard (RFC 8878) with nothing but runs of 128 KiB of one letter.
 fn bomb() -> Vec<u8> {
     const RUN: u32 = 128 << 10;
@@ -154,6 +157,14 @@ fn a_body_that_is_deep_or_wide_takes_what_its_bytes_take() {
         ),
     ];
     for (name, body, code) in cases {
+        if code == "json_too_deep" {
+            // However deep it is, nothing is looked at behind its first level too many.
+            let before = world.serving.processor_time();
+            assert_eq!(world.chat(body.as_bytes()).status, 400, "{name}");
+            let took = world.serving.processor_time() - before;
+            println!("{name}: refused in {took:?}");
+            assert!(took < DEEP_TOLD, "{name}: {took:?}");
+        }
         let before = Instant::now();
         let grown = grown_kib(&world.serving, || {
             let answer = world.chat(body.as_bytes());

@@ -8,7 +8,7 @@ use testkit::client;
 use testkit::database::TestDatabase;
 use testkit::vendor::{End, Play, Vendor};
 
-use crate::flood;
+use crate::frames::{self, frames};
 use crate::raw::{connect, read_to_end};
 use crate::world::{World, chunk, completion, request};
 
@@ -158,27 +158,14 @@ fn a_client_of_http2_that_takes_nothing_is_cut_off_and_booked() {
         installation.set("TOLLGATE_WRITE_STALL_TIMEOUT", "1s")
     });
     let body = request("custom/any", true);
-    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
-    // `POST http`, and what the static table of HPACK has no values for: path, host, key, type.
-    let head = [
-        vec![0x83, 0x86, 0x04],
-        text("/v1/chat/completions"),
-        vec![0x01],
-        text("gateway"),
-        vec![0x0f, 0x08],
-        text(&format!("Bearer {}", world.key)),
-        vec![0x0f, 0x10],
-        text("application/json"),
-    ]
-    .concat();
     let no_window = [0, 4, 0, 0, 0, 0];
     let mut connection = connect(&world);
     let begun = Instant::now();
     let bytes = [
-        flood::PREFACE,
-        &flood::frame(flood::SETTINGS, 0, 0, &no_window),
-        &flood::frame(flood::HEADERS, flood::END_HEADERS, 1, &head),
-        &flood::frame(flood::DATA, flood::END_STREAM, 1, &body),
+        frames::PREFACE,
+        &frames::frame(frames::SETTINGS, 0, 0, &no_window),
+        &frames::request(1, 0, &frames::chat(&world.key)),
+        &frames::frame(frames::DATA, frames::END_STREAM, 1, &body),
     ]
     .concat();
     connection.write_all(&bytes).unwrap();
@@ -190,12 +177,12 @@ fn a_client_of_http2_that_takes_nothing_is_cut_off_and_booked() {
         "{took:?}"
     );
     let (mut seen, mut piece) = (Vec::new(), [0; 4_096]);
-    while !flood::kinds(&seen).contains(&flood::RST_STREAM) {
+    while !frames(&seen).iter().any(|frame| frame.kind == frames::RST_STREAM) {
         let read = connection.read(&mut piece).unwrap();
         assert!(read > 0, "the connection is closed");
         seen.extend_from_slice(&piece[..read]);
     }
-    assert!(!flood::kinds(&seen).contains(&flood::DATA));
+    assert!(!frames(&seen).iter().any(|frame| frame.kind == frames::DATA));
 }
 
 /// Each write of the gateway ends in time, and all of them together never would.

@@ -25,6 +25,7 @@ mod faces;
 mod faithful;
 mod faults;
 mod flood;
+mod frames;
 mod front;
 mod gemini;
 mod google_login;

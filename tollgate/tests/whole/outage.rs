@@ -19,6 +19,8 @@ const WRITTEN: Duration = Duration::from_secs(20);
 const TOLD: Duration = Duration::from_secs(3);
 /// The same, when it is known.
 const TOLD_AT_ONCE: Duration = Duration::from_millis(500);
+/// No call takes so long that does not wait for something that is as late as the database is here.
+const LATE: Duration = Duration::from_millis(150);
 /// How long each outage and the undisturbed run last.
 const LASTS: Duration = Duration::from_secs(3);
 
@@ -109,14 +111,19 @@ fn with_the_database_away_known_keys_are_served_as_if_it_were_there() {
         .collect();
     let mut cold = cold.iter();
     let mut next = || cold.next().unwrap();
-    let undisturbed = during(&world, || sleep(LASTS));
+    let before = during(&world, || sleep(LASTS));
 
     let key = next();
     let load = world.load();
     world.server.stop();
+    // One that cannot be anybody's is refused without asking.
+    let (rest, last) = key.split_at(key.len() - 1);
+    let mistyped = format!("{rest}{}", if last == "0" { "1" } else { "0" });
+    assert_eq!(world.ask(&mistyped).status, 401);
     world.is_told_to_wait(key, TOLD);
     sleep(LASTS);
     world.is_told_to_wait(key, TOLD_AT_ONCE);
+    assert_eq!(world.ask(&mistyped).status, 401);
     let stopped = load.stop();
     world.server.go();
     let stopped_back = world.recovers(key);
@@ -166,6 +173,10 @@ fn with_the_database_away_known_keys_are_served_as_if_it_were_there() {
     world.read_only(false);
     let read_only_back = world.recovers(next());
 
+    let after = during(&world, || sleep(LASTS));
+    // The machine has others to serve, now more and now fewer.
+    let slower = after.quantile(0.9) > before.quantile(0.9);
+    let undisturbed = if slower { after } else { before };
     println!(
         "known keys, 4 clients: undisturbed {}",
         told(&undisturbed, &undisturbed)
@@ -179,9 +190,21 @@ fn with_the_database_away_known_keys_are_served_as_if_it_were_there() {
     ] {
         println!("  {what}: {}; back after {back:?}", told(report, &undisturbed));
         assert_eq!(report.failed, Vec::<String>::new(), "{what}");
-        // A call that waited for the database would take seconds. What is more is the noise of a busy machine.
-        let allowed = undisturbed.quantile(0.99) * 3 + Duration::from_millis(50);
-        assert!(report.quantile(0.99) < allowed, "{what}");
+        // A call that waited for the database would be as late as that is. What one turn of the scheduler makes of a call of
+        // a millisecond is the noise of a busy machine.
+        for part in [0.5, 0.9] {
+            let allowed = undisturbed.quantile(part).mul_f64(1.1) + Duration::from_millis(2);
+            assert!(report.quantile(part) < allowed, "{what}: {part}");
+        }
+        let late = |report: &Report| {
+            let late = report.took.iter().filter(|took| **took > LATE).count();
+            late * 1_000 / report.took.len()
+        };
+        assert!(
+            late(report) <= late(&undisturbed) + 5,
+            "{what}: {} of 1,000 are late",
+            late(report)
+        );
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn client(file: &str) -> String {
 pub(crate) fn setting(name: &str) -> Option<String> {
     let value = std::env::var(name).ok();
     if value.is_none() {
-        println!("skipped: {name} is not set");
+        testkit::skip(&format!("{name} is not set"));
     }
     value
 }

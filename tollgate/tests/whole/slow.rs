@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use testkit::database::TestDatabase;
 use testkit::vendor::{Play, Vendor};
 
-use crate::flood::good_calls;
+use crate::flood::Pace;
 use crate::sdk::setting;
 use crate::world::{World, completion};
 
@@ -39,25 +39,41 @@ fn slow_clients_are_shown_out_and_harm_nobody() {
                 installation.set(&format!("TOLLGATE_{limit}_TIMEOUT"), "2s")
             })
     });
-    let alone = good_calls(&world);
     for (name, mode) in MODES {
+        let mut pace = Pace::default();
+        pace.alone(&world);
+        pace.alone(&world);
+        let resident = world.serving.resident_kib();
         let arguments = mode.iter().map(|argument| match argument.strip_prefix('/') {
             Some(path) => world.serving.endpoint(&format!("/{path}")),
             None => (*argument).to_owned(),
         });
         let before = open_files(&world);
         let mut command = Command::new(&program);
-        command
-            .args(arguments)
-            .args(["-c", "300", "-r", "300", "-i", "1", "-l", "12", "-p", "5"]);
+        command.args(arguments).args([
+            "-c",
+            &CONNECTIONS.to_string(),
+            "-r",
+            &CONNECTIONS.to_string(),
+            "-i",
+            "1",
+            "-l",
+            "12",
+            "-p",
+            "5",
+        ]);
         let attack = command.stdout(Stdio::piped()).spawn().unwrap();
         wait_until(name, || open_files(&world) > before + MANY);
-        let beside = good_calls(&world);
+        pace.beside(&world);
+        let grown = world.serving.resident_kib().saturating_sub(resident);
+        assert!(grown < CONNECTIONS * EACH_KIB, "{name}: {grown} KiB more");
         // The limits are 2 s, and nobody connects after the first seconds.
         wait_until(name, || open_files(&world) < before + FEW);
         let output = attack.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        println!("{name}: p99 of good calls {beside:?}, alone {alone:?}");
+        pace.alone(&world);
+        println!("{name}: {grown} KiB more");
+        pace.holds(name);
         let available = said.lines().filter(|line| line.contains("service available:"));
         let available: Vec<bool> = available.map(|line| line.contains("YES")).collect();
         assert!(
@@ -67,6 +83,9 @@ fn slow_clients_are_shown_out_and_harm_nobody() {
     }
 }
 
+const CONNECTIONS: u64 = 300;
+/// What each may take of memory, with all that it has sent.
+const EACH_KIB: u64 = 64;
 const MANY: usize = 200;
 /// Connections to the vendor come and go.
 const FEW: usize = 20;

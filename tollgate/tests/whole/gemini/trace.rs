@@ -11,7 +11,7 @@ pub(super) fn traced_node(folder: &Path, calls: &str) -> Option<String> {
         .args(["-f", "-o", "/dev/null", "true"])
         .status();
     if !works.is_ok_and(|status| status.success()) {
-        println!("skipped: there is no strace to see what a process does");
+        testkit::skip("there is no strace to see what a process does");
         return None;
     }
     // The program has a path of its own, on which neither would be found.
