@@ -11,6 +11,8 @@ use crate::world::{TENANT, World, completion, request};
 
 /// A revoked key, a new route: what changes is seen everywhere within this.
 const NOTICED: Duration = Duration::from_millis(1500);
+/// How a verb ends that was told a name which is none.
+const NOT_FOUND: i32 = 8;
 
 #[test]
 fn a_change_is_noticed_within_a_second_and_a_half() {
@@ -126,6 +128,23 @@ fn one_tenant_is_served_by_its_own_credentials_alone() {
         (404, json!("no_credential"))
     );
     assert!(vendor.seen().is_empty());
+    // Nor can anybody change, in the name of one, what another has: it is not there.
+    let (own, others) = (&world.key, key["secret"].as_str().unwrap());
+    let [own, others] = [own, others].map(|key| vault::gateway_key::parse(key).unwrap().id);
+    let none = "key_00000000000000000000000000";
+    for verb in ["revoke", "rotate"] {
+        let refused = |id: &str| {
+            let output = world.installation.run(&["key", verb, id, "--tenant", "other"]);
+            (
+                output.status.code(),
+                String::from_utf8(output.stderr).unwrap().replace(id, "X"),
+            )
+        };
+        let of_another = refused(own);
+        assert_eq!(of_another.0, Some(NOT_FOUND), "{verb}: {}", of_another.1);
+        assert_eq!(of_another, refused(none), "{verb}");
+    }
+    assert_ne!(own, others);
     assert_eq!(world.chat(&request("custom/any", false)).status, 200);
     let shown = vendor
         .last()

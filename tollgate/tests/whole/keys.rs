@@ -26,6 +26,9 @@ fn keys_that_do_not_open_get_one_answer() {
         world
             .installation
             .ask(&["key", "revoke", &revoked.0, "--tenant", TENANT]);
+        world.installation.ask(&["tenant", "create", "closed"]);
+        let closed = world.installation.ask(&["key", "create", "--tenant", "closed"]);
+        world.installation.ask(&["tenant", "disable", "closed"]);
         let unknown = vault::gateway_key::generate(vault::gateway_key::KeyKind::Gateway).unwrap();
         let own_id = vault::gateway_key::parse(&world.key).unwrap().id.to_owned();
         let wrong =
@@ -34,6 +37,7 @@ fn keys_that_do_not_open_get_one_answer() {
         let refused: Vec<(u16, Value)> = [
             &expired,
             &revoked.1,
+            closed["secret"].as_str().unwrap(),
             unknown.text.expose(),
             wrong.text.expose(),
             "sk-x",
