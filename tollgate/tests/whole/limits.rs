@@ -6,13 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use policy::limit::{Calendar, Period};
 use serde_json::json;
 use testkit::client::{self, Answer};
 use testkit::database::{self, TestDatabase};
+use testkit::load::Caller;
 use testkit::process::Serving;
-use testkit::vendor::{Play, Vendor};
+use testkit::vendor::{End, Play, Vendor};
 
-use crate::world::{TENANT, World, completion, request};
+use crate::exact::{a_day, now_ms, zone_of_noon};
+use crate::raw::raise_open_files;
+use crate::world::{TENANT, World, chunk, completion, request};
 
 const CALLERS: usize = 24;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -93,27 +98,8 @@ fn exactly_as_many_calls_as_a_limit_allows_reach_the_provider_through_three_repl
     }
 }
 
-/// What the killed process had at hand and had not used is written down, so the next one gives it back.
-#[test]
-fn killing_the_gateway_uses_up_nothing() {
-    let vendor = Vendor::start(|_| Play::json(200, completion()));
-    let mut world = World::new(TestDatabase::sqlite(), &vendor);
-    set(&world, "tenant:acme", "--per day --requests 300");
-    for _ in 0..3 {
-        for _ in 0..20 {
-            assert_eq!(world.chat(&request("custom/m", false)).status, 200);
-        }
-        world.serving.signal("-KILL");
-        world.serving = world.installation.serve();
-    }
-    let granted = database::ask(world.database.url(), "SELECT CAST(granted AS TEXT) FROM counters");
-    let granted: usize = granted.parse().unwrap();
-    assert!(granted > 60, "nothing was at hand when it was killed: {granted}");
-    use_up(&[&world.serving], &world.key, &request("custom/m", false), 400);
-    assert_eq!(vendor.seen().len(), 300);
-}
-
-/// Also when nobody calls the process that comes after: whoever kills that one takes nothing with it.
+/// What the killed process had at hand and had not used is written down: it goes back also when nobody calls the process
+/// that comes after.
 #[test]
 fn what_a_killed_gateway_had_goes_back_without_a_call() {
     for database in TestDatabase::each() {
@@ -307,4 +293,144 @@ fn what_never_fits_is_told_so_and_what_is_only_observed_passes() {
     set(&world, "tenant:acme", "--per day --requests unlimited");
     until(200, "");
     assert_eq!(TENANT, "acme");
+}
+
+/// What answers say of a limit is true at that moment, also those that are served, and in each dialect's own words.
+#[test]
+fn every_answer_tells_how_its_caller_stands_and_a_refusal_when_to_come_again() {
+    const CAP: u64 = 6;
+    let vendor = Vendor::start(|_| Play::json(200, completion()));
+    let world = World::of_all(TestDatabase::sqlite(), &vendor);
+    let zone = zone_of_noon();
+    set(&world, "tenant:acme", &format!("{} --tokens 100000", a_day(6)));
+    let ends_ms = Calendar::of(&zone).unwrap().window(Period::Day, now_ms()).end_ms;
+    let until_then_s = || u64::try_from(ends_ms - now_ms()).unwrap().div_ceil(1_000);
+    let message = json!({
+        "model": "custom/m", "max_tokens": 10, "messages": [{"role": "user", "content": "one two three"}],
+    });
+    let mut left = CAP;
+    for number in 0..=CAP {
+        let before_s = until_then_s();
+        // Every other one as Anthropic's clients ask.
+        let is_of_anthropic = number % 2 == 1;
+        let answer = if is_of_anthropic {
+            world.post("/v1/messages", &message.to_string())
+        } else {
+            world.post("/v1/chat/completions", &message.to_string())
+        };
+        let figure = |name: &str| -> u64 {
+            let text = answer.header(name);
+            text.parse()
+                .unwrap_or_else(|_| panic!("{number}: {name}: {text}"))
+        };
+        let near = |seconds: u64| (until_then_s()..=before_s).contains(&seconds);
+        if number < CAP {
+            assert_eq!(answer.status, 200, "{}", answer.json());
+            left -= 1;
+            assert!(answer.header("retry-after").is_empty());
+        } else {
+            let code = answer.json()["error"]["code"].clone();
+            assert_eq!((answer.status, code), (429, json!("limit_reached")));
+            let again_s = figure("retry-after");
+            assert!(again_s >= 1 && again_s <= before_s, "{again_s} of {before_s}");
+        }
+        assert_eq!(figure("x-ratelimit-limit-requests"), CAP);
+        assert_eq!(figure("x-ratelimit-remaining-requests"), left);
+        assert!(near(seconds_of(answer.header("x-ratelimit-reset-requests"))));
+        assert_eq!(figure("x-ratelimit-limit-tokens"), 100_000);
+        let tokens = figure("x-ratelimit-remaining-tokens");
+        // Each of those before has used four, and what is reserved for this one is not left either.
+        assert!(tokens <= 100_000 - number * 4 && tokens > 90_000, "{tokens}");
+        if is_of_anthropic {
+            assert_eq!(figure("anthropic-ratelimit-requests-limit"), CAP);
+            assert_eq!(figure("anthropic-ratelimit-requests-remaining"), left);
+            assert_eq!(figure("anthropic-ratelimit-tokens-remaining"), tokens);
+            let reset: Timestamp = answer
+                .header("anthropic-ratelimit-requests-reset")
+                .parse()
+                .unwrap();
+            assert_eq!(reset.as_millisecond(), ends_ms);
+        } else {
+            assert!(answer.header("anthropic-ratelimit-requests-limit").is_empty());
+        }
+    }
+    assert_eq!(left, 0);
+    // Once it is known that nobody gives anything back, that is when the day ends.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let before_s = until_then_s();
+        let refused = world.post("/v1/chat/completions", &message.to_string());
+        assert_eq!(refused.status, 429);
+        let again_s: u64 = refused.header("retry-after").parse().unwrap();
+        if (until_then_s()..=before_s).contains(&again_s) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "told to come again after {again_s} s");
+    }
+}
+
+/// Such as `1h2m3s`.
+fn seconds_of(duration: &str) -> u64 {
+    let parts = duration.split_inclusive(['h', 'm', 's']).map(|part| {
+        let (number, unit) = part.split_at(part.len() - 1);
+        number.parse::<u64>().unwrap()
+            * match unit {
+                "h" => 3_600,
+                "m" => 60,
+                _ => 1,
+            }
+    });
+    parts.sum()
+}
+
+#[test]
+fn of_a_thousand_streams_with_one_key_as_many_are_open_as_it_may_have() {
+    const OPEN: usize = 100;
+    const ASKED: usize = 1_001;
+    raise_open_files();
+    let vendor = Vendor::start(|_| Play::stream([chunk("a", None)]).end(End::Hang));
+    let world = World::with(TestDatabase::sqlite(), &vendor.base_url(), |installation| {
+        installation.set("TOLLGATE_CONNECTIONS_PER_ADDRESS_MAX", "2000")
+    });
+    let key_id = vault::gateway_key::parse(&world.key).unwrap().id.to_owned();
+    set(&world, &format!("key:{key_id}"), &format!("--concurrent {OPEN}"));
+    let caller = || Caller::new(world.serving.url(), &world.key).fresh();
+    let mut callers: Vec<Caller> = (0..ASKED).map(|_| caller()).collect();
+    for caller in &mut callers {
+        caller.open().unwrap();
+    }
+    for caller in &mut callers {
+        caller.ask(&request("custom/m", true)).unwrap();
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while callers.iter().any(|caller| caller.status().is_none()) {
+        assert!(Instant::now() < deadline, "not all of them are told");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let (open, refused): (Vec<Caller>, Vec<Caller>) = callers
+        .into_iter()
+        .partition(|caller| caller.status() == Some(200));
+    assert_eq!((open.len(), refused.len()), (OPEN, ASKED - OPEN));
+    for mut caller in refused {
+        let told = caller.answer().unwrap();
+        let said = String::from_utf8_lossy(&told.body);
+        assert_eq!((told.status, told.header("retry-after")), (429, "1"), "{said}");
+        assert!(said.contains("\"limit_reached\""), "{said}");
+    }
+    assert_eq!(vendor.seen().len(), OPEN);
+    // Each that is left makes room for another.
+    drop(open);
+    assert!(vendor.wait_until_gone(OPEN));
+    let deadline = Instant::now() + PATIENCE;
+    let mut again = caller();
+    loop {
+        again.ask(&request("custom/m", true)).unwrap();
+        while again.status().is_none() {
+            assert!(Instant::now() < deadline, "nobody makes room");
+        }
+        if again.status() == Some(200) {
+            break;
+        }
+        again.answer().unwrap();
+    }
 }

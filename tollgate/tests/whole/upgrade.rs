@@ -15,7 +15,8 @@ use testkit::load::{Called, Caller, Load};
 use testkit::process::{Installation, Serving};
 use testkit::vendor::{End, Play, Vendor};
 
-use crate::world::{DONE, World, chunk, request};
+use crate::exact::{Checked, Provider, Script};
+use crate::world::{DONE, World, chunk, request, usage_chunk};
 
 const CALLS: usize = 20_000;
 const ROUNDS: usize = 4;
@@ -23,18 +24,24 @@ const CHUNKS: usize = 20;
 
 /// A gateway whose address stays the same from now on.
 fn world(vendor: &Vendor, settings: impl FnOnce(Installation) -> Installation) -> World {
-    let mut world = World::with(TestDatabase::sqlite(), &vendor.base_url(), settings);
+    world_of(&vendor.base_url(), settings)
+}
+
+fn world_of(base_url: &str, settings: impl FnOnce(Installation) -> Installation) -> World {
+    let mut world = World::with(TestDatabase::sqlite(), base_url, settings);
     let address = world.serving.url().trim_start_matches("http://").to_owned();
     world.installation = world.installation.set("TOLLGATE_LISTEN", &address);
     world
 }
 
 fn slow_vendor() -> Vendor {
-    Vendor::start(|_| {
-        let chunks = (1..CHUNKS).map(|_| chunk("a", None));
-        let chunks = chunks.chain([chunk("b", Some("stop")), DONE.to_vec()]);
-        Play::stream(chunks).pause(Duration::from_millis(20))
-    })
+    Vendor::start(|_| slow_stream([]))
+}
+
+fn slow_stream<const N: usize>(usage: [Vec<u8>; N]) -> Play {
+    let chunks = (1..CHUNKS).map(|_| chunk("a", None));
+    let chunks = chunks.chain([chunk("b", Some("stop"))]).chain(usage);
+    Play::stream(chunks.chain([DONE.to_vec()])).pause(Duration::from_millis(20))
 }
 
 fn is_whole(called: &Called) -> bool {
@@ -43,14 +50,15 @@ fn is_whole(called: &Called) -> bool {
 }
 
 #[test]
-fn an_upgrade_under_load_cuts_nothing() {
-    let vendor = slow_vendor();
+fn f03_an_upgrade_under_load_cuts_nothing_and_loses_nothing() {
+    // Who has not asked for usage is not told it: the client hears what it would hear otherwise.
+    let provider = Provider::with(|_, _| Script::whole(slow_stream([usage_chunk()]), (3, 2)));
     let World {
         mut serving,
         installation,
         key,
-        database: _database,
-    } = world(&vendor, |installation| {
+        database,
+    } = world_of(&provider.base_url(), |installation| {
         installation
             .set("TOLLGATE_DRAIN_LINGER", "1s")
             .set("TOLLGATE_LOG", "warn,gateway=off")
@@ -97,7 +105,11 @@ fn an_upgrade_under_load_cuts_nothing() {
         );
         assert_eq!(report.failed, Vec::<String>::new(), "{what}");
     }
-    assert!(reports.iter().map(|report| report.took.len()).sum::<usize>() >= CALLS);
+    let took = reports.iter().map(|report| report.took.len()).sum::<usize>();
+    assert!(took >= CALLS);
+    assert!(serving.stop().success());
+    let checked = Checked::of(&installation, database.url(), &provider.asked());
+    assert_eq!(checked.rows.len(), took);
 }
 
 #[test]

@@ -15,8 +15,8 @@ use super::fleet::{Fleet, a_day, until};
 use super::provider::{Provider, now_ms};
 
 /// Replicas that each have a clock, on a database that has one.
-struct Stage {
-    fleet: Fleet,
+pub(super) struct Stage {
+    pub(super) fleet: Fleet,
     /// Ended before the clocks are.
     server: PostgresServer,
     clocks: Vec<FakeClock>,
@@ -25,7 +25,7 @@ struct Stage {
     ahead_ms: i64,
 }
 
-const MINUTE_MS: i64 = 60_000;
+pub(super) const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const FAR: usize = 1_000_000;
 const CLIENTS: usize = 18;
@@ -34,12 +34,17 @@ const GRANTED: Duration = Duration::from_secs(7);
 
 impl Stage {
     /// Three of them, with these settings; `None` where there is no such database, or no such clock.
-    fn set(failpoints: &str) -> Option<Self> {
+    pub(super) fn set(failpoints: &str) -> Option<Self> {
+        Self::set_with(failpoints, Provider::start)
+    }
+
+    /// The same, with another provider.
+    pub(super) fn set_with(failpoints: &str, provider: impl FnOnce() -> Provider) -> Option<Self> {
         let database = FakeClock::new()?;
         let server = PostgresServer::start_by(&database)?;
         let clocks: Vec<FakeClock> = (0..3).filter_map(|_| FakeClock::new()).collect();
         let at = TestDatabase::elsewhere(server.url());
-        let fleet = Fleet::new(at, Provider::start(), 3, |number, installation| {
+        let fleet = Fleet::new(at, provider(), 3, |number, installation| {
             let variables = clocks[number].variables();
             variables.iter().fold(
                 installation.set("FAILPOINTS", failpoints),
@@ -64,10 +69,17 @@ impl Stage {
             .limit(&format!("key:{}", self.fleet.key_id), &a_day(FAR));
     }
 
-    /// Sets the database's clock so that so much is left of a minute. Before the first call no replica knows it.
-    fn begin(&mut self, left_ms: i64) {
-        self.ahead_ms = (-now_ms() - left_ms).rem_euclid(MINUTE_MS);
+    /// Sets the database's clock forward so that so much is left of a minute. Before the first call no replica knows it.
+    pub(super) fn begin(&mut self, left_ms: i64) {
+        self.ahead_ms += (-now_ms() - self.ahead_ms - left_ms).rem_euclid(MINUTE_MS);
         self.jump(0);
+    }
+
+    /// The replicas go by the database's clock, since rows bear their time.
+    pub(super) fn agree(&self) {
+        for clock in &self.clocks {
+            clock.set(self.ahead_ms);
+        }
     }
 
     /// The database's clock jumps to be so far from where it began.
@@ -83,12 +95,12 @@ impl Stage {
     }
 
     /// When the minute ends that is under way, by the database's clock.
-    fn boundary_ms(&self) -> i64 {
+    pub(super) fn boundary_ms(&self) -> i64 {
         let now_ms = now_ms() + self.ahead_ms;
         now_ms + MINUTE_MS - now_ms.rem_euclid(MINUTE_MS)
     }
 
-    fn check(&mut self) -> Checked {
+    pub(super) fn check(&mut self) -> Checked {
         let logs: Vec<String> = self
             .fleet
             .replicas
@@ -225,12 +237,10 @@ fn what_limits_and_the_ledger_say_of_a_window_that_is_over_agrees() {
     stage.fleet.limit(&key, "--per minute --requests 200");
     stage.fleet.start();
     stage.begin(MINUTE_MS - 1_000);
-    // A minute that began after the limits were set; and the replicas go by the same clock, since rows bear their time.
+    // A minute that began after the limits were set.
     stage.ahead_ms += MINUTE_MS;
     stage.jump(0);
-    for clock in &stage.clocks {
-        clock.set(stage.ahead_ms);
-    }
+    stage.agree();
     let window_ms = stage.boundary_ms() - MINUTE_MS;
     stage.wait_until(window_ms, 6_000);
     let crowd = stage.fleet.crowd(6);

@@ -86,8 +86,7 @@ fn f12_a_disk_that_fails_to_write_or_to_sync_loses_nothing() {
         ("fdatasync", "20+30", "strict"),
     ];
     if !can_trace() {
-        println!("skipped: nothing can be traced here");
-        return;
+        return testkit::skip("nothing can be traced here");
     }
     let Some(database) = TestDatabase::each().into_iter().find(|one| !one.is_sqlite()) else {
         return;
@@ -242,7 +241,7 @@ impl SmallDisk {
         if mounted.is_ok_and(|mounted| mounted.status.success()) {
             return Some(Self(at.to_owned()));
         }
-        println!("skipped: nothing can be mounted here");
+        testkit::skip("nothing can be mounted here");
         None
     }
 }

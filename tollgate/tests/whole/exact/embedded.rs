@@ -37,3 +37,32 @@ fn f24_killing_the_gateway_on_sqlite_leaves_a_whole_database() {
         checked.burnt()
     );
 }
+
+/// What the killed process had at hand and had not used is written down, so the next one gives it back.
+#[test]
+fn f24_killing_the_gateway_on_sqlite_uses_up_nothing() {
+    const CAP: usize = 300;
+    let database = TestDatabase::sqlite();
+    let url = database.url().to_owned();
+    let mut fleet = Fleet::new(database, Provider::start(), 1, |_, installation| installation);
+    fleet.limit("tenant:acme", &a_day(CAP));
+    fleet.start();
+    let granted = || -> usize {
+        let granted = "SELECT CAST(COALESCE(SUM(granted), 0) AS TEXT) FROM counters";
+        testkit::database::ask(&url, granted).parse().unwrap()
+    };
+    for round in 1..=3 {
+        until("something is at hand", || {
+            assert_eq!(fleet.call(0).status, 200);
+            let calls = fleet.provider.count();
+            calls >= round * 20 && granted() > calls
+        });
+        fleet.replicas[0].kill();
+        fleet.replicas[0].start();
+    }
+    let calls = fleet.provider.count();
+    assert_eq!(fleet.use_up(), CAP - calls);
+    let checked = fleet.check();
+    assert_eq!(fleet.provider.count(), CAP);
+    assert_eq!((checked.burnt(), checked.outstanding()), (0, 0));
+}

@@ -26,6 +26,13 @@ pub(super) struct Fleet {
     database: TestDatabase,
 }
 
+/// A tenant with a key, and a credential for the provider.
+pub(super) struct Member {
+    pub(super) key: String,
+    pub(super) key_id: String,
+    pub(super) credential_id: String,
+}
+
 /// One of them.
 pub(super) struct Replica {
     pub(super) installation: Installation,
@@ -69,11 +76,11 @@ impl Fleet {
     ) -> Self {
         let desk = Installation::new(PROGRAM, database.url());
         desk.ask(&["migrate"]);
-        desk.ask(&["tenant", "create", TENANT]);
-        let key = desk.ask(&["key", "create", "--tenant", TENANT]);
-        let add = ["credential", "add", "--tenant", TENANT, "--provider", "custom"];
-        let add = [&add[..], &["--name", "vendor", "--base-url"]].concat();
-        let credential = desk.ask_with(&[&add[..], &[&provider.base_url()]].concat(), VENDOR_SECRET);
+        let Member {
+            key,
+            key_id,
+            credential_id,
+        } = Member::join(&desk, TENANT, &provider);
         let ring = desk.master_key_file().display().to_string();
         let replicas = (0..replicas).map(|number| {
             let chaos = (!database.is_sqlite()).then(|| Chaos::start(database.url()));
@@ -89,13 +96,12 @@ impl Fleet {
                 address: Address::default(),
             }
         });
-        let text = |made: &Value, name: &str| made[name].as_str().unwrap().to_owned();
         Self {
             replicas: replicas.collect(),
             provider,
-            key: text(&key, "secret"),
-            key_id: text(&key, "id"),
-            credential_id: text(&credential, "id"),
+            key,
+            key_id,
+            credential_id,
             desk,
             database,
         }
@@ -121,10 +127,20 @@ impl Fleet {
         self.database.url()
     }
 
+    /// One more tenant, with a key and a credential of its own.
+    pub(super) fn join(&self, tenant: &str) -> Member {
+        Member::join(&self.desk, tenant, &self.provider)
+    }
+
     /// A small call by one of them.
     pub(super) fn call(&self, replica: usize) -> Answer {
+        self.call_by(replica, &self.key, &request("custom/m", false))
+    }
+
+    /// One with this key.
+    pub(super) fn call_by(&self, replica: usize, key: &str, body: &[u8]) -> Answer {
         let url = self.replicas[replica].serving().endpoint("/v1/chat/completions");
-        client::post(&url, &self.key, &request("custom/m", false))
+        client::post(&url, key, body)
     }
 
     /// Clients that call all of them, until they are told to stop.
@@ -139,11 +155,16 @@ impl Fleet {
 
     /// Calls one after the other, by all of them in turn, until nobody gets through any more.
     pub(super) fn use_up(&self) -> usize {
+        self.use_up_by(&self.key, &request("custom/m", false))
+    }
+
+    /// The same, with this key, and with calls that are like this.
+    pub(super) fn use_up_by(&self, key: &str, body: &[u8]) -> usize {
         let mut deadline = Instant::now() + PATIENCE;
         let (mut refused, mut served, mut number) = (0, 0, 0);
         while refused < REFUSED_IN_A_ROW {
             assert!(Instant::now() < deadline, "it is never used up");
-            let answer = self.call(number % self.replicas.len());
+            let answer = self.call_by(number % self.replicas.len(), key, body);
             number += 1;
             if answer.status == 200 {
                 (served, refused) = (served + 1, 0);
@@ -178,6 +199,22 @@ impl Fleet {
     /// What has been changed is known everywhere.
     pub(super) fn wait_until_noticed() {
         std::thread::sleep(NOTICED);
+    }
+}
+
+impl Member {
+    fn join(desk: &Installation, tenant: &str, provider: &Provider) -> Self {
+        desk.ask(&["tenant", "create", tenant]);
+        let key = desk.ask(&["key", "create", "--tenant", tenant]);
+        let add = ["credential", "add", "--tenant", tenant, "--provider", "custom"];
+        let add = [&add[..], &["--name", "vendor", "--base-url"]].concat();
+        let credential = desk.ask_with(&[&add[..], &[&provider.base_url()]].concat(), VENDOR_SECRET);
+        let text = |made: &Value, name: &str| made[name].as_str().unwrap().to_owned();
+        Self {
+            key: text(&key, "secret"),
+            key_id: text(&key, "id"),
+            credential_id: text(&credential, "id"),
+        }
     }
 }
 
@@ -236,6 +273,11 @@ pub(crate) fn zone_of_noon() -> String {
 /// A day in which it is noon, and so many requests in it.
 pub(crate) fn a_day(requests: usize) -> String {
     format!("--per day --zone {} --requests {requests}", zone_of_noon())
+}
+
+/// How much of something there is: as much as a variable of the environment says, or else so much.
+pub(super) fn size((variable, otherwise): (&str, u64)) -> u64 {
+    std::env::var(variable).map_or(otherwise, |size| size.parse().unwrap())
 }
 
 #[track_caller]

@@ -16,6 +16,12 @@ mod fallen;
 mod fleet;
 mod forgotten;
 mod killed;
+mod left;
+mod nested;
 mod provider;
 mod truth;
 mod twice;
+
+pub(crate) use checkers::Checked;
+pub(crate) use fleet::{a_day, zone_of_noon};
+pub(crate) use provider::{Provider, Script, now_ms};

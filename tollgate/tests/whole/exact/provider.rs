@@ -1,7 +1,7 @@
 //! A provider that keeps books: who asked, when, and what it told of usage.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -15,6 +15,20 @@ pub(crate) struct Provider {
     books: Books,
     /// By how much the database's clock is ahead of this machine's, in milliseconds.
     ahead_ms: Arc<AtomicI64>,
+    gate: Arc<Gate>,
+}
+
+/// Where whoever asks may have to wait for the answer.
+#[derive(Default)]
+struct Gate {
+    waiting: Mutex<Waiting>,
+    opened: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    is_closed: bool,
+    count: usize,
 }
 
 type Books = Arc<Mutex<Vec<Asked>>>;
@@ -27,6 +41,9 @@ pub(crate) struct Asked {
     pub(crate) at_ms: i64,
     /// Input and output, where they were sent to whoever asked.
     pub(crate) told: Option<(i64, i64)>,
+    connection: usize,
+    /// Whether all of the answer was read: something else came behind it on the same connection.
+    pub(crate) is_taken: bool,
 }
 
 /// What is answered, and whether usage is told by it.
@@ -56,23 +73,49 @@ impl Provider {
     pub(crate) fn with(script: impl Fn(&Seen, i64) -> Script + Send + Sync + 'static) -> Self {
         let books = Books::default();
         let ahead_ms = Arc::<AtomicI64>::default();
-        let (keeping, ahead) = (books.clone(), ahead_ms.clone());
+        let gate = Arc::<Gate>::default();
+        let (keeping, ahead, passing) = (books.clone(), ahead_ms.clone(), gate.clone());
         let vendor = Vendor::start(move |seen| {
             let at_ms = now_ms() + ahead.load(Ordering::SeqCst);
             let mut books = lock(&keeping);
             let script = script(seen, i64::try_from(books.len()).unwrap());
+            let mut newest_first = books.iter_mut().rev();
+            if let Some(last) = newest_first.find(|last| last.connection == seen.connection) {
+                last.is_taken = true;
+            }
             books.push(Asked {
                 attempt_id: attempt_id(seen),
                 at_ms,
                 told: script.told,
+                connection: seen.connection,
+                is_taken: false,
             });
+            drop(books);
+            passing.pass();
             script.play
         });
         Self {
             vendor,
             books,
             ahead_ms,
+            gate,
         }
+    }
+
+    /// From now on nobody is answered.
+    pub(crate) fn hold(&self) {
+        lock(&self.gate.waiting).is_closed = true;
+    }
+
+    /// How many wait for their answer.
+    pub(crate) fn held(&self) -> usize {
+        lock(&self.gate.waiting).count
+    }
+
+    /// Answers whoever waits, and everybody from now on.
+    pub(crate) fn let_go(&self) {
+        lock(&self.gate.waiting).is_closed = false;
+        self.gate.opened.notify_all();
     }
 
     /// Its books are kept by a clock that is so much ahead of this machine's.
@@ -92,6 +135,24 @@ impl Provider {
     /// How often it was asked.
     pub(crate) fn count(&self) -> usize {
         lock(&self.books).len()
+    }
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut waiting = lock(&self.waiting);
+        waiting.count += 1;
+        while waiting.is_closed {
+            waiting = self.opened.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.count -= 1;
+    }
+}
+
+impl Drop for Provider {
+    /// Nobody waits for one that is gone.
+    fn drop(&mut self) {
+        self.let_go();
     }
 }
 
@@ -146,6 +207,6 @@ pub(crate) fn now_ms() -> i64 {
 }
 
 /// A test that panicked has failed already; the others go on.
-fn lock(books: &Books) -> MutexGuard<'_, Vec<Asked>> {
-    books.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
