@@ -450,9 +450,9 @@ impl Holder {
         &self.from
     }
 
-    /// Whether nothing is held, wanted or remembered, so that there is nothing to ask.
+    /// Whether nothing is held, wanted, remembered or owed for an earlier run, so that there is nothing to ask.
     pub fn holds_nothing(&self) -> bool {
-        self.pools.is_empty() && self.dormant.is_empty()
+        self.pools.is_empty() && self.dormant.is_empty() && self.owed.is_empty()
     }
 
     /// The database whose units these are.

@@ -208,7 +208,7 @@ fn a_model_without_a_price_passes_a_limit_on_dollars_that_says_so() {
         "--per",
         "day",
         "--usd",
-        "1",
+        "1000",
         "--unpriced",
         "refuse",
     ]);
