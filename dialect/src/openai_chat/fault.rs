@@ -51,13 +51,17 @@ fn read_members(status: u16, mut members: Members<'_>) -> Fault {
     let code = members.take("code").map(word);
     let numbers = [members.take("status_code"), members.take("status")].map(|json| json.map(word));
     let error_type = members.text("type").ok().flatten().unwrap_or_default();
-    // Inside a stream the status is a good one; the error's own number says more.
+    // Inside a stream the status is a good one; the error's own number says more, or that the request is to blame.
     let own_status = code.iter().chain(numbers.iter().flatten()).find_map(|number| {
         let number: u16 = number.parse().ok()?;
         (400..=599).contains(&number).then_some(number)
     });
     let status = if status < 400 {
-        own_status.unwrap_or(500)
+        own_status.unwrap_or(if error_type == "invalid_request_error" {
+            400
+        } else {
+            500
+        })
     } else {
         status
     };

@@ -228,7 +228,7 @@ fn after_error(dialect: Dialect, events: &[u8]) -> Option<Again> {
     read.push(events).ok()?;
     let mut again = None;
     while let Some(event) = read.next_event() {
-        let fault = dialect.read_fault(StatusCode::INTERNAL_SERVER_ERROR.as_u16(), &sse::data(event));
+        let fault = dialect.read_fault(StatusCode::OK.as_u16(), &sse::data(event));
         let rest = fault.retry_after_ms.map(Duration::from_millis);
         again = Some(again::after_fault(fault.kind).told(rest));
     }

@@ -107,13 +107,14 @@ impl Case {
     }
 
     /// Where the ledger has to have the usage from: what a vendor told of an answer that came to its end is its own word. Of one
-    /// that broke off, and where nothing was told, it is a guess, if anything was heard; an error costs nothing.
+    /// that broke off, or ended with an error after the last word on it, and where nothing was told, it is a guess, if anything
+    /// was heard; an error costs nothing.
     pub(crate) fn usage_source(&self, manner: &dyn Manner) -> &'static str {
         let is_told = self.usage(manner).is_some();
         let is_named = self.said().iter().any(|data| manner.names_a_call(data));
         let is_heard =
             self.form == Form::Whole && self.status < 300 || is_named || self.said_events(manner) > 0;
-        let is_whole = self.is_complete(manner);
+        let is_whole = self.is_complete(manner) && self.tells_at_last(manner);
         match (is_told, is_whole) {
             (true, true) => "provider",
             (true, false) => "estimated",
@@ -134,8 +135,14 @@ impl Case {
 
     /// Whether it tells of an error.
     fn fails(&self) -> bool {
-        let is_error = |said: &Value| said["error"].is_object() || said["response"]["error"].is_object();
         self.said().iter().any(is_error)
+    }
+
+    /// Whether what was used is told by an error, or after it, where there is one.
+    fn tells_at_last(&self, manner: &dyn Manner) -> bool {
+        let said = self.said();
+        let error = said.iter().position(is_error);
+        error.is_none_or(|error| manner.usage(&said[error..]).is_some())
     }
 
     /// All that it says, event by event.
@@ -146,6 +153,10 @@ impl Case {
             Form::Array => json(&self.answer).as_array().cloned().unwrap_or_default(),
         }
     }
+}
+
+fn is_error(said: &Value) -> bool {
+    said["error"].is_object() || said["response"]["error"].is_object()
 }
 
 /// Whether the member at this path is a text with something in it.
