@@ -530,16 +530,16 @@ fn what_is_true_of_one_target_alone_leads_to_the_next() {
     ask(&[
         "route",
         "set",
-        "unpriced",
+        "nowhere",
         "--to",
-        "custom/nobody-knows,custom/priced",
+        "custom/used-up,custom/nobody-knows",
     ]);
     ask(&[
         "route",
         "set",
-        "nowhere",
+        "unpriced",
         "--to",
-        "custom/used-up,custom/nobody-knows",
+        "custom/nobody-knows,custom/priced",
     ]);
     until_served(&world, "unpriced");
     let embed = |model: &str| {

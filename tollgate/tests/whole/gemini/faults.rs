@@ -13,8 +13,9 @@ fn each_error_of_googles_comes_out_in_its_class() {
         ("status=429", 429, "rate_limit_exceeded", "7"),
         ("status=429 kind=day", 429, "rate_limit_exceeded", "33123"),
         ("status=429 kind=bare", 429, "rate_limit_exceeded", ""),
-        ("status=400", 400, "INVALID_ARGUMENT", ""),
-        ("status=500", 500, "INTERNAL", ""),
+        // OpenAI has no words for these two but the type.
+        ("status=400", 400, "", ""),
+        ("status=500", 500, "", ""),
         ("status=503", 503, "overloaded", ""),
         ("nothing=1", 502, "provider_empty_or_blocked", ""),
         ("block=SAFETY", 502, "provider_empty_or_blocked", ""),
@@ -41,7 +42,11 @@ fn each_error_of_googles_comes_out_in_its_class() {
         let answer = desk.post("/v1/chat/completions", &body);
         let told = answer.json();
         assert_eq!(answer.status, status, "{directions}: {told}");
-        assert_eq!(told["error"]["code"], code, "{directions}: {told}");
+        assert_eq!(
+            told["error"]["code"].as_str().unwrap_or_default(),
+            code,
+            "{directions}: {told}"
+        );
         assert_eq!(answer.header("retry-after"), wait, "{directions}");
         // Neither advice about a command line that nobody has before them, nor anything of ours.
         let text = told.to_string();
