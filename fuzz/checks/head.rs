@@ -176,7 +176,8 @@ fn answers(mut written: &[u8]) -> Vec<(u16, bool)> {
         // "Go on" is said or not, depending on how much of the body is there already.
         if status != 100 {
             // In the older version that is so unless the contrary is said (RFC 9112, section 9.3).
-            let closes = is("connection", "close") || (version == "HTTP/1.0" && !is("connection", "keep-alive"));
+            let closes =
+                is("connection", "close") || (version == "HTTP/1.0" && !is("connection", "keep-alive"));
             answers.push((status, closes));
         }
     }

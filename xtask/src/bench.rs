@@ -33,9 +33,9 @@ pub(crate) struct Arguments {
 
 /// Where the rig's mock provider listens.
 const PROVIDER: &str = "http://127.0.0.1:9100/v1";
-const LISTEN: &str = "127.0.0.1:9290";
-/// Counting is a part of what is measured.
-const METRICS_LISTEN: &str = "127.0.0.1:9291";
+/// For calls and for metrics, without limits and with them: both gateways run at the same time.
+const LISTEN: [&str; 2] = ["127.0.0.1:9290", "127.0.0.1:9291"];
+const LISTEN_LIMITED: [&str; 2] = ["127.0.0.1:9292", "127.0.0.1:9293"];
 /// Limits that no measurement comes near.
 const ENOUGH: [&str; 6] = [
     "--requests",
@@ -91,6 +91,7 @@ pub(crate) fn bench(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// An installation with one tenant that has a key and a credential, as the rig describes a gateway.
 fn configuration(program: &Path, folder: &Path, name: &str, limits: bool) -> anyhow::Result<String> {
+    let [listen, metrics_listen] = if limits { LISTEN_LIMITED } else { LISTEN };
     let data = folder.join(name);
     let ask = |arguments: &[&str]| -> anyhow::Result<Value> {
         let mut command = Command::new(program);
@@ -124,10 +125,10 @@ fn configuration(program: &Path, folder: &Path, name: &str, limits: bool) -> any
         bail!("the gateway made no key");
     };
     Ok(format!(
-        "[{name}]\ncmd = \"{} serve\"\nbase_url = \"http://{LISTEN}\"\nkey = \"{key}\"\nmodel = \"{MODEL}\"\n\
+        "[{name}]\ncmd = \"{} serve\"\nbase_url = \"http://{listen}\"\nkey = \"{key}\"\nmodel = \"{MODEL}\"\n\
          translate = {{model = \"{TRANSLATED_MODEL}\"}}\n\
-         env = {{TOLLGATE_DATA_DIR = \"{}\", TOLLGATE_LISTEN = \"{LISTEN}\", \
-         TOLLGATE_METRICS_LISTEN = \"{METRICS_LISTEN}\"}}\n",
+         env = {{TOLLGATE_DATA_DIR = \"{}\", TOLLGATE_LISTEN = \"{listen}\", \
+         TOLLGATE_METRICS_LISTEN = \"{metrics_listen}\"}}\n",
         program.display(),
         data.display(),
     ))
