@@ -172,13 +172,19 @@ fn p51_p59_a_gathered_answer_that_breaks_off_is_booked_by_what_was_heard_of_it()
         let messages = json!([{"role": "user", "content": "How far is it?"}]);
         json!({"model": format!("custom/{model}"), "max_tokens": 30_000, "messages": messages}).to_string()
     };
-    for (model, outcome, output, input) in [
-        ("stream-cut", "cut", SAID_TOKENS, None),
-        ("stream-told-cut", "cut", 3 * SAID_TOKENS, Some(3)),
-        ("stream-told-fails", "provider_error", 3 * SAID_TOKENS, Some(3)),
+    for (model, status, outcome, output, input) in [
+        ("stream-cut", 502, "cut", SAID_TOKENS, None),
+        ("stream-told-cut", 502, "cut", 3 * SAID_TOKENS, Some(3)),
+        (
+            "stream-told-fails",
+            500,
+            "provider_error",
+            3 * SAID_TOKENS,
+            Some(3),
+        ),
     ] {
         let answer = world.post("/v1/messages", &body(model));
-        assert!(answer.status >= 500, "{model}: {}", answer.json());
+        assert_eq!(answer.status, status, "{model}: {}", answer.json());
         let asked: Value = serde_json::from_slice(&vendor.last().body).unwrap();
         assert_eq!(asked["stream"], true, "{model}");
         let rows = world.attempts_until(|rows| rows.iter().any(|row| row.model == model));
